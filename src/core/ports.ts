@@ -1,0 +1,307 @@
+import type { AnswerEvent, AnswerState } from "./answer-state.ts";
+import type { Json } from "./json.ts";
+import type { Attachment, IncomingTurn, Turn } from "./turn.ts";
+
+/** Options of everything that takes time. */
+export interface Abortable {
+  readonly signal: AbortSignal;
+}
+
+// ---------------------------------------------------------------------------------------------- chat platforms
+
+/**
+ * A chat platform, as the core sees it. Implemented under `adapters/`.
+ *
+ * Two lifetimes on purpose: the adapter itself can write, the intake it opens can read. At shutdown intakes close
+ * first, so running turns can still finish their replies.
+ */
+export interface Adapter extends AsyncDisposable {
+  readonly platform: string;
+  /** Requests it answers on the bridge's own HTTP port, by path, e.g. `/slack/events`. */
+  readonly routes: Readonly<Record<string, HttpHandler>>;
+  /** Starts receiving; resolves once the platform accepted us. Disposing the result stops receiving, nothing else. */
+  openIntake(onTurn: OnTurn, options: Abortable): Promise<AsyncDisposable>;
+  /**
+   * Opens the reply to a turn and shows at once that somebody is at work (typing, status).
+   *
+   * @throws {PlatformError} when the place is gone or forbidden: then nothing can be shown there at all.
+   */
+  openReply(turn: Turn, options: OpenReplyOptions): Promise<Reply>;
+  /**
+   * Brings an attachment's bytes from the platform's own file host to a local file.
+   *
+   * @throws {BridgeError} one of the `FILE_…` codes.
+   */
+  fetchAttachment(turn: Turn, attachment: Attachment, options: FetchOptions): Promise<LocalFile>;
+  /** Whether the intake is connected, in words for `/healthz`. */
+  health(): AdapterHealth;
+}
+
+export interface AdapterHealth {
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+/** A request handler in the web's own terms; the body is read by the handler, within the server's limit. */
+export type HttpHandler = (request: Request) => Promise<Response>;
+
+/** Takes a normalized turn; resolves once it is durable (or known already), so the platform may be acknowledged. */
+export type OnTurn = (turn: IncomingTurn) => Promise<void>;
+
+export interface OpenReplyOptions extends Abortable {
+  /** What this reply saved in an earlier attempt, if there was one. Only the adapter reads it. */
+  readonly saved: Json | undefined;
+  /** Makes the reply's own state durable; to be awaited before the effect it describes is relied on. */
+  readonly save: (state: Json) => Promise<void>;
+}
+
+/** Our answer on the platform: one or more messages that grow by edits. */
+export interface Reply {
+  /**
+   * Shows the newest state as soon as the platform's limits allow. Never waits, never throws: a newer content
+   * replaces an unsent older one.
+   */
+  show(content: ReplyContent): void;
+  /**
+   * Writes the last state and resolves when it is on screen, whole. Nothing is shown afterwards.
+   *
+   * @throws {PlatformError} when it could not be delivered.
+   */
+  finish(content: ReplyContent): Promise<FinishedReply>;
+  /** Stops without a last state, leaving what is on screen: the turn will be tried again, here or elsewhere. */
+  abandon(): Promise<void>;
+}
+
+/** What a reply shows: the answer so far, and below it a sentence of ours, if there is one. */
+export interface ReplyContent {
+  readonly answer: AnswerState;
+  readonly notice?: string;
+}
+
+export interface FinishedReply {
+  /** One key per message shown, e.g. `discord:<channel>:<message>`; a later reply to it carries it as `continues`. */
+  readonly messageKeys: readonly string[];
+}
+
+export interface FetchOptions extends Abortable {
+  readonly maxBytes: number;
+}
+
+/** A file on this machine, gone when disposed. */
+export interface LocalFile extends AsyncDisposable {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+// ------------------------------------------------------------------------------------------------------- Coze
+
+/** Coze, as the core sees it. Implemented by `src/coze`. */
+export interface AnswerSource {
+  /**
+   * Creates the conversation before its first chat, so that a crash cannot lose its id (coze-api.md §16.2).
+   *
+   * @returns Coze's `conversation_id`.
+   * @throws {CozeError}
+   */
+  createConversation(options: { botId: string; conversation: string } & Abortable): Promise<string>;
+  /**
+   * Brings a local file to Coze, typed by its content.
+   *
+   * @throws {CozeError} or a {@link BridgeError} with a `FILE_…` code when Coze would refuse it.
+   */
+  upload(file: LocalFile, options: { name: string } & Abortable): Promise<UploadedFile>;
+  /**
+   * Asks, and yields the answer as it is written. Returns normally only when the chat's end was seen; a stream
+   * that just stops throws `COZE_STREAM_BROKEN`, silence `COZE_TIMEOUT`.
+   *
+   * @throws {CozeError}
+   */
+  ask(question: Question, options: Abortable): AsyncIterable<AnswerEvent>;
+  /** Stops a running chat. A chat that is already over is no error. @throws {CozeError} */
+  cancel(chat: { conversationId: string; chatId: string }, options: Abortable): Promise<void>;
+}
+
+export interface UploadedFile {
+  readonly fileId: string;
+  readonly kind: "image" | "file" | "audio";
+}
+
+/** One question to Coze. */
+export interface Question {
+  readonly botId: string;
+  readonly conversationId: string;
+  /** Coze's `user_id`: context and memory are isolated by it (coze-api.md §4). */
+  readonly userId: string;
+  /** Goes into the `meta_data` of chat and message, so that a lost chat can be found again. */
+  readonly turnId: string;
+  readonly text: string;
+  readonly files: readonly UploadedFile[];
+  /** What others said meanwhile, oldest first; goes before the question. */
+  readonly context: readonly ContextMessage[];
+}
+
+export interface ContextMessage {
+  readonly role: "asker" | "bot";
+  readonly text: string;
+}
+
+// ------------------------------------------------------------------------------------------------------ queue
+
+/** What goes into the queue. */
+export interface NewTurn {
+  /** The platform event: the same key within the dedupe window is the same turn. */
+  readonly key: string;
+  /** The lane: one at a time, in accepted order. */
+  readonly conversation: string;
+  readonly payload: Json;
+  /** May run together with queued neighbours that also say so. */
+  readonly merge?: boolean;
+}
+
+export interface EnqueueResult {
+  readonly id: string;
+  /** The key was known already: nothing was added, `id` is the first one's. */
+  readonly duplicate: boolean;
+  /** Unfinished turns before it in its conversation. */
+  readonly ahead: number;
+}
+
+/** One start of one turn (or of one merged batch). */
+export interface Run {
+  /** One, or a batch fixed at its first start; oldest first. */
+  readonly turns: readonly QueuedTurn[];
+  readonly conversation: string;
+  /** 1, 2, …: how often it was started, whatever the cause. */
+  readonly start: number;
+  /** 1, 2, …: how often it was tried; starts that did not count as a try (hand-over, crash) are left out. */
+  readonly attempt: number;
+  /** Last checkpoint. */
+  readonly state: Json | undefined;
+  /** `reason` is a {@link RunAborted}: cancelled by somebody, handed over, or no longer ours. */
+  readonly signal: AbortSignal;
+  /** Stores the checkpoint, fenced: rejects with {@link RunAborted} when the run is no longer ours. */
+  save(state: Json): Promise<void>;
+}
+
+export interface QueuedTurn {
+  readonly id: string;
+  readonly key: string;
+  readonly payload: Json;
+  /** When it was accepted, in ms since the epoch. */
+  readonly at: number;
+}
+
+/** Resolves: done. Throws {@link RetryLater}: again later. Throws while aborted: by the reason. Else: dead letter. */
+export type TurnHandler = (run: Run) => Promise<void>;
+
+/** Why a run's signal fired. */
+export class RunAborted extends Error {
+  override readonly name = "RunAborted";
+  readonly why: "cancelled" | "handover" | "lease-lost";
+
+  constructor(why: RunAborted["why"]) {
+    super(`run aborted: ${why}`);
+    this.why = why;
+  }
+}
+
+/** Thrown by a handler that wants its turn back later. */
+export class RetryLater extends Error {
+  override readonly name = "RetryLater";
+  /** Wait before the next start, in ms; the queue's own back-off when absent. */
+  readonly afterMs: number | undefined;
+  /** False when the start shall not count as an attempt, e.g. a payload of a newer version. */
+  readonly counts: boolean;
+
+  constructor(options: { afterMs?: number; counts?: boolean; cause?: unknown } = {}) {
+    super("turn wants to be tried again later", { cause: options.cause });
+    this.afterMs = options.afterMs;
+    this.counts = options.counts ?? true;
+  }
+}
+
+export interface WorkOptions {
+  /** Turns running at once in this process. */
+  readonly concurrency: number;
+  /** Attempts before a turn becomes a dead letter, default 5. */
+  readonly maxAttempts?: number;
+  /** Wait before an attempt, in ms, default exponential from 1 s to 60 s. */
+  readonly backoffMs?: (attempt: number) => number;
+  /** Turns that may run as one, default 1. */
+  readonly maxMerge?: number;
+}
+
+/** Workers of this process. */
+export interface Consumer {
+  /** `drain` finishes what runs; `handover` aborts it and leaves it to the next start. Drain may turn into handover. */
+  stop(mode: "drain" | "handover"): Promise<void>;
+}
+
+export interface DeadTurn {
+  readonly id: string;
+  readonly key: string;
+  readonly conversation: string;
+  readonly error: string;
+  readonly at: number;
+}
+
+export interface QueueStats {
+  readonly depth: number;
+  readonly running: number;
+  readonly dead: number;
+  readonly oldestMs: number;
+  readonly paused: boolean;
+}
+
+/**
+ * The durable turn queue: FIFO inside a conversation, many conversations at once, at least once.
+ *
+ * @see docs/reference/queue.md §5
+ */
+export interface TurnQueue extends AsyncDisposable {
+  /** Durable when it resolves. @throws {BridgeError} `QUEUE_FULL`, `QUEUE_UNAVAILABLE` */
+  enqueue(turn: NewTurn, options?: { deadlineMs?: number }): Promise<EnqueueResult>;
+  /** Starts workers in this process. */
+  work(handler: TurnHandler, options: WorkOptions): Promise<Consumer>;
+  /** True when found: running anywhere, waiting, or in back-off. A waiting one starts with an aborted signal. */
+  cancel(id: string): Promise<boolean>;
+  /** No turn starts until `resume`, in any process, also after a restart. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  stats(): Promise<QueueStats>;
+  dead(limit?: number): Promise<readonly DeadTurn[]>;
+  /** Puts a dead turn back at the tail of its conversation, with fresh attempts. */
+  requeue(id: string): Promise<boolean>;
+  discard(id: string): Promise<boolean>;
+  health(): Promise<{ ok: boolean; notes: readonly string[] }>;
+}
+
+// ------------------------------------------------------------------------------------------------------ store
+
+export interface SetOptions {
+  readonly ttlMs?: number;
+  /** Write only when nothing is there. */
+  readonly ifAbsent?: boolean;
+}
+
+/** Durable key-value state beside the queue. @see docs/reference/queue.md §6 */
+export interface Store {
+  get(space: string, key: string): Promise<Json | undefined>;
+  /** @returns False when `ifAbsent` found something. */
+  set(space: string, key: string, value: Json, options?: SetOptions): Promise<boolean>;
+  /** @returns Whether there was something. */
+  delete(space: string, key: string): Promise<boolean>;
+  /** Rare: admin and start-up. */
+  list(space: string): AsyncIterable<readonly [key: string, value: Json]>;
+}
+
+// -------------------------------------------------------------------------------------------------------- log
+
+/** The slice of the logger the core and the adapters use. Messages are constants, data are fields. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+  child(fields: object): Log;
+}
