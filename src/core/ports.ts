@@ -1,4 +1,5 @@
 import type { AnswerEvent, AnswerState } from "./answer-state.ts";
+import type { Clock } from "./gate.ts";
 import type { Json } from "./json.ts";
 import type { Attachment, IncomingTurn, Turn } from "./turn.ts";
 
@@ -35,6 +36,37 @@ export interface Adapter extends AsyncDisposable {
   fetchAttachment(turn: Turn, attachment: Attachment, options: FetchOptions): Promise<LocalFile>;
   /** Whether the intake is connected, in words for `/healthz`. */
   health(): AdapterHealth;
+}
+
+/** What every adapter gets from the composition root. */
+export interface AdapterTools {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly download: Download;
+  readonly sealer: Sealer;
+}
+
+/**
+ * Fetches a file to a temporary place: https and one of `hosts` only (or what the sandbox wired in), no redirect,
+ * counted while it streams.
+ *
+ * @throws {BridgeError} one of the `FILE_…` codes; `FILE_GONE` for 401, 403, 404 and 410.
+ */
+export type Download = (
+  url: string,
+  options: FetchOptions & {
+    /** Exact host names. */
+    readonly hosts: readonly string[];
+    readonly headers?: Readonly<Record<string, string>>;
+  },
+) => Promise<LocalFile>;
+
+/** Keeps secrets that must outlive the process (interaction tokens, response URLs) unreadable at rest. */
+export interface Sealer {
+  /** @param expiresAt - Ms since the epoch after which it opens no more. */
+  seal(secret: string, expiresAt: number): string;
+  /** `undefined` when expired, altered, or sealed with another key. */
+  open(sealed: string): string | undefined;
 }
 
 export interface AdapterHealth {
