@@ -9,5 +9,5 @@ import type { Locale } from "./turn.ts";
 export function localeOf(text: string, hint?: string): Locale {
   const writesJapaneseOrKorean = /[\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/u.test(text);
   if (!writesJapaneseOrKorean && /\p{Script=Han}/u.test(text)) return "zh";
-  return /[a-z]/i.test(text) || !hint?.toLowerCase().startsWith("zh") ? "en" : "zh";
+  return hint?.toLowerCase().startsWith("zh") ? "zh" : "en";
 }
