@@ -92,6 +92,7 @@ const NOTICES: Readonly<Record<ErrorCode, Sentences>> = {
   FILE_TOO_LARGE: { en: "is too large", zh: "太大" },
   FILE_TYPE: { en: "is of a kind the bot cannot read", zh: "是智能体读不了的格式" },
   FILE_EMPTY: { en: "is empty", zh: "是空文件" },
+  FILE_TOO_MANY: { en: "is one file too many for one question", zh: "超出了一次提问能带的文件数" },
   FILE_GONE: { en: "is no longer there", zh: "已经不存在" },
   FILE_FORBIDDEN_HOST: {
     en: "is stored where the bridge must not fetch from",

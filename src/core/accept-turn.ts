@@ -1,0 +1,42 @@
+import type { Json } from "./json.ts";
+import type { EnqueueResult, Log, Store, TurnQueue } from "./ports.ts";
+import { type IncomingTurn, type Route, TURN_VERSION, type Turn } from "./turn.ts";
+
+export interface AcceptParts {
+  readonly queue: Pick<TurnQueue, "enqueue">;
+  readonly store: Pick<Store, "get">;
+  readonly log: Log;
+  /** Short, speakable, the same for the same turn id in every process. */
+  readonly toReference: (turnId: string) => string;
+  readonly toPayload: (turn: Turn) => Json;
+  /** Which bot answers here; frozen into the turn. */
+  readonly route: (turn: IncomingTurn) => Route;
+  readonly acceptDeadlineMs: number;
+}
+
+/** Where a reply message's conversation is remembered. */
+export const REPLY_SPACE = "msg";
+
+/**
+ * Turns what an adapter hands in into a durable turn. Resolves once it is stored, or known already.
+ *
+ * @throws {BridgeError} `QUEUE_FULL`, `QUEUE_UNAVAILABLE`: nothing was accepted, the platform may deliver again.
+ */
+export async function acceptTurn(incoming: IncomingTurn, parts: AcceptParts): Promise<EnqueueResult> {
+  const { dedupeKey, continues, ...given } = incoming;
+  const continued = continues === undefined ? undefined : await parts.store.get(REPLY_SPACE, continues);
+  const turn: Turn = {
+    ...given,
+    v: TURN_VERSION,
+    reference: parts.toReference(incoming.id),
+    conversation: typeof continued === "string" ? continued : incoming.conversation,
+    route: parts.route(incoming),
+  };
+  const result = await parts.queue.enqueue(
+    { key: dedupeKey, conversation: turn.conversation, payload: parts.toPayload(turn) },
+    { deadlineMs: parts.acceptDeadlineMs },
+  );
+  const { id: turnId, reference, platform, conversation } = turn;
+  parts.log.info({ turnId, reference, platform, conversation, ...result }, "turn accepted");
+  return result;
+}

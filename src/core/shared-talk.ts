@@ -1,0 +1,70 @@
+import type { Json } from "./json.ts";
+import type { ContextMessage, Store } from "./ports.ts";
+import type { Turn } from "./turn.ts";
+
+/**
+ * Coze keeps context apart by `user_id`, so in a shared conversation the bot would not know what others said. We
+ * remember the last exchanges and send along what happened since the asker's own last turn.
+ *
+ * @see docs/reference/coze-api.md §4 (`user_id`)
+ */
+const TALK_SPACE = "talk";
+/** Exchanges remembered per conversation; older ones are forgotten. */
+const MAX_EXCHANGES = 10;
+/** Characters kept of a question or an answer. */
+const MAX_TEXT = 2_000;
+const TALK_TTL_MS = 7 * 24 * 3_600_000;
+
+interface Exchange {
+  readonly asker: string;
+  readonly name: string;
+  readonly question: string;
+  readonly answer: string;
+}
+
+/** What others said in this conversation since its asker's last turn, oldest first. */
+export async function othersSince(store: Pick<Store, "get">, turn: Turn): Promise<readonly ContextMessage[]> {
+  const talk = toExchanges(await store.get(TALK_SPACE, turn.conversation));
+  const own = talk.findLastIndex(({ asker }) => asker === turn.asker.key);
+  return talk.slice(own + 1).flatMap(({ name, question, answer }) => [
+    { role: "asker" as const, text: `${name}: ${question}` },
+    { role: "bot" as const, text: answer },
+  ]);
+}
+
+/** Remembers a finished exchange. Called inside the turn, so there is one writer per conversation. */
+export async function rememberExchange(
+  store: Pick<Store, "get" | "set">,
+  turn: Turn,
+  answer: string,
+): Promise<void> {
+  const talk = toExchanges(await store.get(TALK_SPACE, turn.conversation));
+  const exchange = {
+    asker: turn.asker.key,
+    name: turn.asker.name,
+    question: cut(turn.text),
+    answer: cut(answer),
+  };
+  const next = [...talk, exchange].slice(-MAX_EXCHANGES);
+  await store.set(
+    TALK_SPACE,
+    turn.conversation,
+    next.map((item) => ({ ...item })),
+    { ttlMs: TALK_TTL_MS },
+  );
+}
+
+/** At most {@link MAX_TEXT} characters, never half of a surrogate pair. */
+function cut(text: string): string {
+  return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT).replace(/[\uD800-\uDBFF]$/, "")}…`;
+}
+
+function toExchanges(stored: Json | undefined): readonly Exchange[] {
+  return Array.isArray(stored) ? stored.filter(isExchange) : [];
+}
+
+function isExchange(value: Json): value is Json & Exchange {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const record = value as Readonly<Record<string, Json>>;
+  return ["asker", "name", "question", "answer"].every((key) => typeof record[key] === "string");
+}
