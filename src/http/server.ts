@@ -1,0 +1,75 @@
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { BridgeError } from "../core/errors.ts";
+import type { HttpHandler, Log } from "../core/ports.ts";
+
+/** Larger requests are refused with 413; Slack's own are far below (slack.md §6.3). */
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
+
+export interface Health {
+  readonly ok: boolean;
+  /** One line per part, without anything secret: the port may be public. */
+  readonly parts: Readonly<Record<string, string>>;
+}
+
+export interface HttpServerOptions {
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** Handlers by path, POST only. */
+  readonly routes: Readonly<Record<string, HttpHandler>>;
+  readonly health: () => Promise<Health>;
+  readonly log: Log;
+}
+
+export interface HttpServer extends AsyncDisposable {
+  readonly port: number;
+}
+
+/**
+ * The bridge's own port: `/healthz` and what the adapters answer.
+ *
+ * @throws {BridgeError} `CONFIG_INVALID` when the port cannot be had.
+ */
+export async function openHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const server = createAdaptorServer({ fetch: createRoutes(options).fetch });
+  server.listen(options.port, options.host);
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    const { host, port } = options;
+    throw new BridgeError("CONFIG_INVALID", `cannot listen on ${host}:${port}; set HOST and PORT`, {
+      cause: error,
+    });
+  }
+  const { port } = server.address() as AddressInfo; // a listening TCP server has one
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      if (!server.listening) return;
+      const closed = once(server, "close");
+      server.close();
+      if ("closeAllConnections" in server) server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+function createRoutes({ routes, health, log }: HttpServerOptions): Hono {
+  const app = new Hono();
+  const onError = (context: Context): Response => context.text("too large", 413);
+  app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError }));
+  app.get("/healthz", async (context) => {
+    const state = await health();
+    return context.json(state, state.ok ? 200 : 503);
+  });
+  for (const [path, handle] of Object.entries(routes)) app.post(path, (context) => handle(context.req.raw));
+  app.onError((error, context) => {
+    log.error({ err: error, path: context.req.path }, "request failed");
+    return context.text("internal error", 500);
+  });
+  return app;
+}

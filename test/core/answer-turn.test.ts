@@ -1,0 +1,248 @@
+import { describe, expect, it } from "vitest";
+import type { AnswerEvent } from "../../src/core/answer-state.ts";
+import { answerTurn } from "../../src/core/answer-turn.ts";
+import { BridgeError, CozeError, PlatformError } from "../../src/core/errors.ts";
+import { RetryLater, type Run, RunAborted } from "../../src/core/ports.ts";
+import type { Turn } from "../../src/core/turn.ts";
+import { createLog } from "../../src/log.ts";
+import { aTurn } from "../make.ts";
+import { aRun, MemoryPlatform, MemoryStore, type Script, ScriptedSource } from "./platform-double.ts";
+
+const log = createLog({ level: "silent", secrets: [] });
+const CREATED: AnswerEvent = { type: "chat", status: "running", chatId: "chat-1", conversationId: "coze-1" };
+const COMPLETED: AnswerEvent = {
+  type: "chat",
+  status: "completed",
+  chatId: "chat-1",
+  conversationId: "coze-1",
+};
+const delta = (text: string): AnswerEvent => ({
+  type: "delta",
+  messageId: "m",
+  kind: "answer",
+  text,
+  reasoning: "",
+});
+const message = (text: string): AnswerEvent => ({
+  type: "message",
+  messageId: "m",
+  kind: "answer",
+  contentType: "text",
+  text,
+  reasoning: "",
+});
+const ANSWER: Script = { events: [CREATED, delta("Hel"), delta("lo"), message("Hello!"), COMPLETED] };
+
+function aBridge(...scripts: Script[]) {
+  const parts = {
+    adapter: new MemoryPlatform(),
+    source: new ScriptedSource(...scripts),
+    store: new MemoryStore(),
+  };
+  const answer = (turn: Partial<Turn> = {}, run: Partial<Run> = {}) =>
+    answerTurn(aTurn(turn), aRun(run), { ...parts, log, now: () => 0 });
+  return { ...parts, answer };
+}
+
+describe("a turn", () => {
+  it("grows while Coze writes and ends with what Coze says is the answer", async () => {
+    const { adapter, answer } = aBridge(ANSWER);
+    await answer();
+    expect(adapter.shown).toEqual(["", "Hel", "Hello", "Hello!", "Hello!"]);
+    expect([adapter.final, adapter.notice]).toEqual(["Hello!", undefined]);
+  });
+
+  it("asks as the asker, with its turn id, in the conversation that was created first", async () => {
+    const { source, answer } = aBridge(ANSWER);
+    await answer({ text: "Hi" });
+    expect(source.created).toEqual([aTurn().conversation]);
+    expect(source.asked[0]).toEqual({
+      botId: "7380000000000000009",
+      conversationId: "coze-1",
+      userId: aTurn().asker.key,
+      turnId: aTurn().id,
+      text: "Hi",
+      files: [],
+      context: [],
+    });
+  });
+
+  it("reuses the conversation, and takes over the one Coze answers in", async () => {
+    const elsewhere = { events: [{ ...CREATED, conversationId: "coze-9" }, message("a"), COMPLETED] };
+    const moved = {
+      ...elsewhere,
+      events: [...elsewhere.events.slice(0, 2), { ...COMPLETED, conversationId: "coze-9" }],
+    };
+    const { source, answer } = aBridge(ANSWER, moved, ANSWER);
+    for (let turns = 0; turns < 3; turns += 1) await answer();
+    expect(source.created).toHaveLength(1);
+    expect(source.asked.map(({ conversationId }) => conversationId)).toEqual(["coze-1", "coze-1", "coze-9"]);
+  });
+
+  it("makes a conversation anew that Coze has forgotten, once", async () => {
+    const gone: Script = { error: new CozeError("COZE_CONVERSATION_GONE", "4002") };
+    const healed = aBridge(gone, { events: [message("back"), COMPLETED] });
+    await healed.answer();
+    expect([healed.source.created.length, healed.adapter.final]).toEqual([2, "back"]);
+    const lost = aBridge(gone, gone);
+    await lost.answer();
+    expect(lost.adapter.notice).toContain("no longer exists");
+  });
+
+  it("gives the bot the quoted message with its author, as material", async () => {
+    const { source, answer } = aBridge(ANSWER);
+    await answer({ text: "is that so?", quote: { author: "Grace", text: "It flies.\nReally." } });
+    expect(source.asked[0]?.text).toBe("> Grace:\n> It flies.\n> Really.\n\nis that so?");
+  });
+
+  it("tells the bot what others said since the asker's last turn", async () => {
+    const { source, answer } = aBridge(ANSWER, ANSWER, ANSWER);
+    const grace = { key: "discord:app:2", name: "Grace" };
+    await answer({ text: "my name is Ada" });
+    await answer({ text: "I like ships", asker: grace });
+    await answer({ text: "what does Grace like?" });
+    expect(source.asked[1]?.context).toEqual([
+      { role: "asker", text: "Ada: my name is Ada" },
+      { role: "bot", text: "Hello!" },
+    ]);
+    expect(source.asked[2]?.context).toEqual([
+      { role: "asker", text: "Grace: I like ships" },
+      { role: "bot", text: "Hello!" },
+    ]);
+  });
+
+  it("remembers whose conversation its messages belong to", async () => {
+    const { store, answer } = aBridge(ANSWER);
+    await answer();
+    expect(await store.get("msg", "memory:place:1")).toBe(aTurn().conversation);
+  });
+
+  it("hands the reply what an earlier attempt saved, and saves what the reply saves", async () => {
+    const { adapter, answer } = aBridge(ANSWER);
+    await answer({}, { state: { v: 1, reply: { messages: ["77"] } } });
+    expect(adapter.opened).toEqual([{ messages: ["77"] }]);
+    await answer({}, { state: "from another age" });
+    expect(adapter.opened[1]).toBeUndefined();
+  });
+});
+
+describe("attachments", () => {
+  const attachment = (name: string) => ({ id: name, name, url: `https://files.example/${name}` });
+
+  it("go along with the question; one that cannot is named and does not stop the others", async () => {
+    const { adapter, source, answer } = aBridge(ANSWER);
+    adapter.fetchErrors = [new BridgeError("FILE_TOO_LARGE", "60 MB")];
+    await answer({ attachments: [attachment("big.zip"), attachment("cat.png")] });
+    expect(source.asked[0]?.files).toEqual([{ fileId: "file-1", kind: "image" }]);
+    expect(adapter.notice).toBe("“big.zip” was not sent to the bot: it is too large.");
+    expect(adapter.final).toBe("Hello!");
+  });
+
+  it("beyond ten are named, in the asker's language", async () => {
+    const { adapter, source, answer } = aBridge(ANSWER);
+    const attachments = Array.from({ length: 11 }, (_, index) => attachment(`${index}.png`));
+    await answer({ attachments, locale: "zh" });
+    expect(source.asked[0]?.files).toHaveLength(10);
+    expect(adapter.notice).toBe("文件“10.png”没有发给智能体：超出了一次提问能带的文件数。");
+  });
+});
+
+describe("a turn that fails", () => {
+  const busy = new CozeError("COZE_BUSY", "4009", { retryable: true });
+
+  it("is tried again later while Coze certainly took nothing, then tells", async () => {
+    const { adapter, answer } = aBridge({ error: busy }, { error: busy });
+    await expect(answer({}, { attempt: 1 })).rejects.toBeInstanceOf(RetryLater);
+    expect([adapter.abandoned, adapter.final]).toEqual([1, undefined]);
+    await answer({}, { attempt: 3 });
+    expect(adapter.notice).toBe("Coze is busy right now. Please try again in a minute. (K7Q2FM)");
+  });
+
+  it("is not asked again when Coze may have taken it", async () => {
+    const { adapter, answer } = aBridge({
+      error: new CozeError("COZE_UNREACHABLE", "reset", { retryable: true, outcome: "unknown" }),
+    });
+    await answer();
+    expect(adapter.notice).toContain("cannot be reached");
+  });
+
+  it("keeps the half answer and says that it is one", async () => {
+    const { adapter, answer } = aBridge({
+      events: [CREATED, delta("Once upon")],
+      error: new CozeError("COZE_STREAM_BROKEN", "cut", { retryable: true, outcome: "unknown" }),
+    });
+    await answer({ locale: "zh" });
+    expect(adapter.final).toBe("Once upon");
+    expect(adapter.notice).toBe("回答还没写完连接就中断了，请再问一次。 (K7Q2FM)");
+  });
+
+  it("says so when the bot says nothing, wants a tool, or was stopped at Coze", async () => {
+    const nothing = aBridge({ events: [CREATED, COMPLETED] });
+    await nothing.answer();
+    expect(nothing.adapter.notice).toContain("nothing to say");
+    const pending = [{ id: "1", kind: "function" as const, name: "stock", input: "" }];
+    const tool = aBridge({ events: [{ ...CREATED, status: "requires_action", pending }] });
+    await tool.answer();
+    expect(tool.adapter.notice).toContain("a tool");
+    const stopped = aBridge({ events: [delta("half"), { type: "chat", status: "canceled" }] });
+    await stopped.answer();
+    expect([stopped.adapter.final, stopped.adapter.notice]).toEqual([
+      "half",
+      "This answer was stopped. (K7Q2FM)",
+    ]);
+  });
+
+  it("cancels at Coze what took too long", async () => {
+    const { source, answer } = aBridge({ events: [CREATED], error: new CozeError("COZE_TIMEOUT", "idle") });
+    await answer();
+    expect(source.canceled).toEqual(["chat-1"]);
+  });
+
+  it("ends in a sentence even for an error nobody thought of", async () => {
+    const { adapter, answer } = aBridge({ error: new TypeError("x is undefined") });
+    await answer();
+    expect(adapter.notice).toBe("Something went wrong on our side. Please try again. (K7Q2FM)");
+  });
+
+  it("is answered again into the same messages when the platform could not be reached", async () => {
+    const { adapter, answer } = aBridge(ANSWER, ANSWER);
+    const away = () =>
+      new PlatformError("PLATFORM_UNREACHABLE", "503", { platform: "memory", retryable: true });
+    adapter.finishErrors = [away(), away()];
+    await expect(answer()).rejects.toBeInstanceOf(RetryLater);
+    await expect(answer({}, { attempt: 3 })).rejects.toBeInstanceOf(PlatformError);
+  });
+
+  it("becomes a dead letter when its place is gone, since nobody can be told there", async () => {
+    const { adapter, source, answer } = aBridge(ANSWER);
+    adapter.openErrors = [new PlatformError("PLATFORM_GONE", "10003", { platform: "memory" })];
+    await expect(answer()).rejects.toMatchObject({ code: "PLATFORM_GONE" });
+    expect(source.asked).toEqual([]);
+  });
+});
+
+describe("an aborted turn", () => {
+  const abortedWhile = async (why: RunAborted["why"]) => {
+    const bridge = aBridge({ events: [CREATED, delta("Once")], hangs: true });
+    const controller = new AbortController();
+    const ended = bridge.answer({}, { signal: controller.signal });
+    await expect.poll(() => bridge.adapter.shown.at(-1)).toBe("Once");
+    controller.abort(new RunAborted(why));
+    return { ...bridge, ended };
+  };
+
+  it("says that it was stopped, after stopping it at Coze", async () => {
+    const { adapter, source, ended } = await abortedWhile("cancelled");
+    await ended;
+    expect(source.canceled).toEqual(["chat-1"]);
+    expect([adapter.final, adapter.notice]).toEqual(["Once", "This answer was stopped. (K7Q2FM)"]);
+  });
+
+  it("leaves everything to the next start when it is handed over or lost", async () => {
+    for (const why of ["handover", "lease-lost"] as const) {
+      const { adapter, source, ended } = await abortedWhile(why);
+      await expect(ended).rejects.toMatchObject({ name: "RunAborted", why });
+      expect([adapter.abandoned, adapter.final, source.canceled]).toEqual([1, undefined, []]);
+    }
+  });
+});

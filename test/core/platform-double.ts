@@ -1,0 +1,155 @@
+import type { AnswerEvent } from "../../src/core/answer-state.ts";
+import { answerMarkdown } from "../../src/core/answer-state.ts";
+import type { Json } from "../../src/core/json.ts";
+import type {
+  Adapter,
+  AnswerSource,
+  Question,
+  Reply,
+  ReplyContent,
+  Run,
+  Store,
+} from "../../src/core/ports.ts";
+
+/** A platform held in memory: what its people see, and what the core did with it. */
+export class MemoryPlatform implements Adapter {
+  readonly platform = "memory";
+  readonly routes = {};
+  readonly shown: string[] = [];
+  readonly opened: (Json | undefined)[] = [];
+  final: string | undefined;
+  notice: string | undefined;
+  abandoned = 0;
+  /** Thrown by the next calls, in order. */
+  openErrors: Error[] = [];
+  finishErrors: Error[] = [];
+  fetchErrors: Error[] = [];
+
+  openReply(_turn: unknown, { saved }: { saved: Json | undefined }): Promise<Reply> {
+    this.opened.push(saved);
+    const error = this.openErrors.shift();
+    if (error !== undefined) return Promise.reject(error);
+    return Promise.resolve({
+      show: (content) => void this.shown.push(answerMarkdown(content.answer)),
+      finish: (content) => this.#finish(content),
+      abandon: () => {
+        this.abandoned += 1;
+        return Promise.resolve();
+      },
+    });
+  }
+
+  #finish(content: ReplyContent): Promise<{ messageKeys: string[] }> {
+    const error = this.finishErrors.shift();
+    if (error !== undefined) return Promise.reject(error);
+    this.final = answerMarkdown(content.answer);
+    this.notice = content.notice;
+    return Promise.resolve({ messageKeys: ["memory:place:1"] });
+  }
+
+  fetchAttachment(): Promise<{ path: string; bytes: number } & AsyncDisposable> {
+    const error = this.fetchErrors.shift();
+    if (error !== undefined) return Promise.reject(error);
+    return Promise.resolve({ path: "/nowhere", bytes: 1, [Symbol.asyncDispose]: () => Promise.resolve() });
+  }
+
+  openIntake(): Promise<AsyncDisposable> {
+    return Promise.resolve(this);
+  }
+
+  health(): { ok: boolean; detail: string } {
+    return { ok: true, detail: "in memory" };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** What Coze says to one question: events, and an error to end with. */
+export interface Script {
+  readonly events?: readonly AnswerEvent[];
+  readonly error?: Error;
+  /** Waits for the abort before ending. */
+  readonly hangs?: boolean;
+}
+
+/** Coze by script; remembers what it was asked. */
+export class ScriptedSource implements AnswerSource {
+  readonly asked: Question[] = [];
+  readonly created: string[] = [];
+  readonly canceled: string[] = [];
+  readonly #scripts: Script[];
+
+  constructor(...scripts: Script[]) {
+    this.#scripts = scripts;
+  }
+
+  createConversation({ conversation }: { conversation: string }): Promise<string> {
+    this.created.push(conversation);
+    return Promise.resolve(`coze-${this.created.length}`);
+  }
+
+  upload(): Promise<{ fileId: string; kind: "image" }> {
+    return Promise.resolve({ fileId: "file-1", kind: "image" });
+  }
+
+  async *ask(question: Question, { signal }: { signal: AbortSignal }): AsyncIterable<AnswerEvent> {
+    this.asked.push(question);
+    const script = this.#scripts.shift() ?? {};
+    yield* script.events ?? [];
+    if (script.hangs === true) {
+      await new Promise((_resolve, reject) =>
+        signal.addEventListener("abort", () => reject(signal.reason as Error)),
+      );
+    }
+    if (script.error !== undefined) throw script.error;
+  }
+
+  cancel({ chatId }: { chatId: string }): Promise<void> {
+    this.canceled.push(chatId);
+    return Promise.resolve();
+  }
+}
+
+/** A store in memory; TTLs are not kept. */
+export class MemoryStore implements Store {
+  readonly #values = new Map<string, Json>();
+
+  get(space: string, key: string): Promise<Json | undefined> {
+    return Promise.resolve(this.#values.get(`${space}/${key}`));
+  }
+
+  set(space: string, key: string, value: Json): Promise<boolean> {
+    this.#values.set(`${space}/${key}`, value);
+    return Promise.resolve(true);
+  }
+
+  delete(space: string, key: string): Promise<boolean> {
+    return Promise.resolve(this.#values.delete(`${space}/${key}`));
+  }
+
+  async *list(space: string): AsyncIterable<readonly [string, Json]> {
+    for (const [key, value] of this.#values)
+      if (key.startsWith(`${space}/`)) yield [key.slice(space.length + 1), value];
+  }
+}
+
+/** A run of the queue as the core sees it. */
+export function aRun(changes: Partial<Run> = {}): Run & { readonly saved: Json[] } {
+  const saved: Json[] = [];
+  return {
+    turns: [],
+    conversation: "memory:place",
+    start: 1,
+    attempt: 1,
+    state: undefined,
+    signal: new AbortController().signal,
+    save: (state) => {
+      saved.push(state);
+      return Promise.resolve();
+    },
+    saved,
+    ...changes,
+  };
+}
