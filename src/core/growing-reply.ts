@@ -37,7 +37,7 @@ export interface GrowingReplyOptions {
 
 interface Shown {
   readonly id: string;
-  /** What is on screen, or `undefined` when an earlier process wrote it. */
+  /** What is on screen, or `undefined` when nobody knows: an earlier process wrote it, or a call had no answer. */
   key: string | undefined;
 }
 
@@ -73,6 +73,8 @@ export class GrowingReply implements Reply {
   #ended: { readonly error: unknown } | undefined;
   /** The list of messages changed since it was saved. */
   #unsaved = false;
+  /** What a create tried to show whose outcome nobody knows: the message may be there. */
+  #doubtful: { readonly part: Part; readonly keys: ReadonlySet<string> } | undefined;
   #failuresInARow = 0;
   /** Whether the last try was for the last state. */
   #triedFinal = false;
@@ -162,6 +164,8 @@ export class GrowingReply implements Reply {
     const parts = this.#parts();
     if (this.#staleIndex(parts) >= 0) return "edit";
     if (parts.length > this.#shown.length) return "create";
+    // Found by being repeated; without a place in the last state it is removed then.
+    if (this.#final && this.#doubtful !== undefined) return "create";
     // A message that is there is never taken away altogether: people may have seen it.
     return this.#final && this.#shown.length > Math.max(parts.length, 1) ? "remove" : undefined;
   }
@@ -237,10 +241,18 @@ export class GrowingReply implements Reply {
   async #create(parts: readonly Part[]): Promise<void> {
     const { writer, signal } = this.#options;
     const index = this.#shown.length;
-    const part = parts[index];
+    const part = parts[index] ?? this.#doubtful?.part;
     if (part === undefined) return;
-    const id = await writer.create(part, index, { signal });
-    this.#shown.push({ id, key: toKey(part) });
+    const keys = new Set(this.#doubtful?.keys).add(toKey(part));
+    try {
+      const id = await writer.create(part, index, { signal });
+      // A repeated create may find the message as any of the tries wrote it.
+      this.#shown.push({ id, key: keys.size === 1 ? toKey(part) : undefined });
+    } catch (error) {
+      if (!wasRefused(error)) this.#doubtful = { part, keys };
+      throw error;
+    }
+    this.#doubtful = undefined;
     this.#unsaved = true;
   }
 
@@ -250,7 +262,14 @@ export class GrowingReply implements Reply {
     const shown = this.#shown[index];
     const part = parts[index];
     if (shown === undefined || part === undefined) return;
-    await writer.edit(shown.id, part, { signal, final: this.#triedFinal });
+    const before = shown.key;
+    shown.key = undefined;
+    try {
+      await writer.edit(shown.id, part, { signal, final: this.#triedFinal });
+    } catch (error) {
+      if (wasRefused(error)) shown.key = before;
+      throw error;
+    }
     shown.key = toKey(part);
   }
 
@@ -305,6 +324,14 @@ export class GrowingReply implements Reply {
     if (this.#options.signal.aborted) this.#options.log.debug({ err: error }, "reply stopped");
     else this.#options.log.warn({ err: error }, "reply stopped growing");
   }
+}
+
+/** Nothing happened, for certain. */
+function wasRefused(error: unknown): boolean {
+  return (
+    error instanceof BridgeError &&
+    (error.code === "PLATFORM_RATE_LIMITED" || error.code === "PLATFORM_REJECTED")
+  );
 }
 
 function toKey(part: Part | undefined): string {
