@@ -22,9 +22,7 @@ export function neutralizeOutsideCode(markdown: string, replace: (text: string) 
   let result = "";
   let at = 0;
   for (const { start, end } of rangesOf(markdown, protectedRange)) {
-    // Links nest in nothing that is protected, but an image stands in a link's label: the outer end counts.
-    if (end <= at) continue;
-    result += replace(markdown.slice(at, Math.max(at, start))) + markdown.slice(Math.max(at, start), end);
+    result += replace(markdown.slice(at, start)) + markdown.slice(start, end);
     at = end;
   }
   return result + replace(markdown.slice(at));

@@ -127,7 +127,7 @@ function lineCuts(scene: Scene, lineEnd: number | undefined): readonly number[] 
   return cuts.filter(
     (cut) =>
       !heads.some(({ start, end }) => start < cut && cut <= end) &&
-      !scene.fences.some((fence) => (fence.start < cut && cut <= fence.content) || cut === fence.closing) &&
+      !scene.fences.some((fence) => fence.start < cut && cut <= fence.content) &&
       !(isUnderline(scene.text, cut) && fenceAt(scene, cut) === undefined),
   );
 }
@@ -196,10 +196,10 @@ function textCuts(scene: Scene, border: RegExp): readonly number[] {
     });
 }
 
-/** Not in the lines of the fence itself. */
+/** Not in the line that opens the fence. */
 function isInContent(scene: Scene, cut: number): boolean {
   const fence = fenceAt(scene, cut);
-  return fence === undefined || (cut > fence.content && cut < fence.closing);
+  return fence === undefined || cut > fence.content;
 }
 
 const GRAPHEMES = new Intl.Segmenter(undefined, { granularity: "grapheme" });
@@ -221,8 +221,9 @@ function toCut(scene: Scene, rest: string, end: number): Cut {
   const { text, from } = scene;
   const at = from + end;
   const atLineStart = rest[end - 1] === "\n";
-  const fence = fenceAt(scene, at);
-  const next = fence !== undefined ? end : skipBlank(rest, end, atLineStart);
+  // A first line that is itself too long for a part is text.
+  const fence = isInContent(scene, at) ? fenceAt(scene, at) : undefined;
+  const next = skipBlank(rest, end, atLineStart);
   const following = rest.slice(next, next + 200);
   const ancestors = ancestorsAt(scene, at, next > end ? "#" : following);
   const after = fence === undefined ? "" : `\n${fence.margin}${fence.marker}`;
@@ -236,10 +237,10 @@ function skipBlank(rest: string, index: number, atLineStart: boolean): number {
   return index + blank.lastIndexOf("\n") + 1;
 }
 
-/** What a cut is inside of. A cut behind the window's end is inside what goes on in the following line. */
+/** What a cut is inside of. A cut at the window's end is inside what goes on in the following line. */
 function ancestorsAt({ tree, text }: Scene, at: number, following: string): readonly Nodes[] {
   const reach = text.trimEnd().length;
-  const goesOn = at > text.length && !/^ {0,3}(?:#|`{3}|~{3}|[-*+] )/.test(following);
+  const goesOn = text.slice(at).trim() === "" && !/^ {0,3}(?:#|`{3}|~{3}|[-*+] )/.test(following);
   return [...walk(tree)].filter((node) => {
     const { start, end } = rangeOf(node);
     return node.type !== "root" && start < at && (at < end || (goesOn && end >= reach));

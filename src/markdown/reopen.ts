@@ -34,14 +34,12 @@ export interface Fence extends Range, OpenFence {
   readonly margin: string;
   /** Where its content starts. */
   readonly content: number;
-  /** Where its closing line starts; behind the source's end when it has none. */
-  readonly closing: number;
 }
 
-/** Reads a code block's fence; `undefined` for indented code. */
+/** Reads a code block's fence; `undefined` for indented code, and for markers that nobody writes on purpose. */
 export function toFence(node: Code, text: string): Fence | undefined {
   const { start, end } = rangeOf(node);
-  const opening = /^(`{3,}|~{3,})([^\r\n]*)(?:\r?\n|$)/.exec(text.slice(start, end));
+  const opening = /^(`{3,20}|~{3,20})(?![`~])([^\r\n]*)(?:\r?\n|$)/.exec(text.slice(start, end));
   if (opening === null) return undefined;
   const [line, marker = "", info = ""] = opening;
   const margin = text.slice(lineStart(text, start), start).replace(/[^>\t]/g, " ");
@@ -56,7 +54,6 @@ export function toFence(node: Code, text: string): Fence | undefined {
     margin,
     indent,
     content: start + line.length,
-    closing: closed ? lastLine : Number.POSITIVE_INFINITY,
   };
 }
 

@@ -35,7 +35,7 @@ export function splitMarkdown(markdown: string, options: SplitOptions): readonly
 /** {@link splitMarkdown} with the inserted text told apart. */
 export function cutMarkdown(markdown: string, options: SplitOptions): readonly Piece[] {
   const pieces: Piece[] = [];
-  let rest = markdown.replace(/^(?:[ \t]*\r?\n)+/, "");
+  let rest = withoutBlankLines(markdown);
   let open: Reopening = NOTHING_OPEN;
   while (rest.trim() !== "") {
     const fits = fittingLength(open.before, rest, options);
@@ -45,9 +45,13 @@ export function cutMarkdown(markdown: string, options: SplitOptions): readonly P
     }
     const taken = takePiece(open, rest, fits, options);
     pieces.push(taken.piece);
-    ({ rest, open } = goOn(taken.rest, taken.open));
+    ({ rest, open } = goOn(taken.rest, taken.open, options));
   }
   return pieces;
+}
+
+function withoutBlankLines(text: string): string {
+  return text.replace(/^(?:[ \t]*\r?\n)+/, "");
 }
 
 /** How many code units of `rest` a part may hold at most. Found by halving: `measure` may be anything that grows. */
@@ -73,8 +77,12 @@ interface Taken {
   readonly open: Reopening;
 }
 
+/** Each try parses; the second one is about the closing of a fence, more are for odd measures. */
+const MAX_TRIES = 8;
+
 function takePiece(open: Reopening, rest: string, fits: number, { limit, measure }: SplitOptions): Taken {
-  for (let length = fits; length > 0; ) {
+  let length = fits;
+  for (let tries = 0; tries < MAX_TRIES && length > 0; tries += 1) {
     const cut = findCut(open.before, rest, length);
     const body = rest.slice(0, cut.end).trimEnd();
     const part = open.before + body + cut.after;
@@ -107,12 +115,18 @@ function isHighSurrogate(text: string, index: number): boolean {
 }
 
 /** What the next part starts with. */
-function goOn(rest: string, open: Reopening): { rest: string; open: Reopening } {
+function goOn(
+  rest: string,
+  open: Reopening,
+  { limit, measure }: SplitOptions,
+): { rest: string; open: Reopening } {
   const dedented = open.dedent > 0 ? dedentList(rest, open.dedent) : rest;
+  // Deep quotes, wide tables: at least a quarter of each part is for new text, or there would be no end of parts.
+  if (measure(open.before) > limit * 0.75) return { rest: dedented, open: NOTHING_OPEN };
   if (open.fence === undefined) return { rest: dedented, open };
   // The fence ends right here: it was closed in the part before, an empty one need not be opened for that.
   const closing = closingLength(dedented, open.fence);
   return closing > 0
-    ? { rest: dedented.slice(closing).replace(/^(?:[ \t]*\r?\n)+/, ""), open: NOTHING_OPEN }
+    ? { rest: withoutBlankLines(dedented.slice(closing)), open: NOTHING_OPEN }
     : { rest: dedented, open };
 }

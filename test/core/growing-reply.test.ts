@@ -236,6 +236,15 @@ describe("the last state", () => {
     },
   );
 
+  it("has all its tries, however many drafts failed before", async () => {
+    platform.faults.push(...Array<Fault>(9).fill({ code: "PLATFORM_UNREACHABLE", retryable: true }));
+    const reply = aReply();
+    reply.show(aContent("draft"));
+    await clock.advance(4000);
+    await clock.settle(reply.finish(aContent("end")));
+    expect(platform.screen).toEqual(["end"]);
+  });
+
   it("waits as long as the platform wants when it was too fast", async () => {
     platform.faults.push({ code: "PLATFORM_RATE_LIMITED", retryable: true, retryAfterMs: 7000 });
     await clock.settle(aReply().finish(aContent("end")));
@@ -306,6 +315,30 @@ describe("a call whose outcome nobody knows", () => {
     expect(platform.screen).toEqual(["abcd", "efgh"]);
     await clock.settle(reply.finish(aContent("abcd")));
     expect(platform.screen).toEqual(["abcd"]);
+  });
+});
+
+describe("a call that was refused", () => {
+  const refused: Fault = { code: "PLATFORM_RATE_LIMITED", retryable: true, retryAfterMs: 1000 };
+
+  it("left the screen as it was: nothing to edit when that is the last state", async () => {
+    platform.faults.push(undefined, refused);
+    const reply = aReply();
+    reply.show(aContent("a"));
+    await clock.advance(1000);
+    reply.show(aContent("ab"));
+    await clock.advance(200);
+    await clock.settle(reply.finish(aContent("a")));
+    expect(platform.written).toEqual(["create a"]);
+  });
+
+  it("made no message: the next create is not doubted", async () => {
+    platform.faults.push(refused);
+    const reply = aReply();
+    reply.show(aContent("a"));
+    await clock.advance(200);
+    await clock.settle(reply.finish(aContent("ab")));
+    expect(platform.written).toEqual(["create ab"]);
   });
 });
 
@@ -435,13 +468,19 @@ describe("saving", () => {
 
   it("that fails for good ends the reply with its error: the turn is no longer ours", async () => {
     const lost = new Error("run aborted");
-    const reply = aReply({ save: () => Promise.reject(lost) });
+    let tries = 0;
+    const save = (): Promise<void> => {
+      tries += 1;
+      return Promise.reject(lost);
+    };
+    const reply = aReply({ save });
     reply.show(aContent("a"));
     await clock.advance(1000);
     reply.show(aContent("ab"));
     await clock.advance(1000);
     await expect(clock.settle(reply.finish(aContent("abc")))).rejects.toBe(lost);
     expect(platform.written).toEqual(["create a"]);
+    expect(tries).toBe(1);
   });
 
   it("still happens when the reply is abandoned during a create", async () => {
@@ -470,6 +509,14 @@ describe("abandoning", () => {
     expect(clock.now()).toBe(80);
     await clock.advance(5000);
     expect(platform.screen).toEqual(["a"]);
+  });
+
+  it("writes nothing that was only just allowed", async () => {
+    const reply = aReply();
+    reply.show(aContent("a"));
+    await reply.abandon();
+    await clock.advance(1000);
+    expect(platform.calls).toEqual([]);
   });
 
   it("waits neither for the pace nor for a pause", async () => {
@@ -525,6 +572,11 @@ describe("a signal", () => {
 
   it("ends a call in flight with its reason", async () => {
     const controller = new AbortController();
+    const create = platform.create.bind(platform);
+    platform.create = (...args) =>
+      create(...args).catch((cause: unknown) => {
+        throw new BridgeError("PLATFORM_UNREACHABLE", "as clients say it", { cause });
+      });
     const reply = aReply({ signal: controller.signal });
     const finished = reply.finish(aContent("end"));
     await clock.advance(10);

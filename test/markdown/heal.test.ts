@@ -14,6 +14,7 @@ describe("half-written Markdown", () => {
     ["leaves a comparison in a list alone", "- > 25", "- > 25"],
     ["leaves an open fence alone", "```js\nconst a = `x ** 2", "```js\nconst a = `x ** 2"],
     ["leaves a fence in a list alone", "- a\n  ```\n  **", "- a\n  ```\n  **"],
+    ["leaves indented code alone", "text\n\n    a **b", "text\n\n    a **b"],
     ["heals only the last block", "a ** b\n\nand **bold", "a ** b\n\nand **bold**"],
     ["leaves whole text as it is", "**a** [b](c) `d`", "**a** [b](c) `d`"],
     ["leaves nothing as it is", "", ""],

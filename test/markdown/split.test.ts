@@ -132,7 +132,7 @@ describe("the parts", () => {
         }
         expect(plain(pieces.map(({ body }) => body).join(""))).toBe(plain(text));
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 });
@@ -156,6 +156,24 @@ describe("a cut", () => {
       "one line of text\nanother line of text",
       "a third line",
     ]);
+  });
+
+  it("falls on a line that ends exactly at the limit", () => {
+    expect(split("aaaa bbbb\ncccc dddd", 9)).toEqual(["aaaa bbbb", "cccc dddd"]);
+    expect(split("aaaa bbbb\r\ncccc dddd", 9)).toEqual(["aaaa bbbb", "cccc dddd"]);
+  });
+
+  it("leaves a link whole where there is no space before it", () => {
+    expect(split("中文中文中文中文中文[链接](https://a.example/b)", 26)).toEqual([
+      "中文中文中文中文中文",
+      "[链接](https://a.example/b)",
+    ]);
+  });
+
+  it("moves a deep list to the left, and only the list", () => {
+    const text = "- a\n  - b\n    - c c c c c c c\n    - d d d\n- e\n\ntext\n\n    code";
+    expect(split(text, 32)).toEqual(["- a\n  - b\n    - c c c c c c c", "- d d d\n- e\n\ntext\n\n    code"]);
+    expect(split(text, 29)).toEqual(split(text, 32));
   });
 
   it("falls behind Chinese punctuation where there are no spaces", () => {
@@ -204,9 +222,9 @@ describe("a cut", () => {
       "Some text comes before it.",
       "| a | b |\n|---|---|\n| 1 | 2 |",
     ]);
-    expect(split("Some text comes first, then:\n\nTitle text\n---\nMore", 41)).toEqual([
-      "Some text comes first, then:",
-      "Title text\n---\nMore",
+    expect(split("Title text that is rather long\n---\nMore", 33)).toEqual([
+      "Title text that is rather",
+      "long\n---\nMore",
     ]);
   });
 });
@@ -252,6 +270,35 @@ describe("a fence", () => {
     ]);
   });
 
+  it("is not opened again only to be closed behind blank lines", () => {
+    expect(split("```\nline one\nline two\n\n\n\n\n```\nText", 26)).toEqual([
+      "```\nline one\nline two\n```",
+      "Text",
+    ]);
+  });
+
+  it("is opened again when the next line only looks like its end", () => {
+    expect(split("````\nline one\n```\ninner\n````", 20)).toEqual([
+      "````\nline one\n````",
+      "````\n```\ninner\n````",
+    ]);
+    expect(split("```\nline one\n    ```\nx\n```", 18)).toEqual([
+      "```\nline one\n```",
+      "```\n    ```\nx\n```",
+    ]);
+  });
+
+  it("keeps the indentation of its code where it is cut", () => {
+    expect(split("```\nif (a) {\n  b();\n}\n```", 18)).toEqual(["```\nif (a) {\n```", "```\n  b();\n}\n```"]);
+  });
+
+  it("is never cut in its first line, which would make code of a title", () => {
+    const parts = split("```python with a long title here\ncode line\n```", 24);
+    expect(withoutSpace(parts.join("\n"))).toBe(
+      withoutSpace("```python with a long title here\ncode line\n```"),
+    );
+  });
+
   it("is told from a longer one that quotes it", () => {
     expect(split("````\n```\ninner\n```\nline two\nline three\n````", 33)).toEqual([
       "````\n```\ninner\n```\nline two\n````",
@@ -267,6 +314,13 @@ describe("a table", () => {
       "| a | b |\n|---|---|\n| 5 | 6 |\n\nafter",
     ]);
   });
+});
+
+it("repeats a table's header when a row ends exactly at the limit", () => {
+  expect(split("| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |", 29)).toEqual([
+    "| a | b |\n|---|---|\n| 1 | 2 |",
+    "| a | b |\n|---|---|\n| 3 | 4 |",
+  ]);
 });
 
 describe("a quote", () => {
