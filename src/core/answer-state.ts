@@ -187,16 +187,11 @@ function reduceMessage(state: AnswerState, event: AnswerEvent & { type: "message
         completed: true,
       }));
     case "function_call":
-      return {
-        ...state,
-        tools: [...state.tools, { messageId: event.messageId, name: toolName(event.text), done: false }],
-      };
+      return { ...state, tools: withCall(state.tools, event.messageId, toolName(event.text)) };
     case "tool_response":
       return { ...state, tools: settleFirst(state.tools) };
     case "follow_up":
-      return state.followUps.length < MAX_FOLLOW_UPS && event.text.trim() !== ""
-        ? { ...state, followUps: [...state.followUps, event.text] }
-        : state;
+      return { ...state, followUps: withFollowUp(state.followUps, event.text) };
     case "knowledge":
       return { ...state, knowledgeLookups: state.knowledgeLookups + 1 };
     case "verbose":
@@ -239,6 +234,17 @@ function withAnswer(
   return { ...state, answers: [...state.answers, change(fresh)] };
 }
 
+/** A message may be completed twice (coze-api.md §22.15): the second time it is no other call. */
+function withCall(tools: readonly ToolProgress[], messageId: string, name: string): readonly ToolProgress[] {
+  const known = messageId !== "" && tools.some((tool) => tool.messageId === messageId);
+  return known ? tools : [...tools, { messageId, name, done: false }];
+}
+
+function withFollowUp(followUps: readonly string[], text: string): readonly string[] {
+  const wanted = followUps.length < MAX_FOLLOW_UPS && text.trim() !== "" && !followUps.includes(text);
+  return wanted ? [...followUps, text] : followUps;
+}
+
 function settleFirst(tools: readonly ToolProgress[]): readonly ToolProgress[] {
   const index = tools.findIndex((tool) => !tool.done);
   const found = tools[index];
@@ -261,13 +267,16 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
   }
 }
 
+/** The first half of a surrogate pair whose second half comes with the next delta (coze-api.md §22.9). */
+const HALF_CHARACTER = /[\ud800-\udbff]$/;
+
 /** The Markdown to show: all answers in order, a blank line between them. Cards and audio have none. */
 export function answerMarkdown(state: AnswerState): string {
   return state.answers
     .filter(
       (answer) => answer.contentType === "text" || answer.contentType === "unknown" || !answer.completed,
     )
-    .map((answer) => answer.text)
+    .map(({ text, completed }) => (completed ? text : text.replace(HALF_CHARACTER, "")))
     .filter((text) => text.trim() !== "")
     .join("\n\n");
 }

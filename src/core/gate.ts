@@ -105,8 +105,11 @@ export class Gate {
     this.#sharers += 1;
     let joined = true;
     return () => {
-      if (joined) this.#sharers -= 1;
+      if (!joined) return;
       joined = false;
+      this.#sharers -= 1;
+      // The shares of the others have grown: what waits may go sooner.
+      this.#pump();
     };
   }
 
@@ -157,7 +160,8 @@ export class Gate {
       const next = this.#soonest(now);
       if (next === undefined) return;
       if (next.waitMs > 0) {
-        this.#cancelTimer = this.#clock.after(next.waitMs, () => this.#pump());
+        // Whole ms: a timer for a billionth of one would find the same moment again.
+        this.#cancelTimer = this.#clock.after(Math.ceil(next.waitMs), () => this.#pump());
         return;
       }
       this.#waiting.splice(this.#waiting.indexOf(next.waiting), 1);

@@ -1,4 +1,4 @@
-import { BridgeError } from "./errors.ts";
+import { BridgeError, type ErrorCode } from "./errors.ts";
 import type { Gate, Permit } from "./gate.ts";
 import type { Json } from "./json.ts";
 import type { FinishedReply, Log, Reply, ReplyContent } from "./ports.ts";
@@ -31,140 +31,180 @@ export interface GrowingReplyOptions {
   readonly log: Log;
   readonly now: () => number;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** Called before the first message is created: typing and status end here. */
+  /** Called once, before the first call that shows something: typing and status end here. */
   readonly onFirst?: () => void;
 }
 
 interface Shown {
   readonly id: string;
-  /** What is on screen, or `undefined` when an earlier process wrote it. */
+  /** What is on screen, or `undefined` when nobody knows: an earlier process wrote it, or a call had no answer. */
   key: string | undefined;
 }
 
-/** Tries of one call before the reply gives up; only for refusals and outcomes that may be repeated. */
+/** Tries of a last write before the reply gives up; also how many drafts in a row may be turned down. */
 const MAX_TRIES = 6;
+/** The same for "too fast": nothing happened, and each one said when to come back. */
+const MAX_REFUSALS = 20;
+/** Whoever says "at once" after refusing us shall not be asked in a loop. */
+const SHORTEST_PAUSE_MS = 100;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 
+/** Nothing can be shown there any more, whatever the text. */
+const TERMINAL: ReadonlySet<ErrorCode> = new Set(["PLATFORM_GONE", "PLATFORM_PERMISSION", "PLATFORM_AUTH"]);
+
+type Step = "save" | "create" | "edit" | "remove";
+
 /**
  * A reply of one or more messages: one latest-wins slot, at most one call in flight, always the newest text.
+ *
+ * A draft that fails is forgotten as soon as a newer one goes out; only the last state must arrive.
  *
  * @see docs/reference/pacing.md §4
  */
 export class GrowingReply implements Reply {
   readonly #options: GrowingReplyOptions;
   readonly #shown: Shown[];
-  readonly #leave: (() => void)[] = [];
   #latest: ReplyContent | undefined;
+  #rendered: { content: ReplyContent; final: boolean; parts: readonly Part[] } | undefined;
   #final = false;
   #stopped = false;
-  #failure: unknown;
+  /** Why nothing more is written. */
+  #ended: { readonly error: unknown } | undefined;
+  /** The list of messages changed since it was saved. */
+  #unsaved = false;
+  /** What a create tried to show whose outcome nobody knows: the message may be there. */
+  #doubtful: { readonly part: Part; readonly keys: ReadonlySet<string> } | undefined;
+  #failuresInARow = 0;
+  /** Whether the last try was for the last state. */
+  #triedFinal = false;
   #lastWriteAt: number | undefined;
-  #running: Promise<void> | undefined;
+  #isFirst = true;
+  #busy = false;
+  #running: Promise<void> = Promise.resolve();
+  #leave: (() => void) | undefined;
+  /** Ends waiting for the pace or in a pause, never a call: its outcome has to be known. */
+  #interrupt = new AbortController();
 
   constructor(options: GrowingReplyOptions) {
     this.#options = options;
     this.#shown = savedIds(options.saved).map((id) => ({ id, key: undefined }));
-    this.#leave.push(options.writer.gate("edit").join());
   }
 
   show(content: ReplyContent): void {
-    if (this.#final || this.#stopped || this.#failure !== undefined) return;
+    if (this.#final || this.#stopped || this.#ended !== undefined) return;
     this.#latest = content;
-    this.#start();
+    if (this.#failuresInARow < MAX_TRIES) this.#start();
   }
 
   async finish(content: ReplyContent): Promise<FinishedReply> {
-    this.#final = true;
     this.#latest = content;
-    // A write of an older state may be under way: it ends first, then the last state follows.
-    await this.#running;
+    this.#final = true;
+    this.#failuresInARow = 0;
+    // Drafts wait for the pace, the last state does not: it asks anew.
+    this.#interruptWait();
     this.#start();
     await this.#running;
-    this.#letGo();
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#leave?.();
+    if (this.#ended !== undefined) throw this.#ended.error;
+    if (this.#stopped) throw new Error("reply was abandoned before its last state was written");
     return { messageKeys: this.#shown.map(({ id }) => this.#options.writer.messageKey(id)) };
   }
 
   async abandon(): Promise<void> {
     this.#stopped = true;
+    this.#interruptWait();
     await this.#running;
-    this.#letGo();
+    this.#leave?.();
   }
 
-  #letGo(): void {
-    for (const leave of this.#leave.splice(0)) leave();
+  #interruptWait(): void {
+    this.#interrupt.abort();
+    this.#interrupt = new AbortController();
   }
 
-  /** Runs the write loop unless it runs already; its failure is kept for `finish`. */
   #start(): void {
-    this.#running ??= this.#write()
-      .catch((error: unknown) => {
-        this.#failure = error;
-        this.#options.log.warn({ err: error }, "reply stopped growing");
-      })
-      .finally(() => {
-        this.#running = undefined;
-      });
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#running = this.#write();
   }
 
+  /** Writes until there is nothing left to write. Never rejects: what went wrong is kept for `finish`. */
   async #write(): Promise<void> {
-    for (;;) {
-      const step = this.#next();
-      if (step === undefined || this.#stopped) return;
-      await this.#withRepeats(step);
+    try {
+      while (await this.#writeNext());
+    } catch (error) {
+      this.#end(error);
+    } finally {
+      // In the same breath as the last look at the newest content, so that no `show` falls in between.
+      this.#busy = false;
+    }
+  }
+
+  /** @returns Whether to look again. */
+  async #writeNext(): Promise<boolean> {
+    let step: Step | undefined;
+    this.#triedFinal = this.#final;
+    try {
+      step = this.#next();
+      if (step === undefined) return false;
+      await this.#do(step);
+      return true;
+    } catch (error) {
+      return this.#goesOn(step, error);
     }
   }
 
   /** What has to be done first to show the newest content; `undefined` when it is all there. */
-  #next(): "create" | "edit" | "remove" | undefined {
+  #next(): Step | undefined {
+    if (this.#ended !== undefined) return undefined;
+    // Also when stopped: whoever goes on with this turn has to find the message.
+    if (this.#unsaved) return "save";
+    if (this.#stopped) return undefined;
     const parts = this.#parts();
-    if (parts.length === 0 && !this.#final) return undefined;
-    const stale = this.#shown.findIndex(
-      ({ key }, index) => index < parts.length && key !== toKey(parts[index]),
-    );
-    if (stale >= 0) return "edit";
+    if (this.#staleIndex(parts) >= 0) return "edit";
     if (parts.length > this.#shown.length) return "create";
+    // Found by being repeated; without a place in the last state it is removed then.
+    if (this.#final && this.#doubtful !== undefined) return "create";
+    // A message that is there is never taken away altogether: people may have seen it.
     return this.#final && this.#shown.length > Math.max(parts.length, 1) ? "remove" : undefined;
   }
 
   #parts(): readonly Part[] {
-    if (this.#latest === undefined) return [];
-    return this.#options.writer.render(this.#latest, { final: this.#final });
-  }
-
-  async #withRepeats(step: "create" | "edit" | "remove"): Promise<void> {
-    const { writer, sleep, signal } = this.#options;
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await this.#do(step);
-      } catch (error) {
-        if (!(error instanceof BridgeError) || !error.retryable || tries >= MAX_TRIES) throw error;
-        if (error.code === "PLATFORM_RATE_LIMITED") {
-          writer.gate(step === "create" ? "create" : "edit").refused(error.retryAfterMs ?? FIRST_PAUSE_MS);
-        } else {
-          await sleep(
-            Math.min(LONGEST_PAUSE_MS, error.retryAfterMs ?? FIRST_PAUSE_MS * 2 ** (tries - 1)),
-            signal,
-          );
-        }
-        // An interim edit that failed is not repeated: the loop looks at what is newest now.
-        if (step === "edit" && !this.#final) return;
-      }
+    const content = this.#latest;
+    if (content === undefined) return [];
+    const final = this.#final;
+    if (this.#rendered?.content !== content || this.#rendered.final !== final) {
+      this.#rendered = { content, final, parts: this.#options.writer.render(content, { final }) };
     }
+    return this.#rendered.parts;
   }
 
-  async #do(step: "create" | "edit" | "remove"): Promise<void> {
-    const { writer, signal } = this.#options;
+  #staleIndex(parts: readonly Part[]): number {
+    return this.#shown.findIndex(({ key }, index) => index < parts.length && key !== toKey(parts[index]));
+  }
+
+  async #do(step: Step): Promise<void> {
+    if (step === "save") await this.#save();
+    else if (await this.#isPermitted(step)) await this.#call(step);
+    else return;
+    this.#failuresInARow = 0;
+  }
+
+  async #save(): Promise<void> {
+    await this.#options.save({ messages: this.#shown.map(({ id }) => id) });
+    this.#unsaved = false;
+  }
+
+  /** Waits for the pace. False when the wait was interrupted. */
+  #isPermitted(step: Exclude<Step, "save">): Promise<boolean> {
+    const { writer } = this.#options;
+    // Counted in from the first text on: a reply that has nothing to show takes nobody's share.
+    this.#leave ??= writer.gate("edit").join();
     const gate = writer.gate(step === "create" ? "create" : "edit");
-    await gate.acquire(this.#permit(), { lastEditAt: this.#lastWriteAt, signal });
-    if (this.#stopped) return;
-    // The permit may have taken a while: whatever is newest now is what goes out.
-    const parts = this.#parts();
-    if (step === "create") await this.#create(parts);
-    else if (step === "edit") await this.#edit(parts);
-    else await this.#remove(parts);
-    this.#lastWriteAt = this.#options.now();
+    const lastEditAt = step === "create" ? undefined : this.#lastWriteAt;
+    const permit = this.#permit();
+    return this.#waits((signal) => gate.acquire(permit, { lastEditAt, signal }));
   }
 
   #permit(): Permit {
@@ -172,33 +212,126 @@ export class GrowingReply implements Reply {
     return this.#shown.length === 0 ? "first" : "edit";
   }
 
+  async #waits(wait: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+    const { signal } = this.#options;
+    const interrupt = this.#interrupt.signal;
+    if (this.#stopped) return false;
+    try {
+      await wait(AbortSignal.any([signal, interrupt]));
+      return true;
+    } catch (error) {
+      if (interrupt.aborted && !signal.aborted) return false;
+      throw error;
+    }
+  }
+
+  /** The permit may have taken a while: whatever is newest now is what goes out. */
+  async #call(step: Exclude<Step, "save">): Promise<void> {
+    if (this.#stopped) return;
+    const parts = this.#parts();
+    this.#triedFinal = this.#final;
+    this.#lastWriteAt = this.#options.now();
+    if (this.#isFirst) this.#options.onFirst?.();
+    this.#isFirst = false;
+    if (step === "create") await this.#create(parts);
+    else if (step === "edit") await this.#edit(parts);
+    else await this.#remove(parts);
+  }
+
   async #create(parts: readonly Part[]): Promise<void> {
-    const { writer, save, signal, onFirst } = this.#options;
+    const { writer, signal } = this.#options;
     const index = this.#shown.length;
-    const part = parts[index];
+    const part = parts[index] ?? this.#doubtful?.part;
     if (part === undefined) return;
-    if (index === 0) onFirst?.();
-    const id = await writer.create(part, index, { signal });
-    this.#shown.push({ id, key: toKey(part) });
-    await save({ messages: this.#shown.map((shown) => shown.id) });
+    const keys = new Set(this.#doubtful?.keys).add(toKey(part));
+    try {
+      const id = await writer.create(part, index, { signal });
+      // A repeated create may find the message as any of the tries wrote it.
+      this.#shown.push({ id, key: keys.size === 1 ? toKey(part) : undefined });
+    } catch (error) {
+      if (!wasRefused(error)) this.#doubtful = { part, keys };
+      throw error;
+    }
+    this.#doubtful = undefined;
+    this.#unsaved = true;
   }
 
   async #edit(parts: readonly Part[]): Promise<void> {
     const { writer, signal } = this.#options;
-    const index = this.#shown.findIndex(({ key }, at) => at < parts.length && key !== toKey(parts[at]));
+    const index = this.#staleIndex(parts);
     const shown = this.#shown[index];
     const part = parts[index];
     if (shown === undefined || part === undefined) return;
-    await writer.edit(shown.id, part, { signal, final: this.#final });
+    const before = shown.key;
+    shown.key = undefined;
+    try {
+      await writer.edit(shown.id, part, { signal, final: this.#triedFinal });
+    } catch (error) {
+      if (wasRefused(error)) shown.key = before;
+      throw error;
+    }
     shown.key = toKey(part);
   }
 
   async #remove(parts: readonly Part[]): Promise<void> {
     const surplus = this.#shown.at(-1);
     if (surplus === undefined || this.#shown.length <= parts.length) return;
-    await this.#options.writer.remove(surplus.id, { signal: this.#options.signal });
+    try {
+      await this.#options.writer.remove(surplus.id, { signal: this.#options.signal });
+    } catch (error) {
+      // Somebody, or an earlier process, was faster.
+      if (!(error instanceof BridgeError && error.code === "PLATFORM_GONE")) throw error;
+    }
     this.#shown.pop();
+    this.#unsaved = true;
   }
+
+  /** Decides what a failure means. @returns Whether to look again. */
+  async #goesOn(step: Step | undefined, error: unknown): Promise<boolean> {
+    const known = error instanceof BridgeError ? error : undefined;
+    const { signal, log } = this.#options;
+    if (signal.aborted) throw signal.reason;
+    if (known !== undefined && TERMINAL.has(known.code)) throw error;
+    // A draft that failed says nothing about the last state, which came in meanwhile.
+    if (this.#final && !this.#triedFinal && step !== "save") return true;
+    this.#failuresInARow += 1;
+    const most = known?.code === "PLATFORM_RATE_LIMITED" ? MAX_REFUSALS : MAX_TRIES;
+    const mustArrive = this.#final || step === "save";
+    if (mustArrive && (known?.retryable !== true || this.#failuresInARow >= most)) throw error;
+    log.debug({ err: error, step }, "reply could not be written");
+    // A draft that was turned down is not sent again; the next one may pass.
+    if (known?.retryable !== true) return false;
+    await this.#pause(step, known);
+    return true;
+  }
+
+  async #pause(step: Step | undefined, { code, retryAfterMs }: BridgeError): Promise<void> {
+    const { writer, sleep } = this.#options;
+    if (code === "PLATFORM_RATE_LIMITED") {
+      writer
+        .gate(step === "create" ? "create" : "edit")
+        .refused(Math.max(SHORTEST_PAUSE_MS, retryAfterMs ?? FIRST_PAUSE_MS));
+      return;
+    }
+    const backOff = FIRST_PAUSE_MS * 2 ** Math.min(10, this.#failuresInARow - 1);
+    const pauseMs = Math.min(LONGEST_PAUSE_MS, retryAfterMs ?? backOff);
+    await this.#waits((signal) => sleep(pauseMs, signal));
+  }
+
+  #end(error: unknown): void {
+    this.#ended = { error };
+    // An abort is no failure: whoever aborted knows.
+    if (this.#options.signal.aborted) this.#options.log.debug({ err: error }, "reply stopped");
+    else this.#options.log.warn({ err: error }, "reply stopped growing");
+  }
+}
+
+/** Nothing happened, for certain. */
+function wasRefused(error: unknown): boolean {
+  return (
+    error instanceof BridgeError &&
+    (error.code === "PLATFORM_RATE_LIMITED" || error.code === "PLATFORM_REJECTED")
+  );
 }
 
 function toKey(part: Part | undefined): string {

@@ -1,0 +1,318 @@
+import fc from "fast-check";
+import { beforeEach, describe, expect, it } from "vitest";
+import {
+  type BucketLimits,
+  fullBucket,
+  Gate,
+  Gates,
+  type Permit,
+  refill,
+  waitForPermit,
+} from "../../src/core/gate.ts";
+import { VirtualClock } from "./virtual-clock.ts";
+
+/** Discord's edits: 5 in 5 s (docs/reference/pacing.md §3). */
+const LIMITS: BucketLimits = { burst: 5, tokensPerSecond: 1, minGapMs: 0 };
+
+const never = new AbortController().signal;
+
+let clock: VirtualClock;
+
+beforeEach(() => {
+  clock = new VirtualClock();
+});
+
+/** Asks for a permit and notes when it came. */
+function ask(
+  gate: Gate,
+  permit: Permit,
+  { log, name, lastEditAt }: { log: string[]; name: string; lastEditAt?: number },
+): Promise<void> {
+  return gate.acquire(permit, { lastEditAt, signal: never }).then(() => {
+    log.push(`${name} ${clock.now()}`);
+  });
+}
+
+/** Takes `count` permits of a kind that waits for nothing but tokens; the fifth waits 61 ms for the margin. */
+async function take(gate: Gate, count: number): Promise<void> {
+  for (let taken = 0; taken < count; taken += 1) await clock.settle(gate.acquire("final", { signal: never }));
+}
+
+describe("a bucket", () => {
+  it("fills at its rate up to its burst, and never by a clock that goes back", () => {
+    const empty = { tokens: 0, at: 1000 };
+    expect(refill(empty, LIMITS, 2500)).toEqual({ tokens: 1.5, at: 2500 });
+    expect(refill(empty, LIMITS, 100_000).tokens).toBe(5);
+    expect(refill(empty, LIMITS, 0)).toEqual({ tokens: 0, at: 1000 });
+  });
+
+  it("lets a last write go with one token, a draft only when more than the kept one is left", () => {
+    const bucket = { tokens: 1.2, at: 0 };
+    const alone = { lastEditAt: undefined, sharers: 1 };
+    expect(waitForPermit(bucket, LIMITS, "final", 0, alone)).toBe(0);
+    expect(waitForPermit(bucket, LIMITS, "first", 0, alone)).toBe(0);
+    expect(waitForPermit(bucket, LIMITS, "edit", 0, alone)).toBeCloseTo(610);
+  });
+
+  it("is enough when full, even where it holds a single token", () => {
+    const limits = { burst: 1, tokensPerSecond: 1, minGapMs: 0 };
+    const alone = { lastEditAt: undefined, sharers: 1 };
+    expect(waitForPermit(fullBucket(limits, 0), limits, "edit", 0, alone)).toBe(0);
+    expect(waitForPermit(fullBucket(limits, 0), limits, "final", 0, alone)).toBe(0);
+  });
+
+  it("spends its burst early and settles at its rate", () => {
+    const gap = (tokens: number): number =>
+      waitForPermit({ tokens, at: 0 }, LIMITS, "edit", 0, { lastEditAt: 0, sharers: 1 });
+    expect(gap(5)).toBeCloseTo(1000 / 5.25);
+    expect(gap(2)).toBeCloseTo(1000 / 2.25);
+    expect(gap(1)).toBeGreaterThan(800);
+  });
+
+  it("keeps the platform's shortest gap between two edits of one message", () => {
+    const limits = { ...LIMITS, minGapMs: 1200 };
+    expect(waitForPermit(fullBucket(limits, 0), limits, "edit", 500, { lastEditAt: 0, sharers: 1 })).toBe(
+      700,
+    );
+    expect(waitForPermit(fullBucket(limits, 0), limits, "final", 500, { lastEditAt: 0, sharers: 1 })).toBe(0);
+  });
+
+  it("gives each of several replies its share of the rate", () => {
+    const gap = (sharers: number): number =>
+      waitForPermit(fullBucket(LIMITS, 0), LIMITS, "edit", 0, { lastEditAt: 0, sharers });
+    expect(gap(3)).toBeCloseTo(3 * gap(1));
+  });
+});
+
+describe("a gate", () => {
+  it("serves last writes and first texts before drafts that asked earlier", async () => {
+    const gate = new Gate(LIMITS, clock);
+    await take(gate, 5);
+    const log: string[] = [];
+    const all = [
+      ask(gate, "edit", { log, name: "edit" }),
+      ask(gate, "first", { log, name: "first" }),
+      ask(gate, "final", { log, name: "final" }),
+    ];
+    await clock.settle(Promise.all(all));
+    expect(log.map((entry) => entry.split(" ")[0])).toEqual(["first", "final", "edit"]);
+  });
+
+  it("serves last writes first also where no token is kept for them", async () => {
+    const gate = new Gate({ burst: 1, tokensPerSecond: 1, minGapMs: 0 }, clock);
+    await take(gate, 1);
+    const log: string[] = [];
+    const all = [ask(gate, "edit", { log, name: "edit" }), ask(gate, "final", { log, name: "final" })];
+    await clock.settle(Promise.all(all));
+    expect(log.map((entry) => entry.split(" ")[0])).toEqual(["final", "edit"]);
+  });
+
+  it("serves drafts in the order of asking when none is due before the other", async () => {
+    const gate = new Gate(LIMITS, clock);
+    await take(gate, 5);
+    const log: string[] = [];
+    await clock.settle(Promise.all(["a", "b", "c"].map((name) => ask(gate, "edit", { log, name }))));
+    expect(log.map((entry) => entry[0])).toEqual(["a", "b", "c"]);
+  });
+
+  it("opens after a refusal when the platform said so, and not with a burst", async () => {
+    const gate = new Gate(LIMITS, clock);
+    gate.refused(3000);
+    const log: string[] = [];
+    await clock.settle(Promise.all(["a", "b"].map((name) => ask(gate, "final", { log, name }))));
+    expect(log).toEqual(["a 3000", "b 4000"]);
+  });
+
+  it("stays closed for the longer of two refusals", async () => {
+    const gate = new Gate(LIMITS, clock);
+    gate.refused(3000);
+    gate.refused(1000);
+    const log: string[] = [];
+    await clock.settle(ask(gate, "final", { log, name: "a" }));
+    expect(log).toEqual(["a 3000"]);
+  });
+
+  it("closes for those that wait already", async () => {
+    const gate = new Gate(LIMITS, clock);
+    await take(gate, 5);
+    const log: string[] = [];
+    const waiting = ask(gate, "final", { log, name: "a" });
+    gate.refused(5000);
+    await clock.settle(waiting);
+    expect(log).toEqual(["a 5061"]);
+  });
+
+  it("learns that fewer tokens are left, never that there are more", async () => {
+    const gate = new Gate(LIMITS, clock);
+    gate.learn(0);
+    gate.learn(5);
+    const log: string[] = [];
+    await clock.settle(ask(gate, "final", { log, name: "a" }));
+    expect(log).toEqual(["a 1060"]);
+  });
+
+  it("lets a waiting one leave by its signal, and the next one move up", async () => {
+    const gate = new Gate(LIMITS, clock);
+    await take(gate, 5);
+    const controller = new AbortController();
+    const left = gate.acquire("final", { signal: controller.signal });
+    const log: string[] = [];
+    const stayed = ask(gate, "final", { log, name: "b" });
+    const reason = new Error("no longer needed");
+    controller.abort(reason);
+    await expect(left).rejects.toBe(reason);
+    await clock.settle(stayed);
+    expect(log).toEqual(["b 1061"]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("leaves no timer behind when everybody has left", async () => {
+    const gate = new Gate(LIMITS, clock);
+    await take(gate, 5);
+    const controller = new AbortController();
+    const left = gate.acquire("edit", { signal: controller.signal });
+    expect(clock.pending).toBe(1);
+    controller.abort();
+    await expect(left).rejects.toThrow();
+    expect(clock.pending).toBe(0);
+  });
+
+  it("refuses at once when the signal has fired before", async () => {
+    const gate = new Gate(LIMITS, clock);
+    const reason = new Error("too late");
+    await expect(gate.acquire("final", { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    expect(gate.idle).toBe(true);
+  });
+
+  it("lets those who wait go sooner when somebody stops sharing", async () => {
+    const gate = new Gate(LIMITS, clock);
+    const leave = gate.join();
+    gate.join();
+    gate.join();
+    const log: string[] = [];
+    const waiting = ask(gate, "edit", { log, name: "a", lastEditAt: 0 });
+    // Two are left, however often one leaves: twice the gap of one.
+    leave();
+    leave();
+    await clock.settle(waiting);
+    expect(log).toEqual(["a 381"]);
+  });
+
+  it("is idle when it is full, open, and nobody uses it", async () => {
+    const gate = new Gate(LIMITS, clock);
+    expect(gate.idle).toBe(true);
+    const leave = gate.join();
+    expect(gate.idle).toBe(false);
+    leave();
+    await take(gate, 1);
+    expect(gate.idle).toBe(false);
+    await clock.advance(1000);
+    expect(gate.idle).toBe(true);
+    gate.refused(10_000);
+    await clock.advance(9999);
+    expect(gate.idle).toBe(false);
+  });
+});
+
+it("finds a bucket's gate by its name", () => {
+  const gates = new Gates(clock);
+  const gate = gates.of("channel-1", LIMITS);
+  expect(gates.of("channel-1", LIMITS)).toBe(gate);
+  expect(gates.of("channel-2", LIMITS)).not.toBe(gate);
+});
+
+it("forgets gates that nobody uses once there are very many, and no other", () => {
+  const gates = new Gates(clock);
+  const used = gates.of("used", LIMITS);
+  used.join();
+  const unused = gates.of("unused", LIMITS);
+  for (let index = 0; index < 10_000; index += 1) gates.of(`channel-${index}`, LIMITS);
+  expect(gates.of("used", LIMITS)).toBe(used);
+  expect(gates.of("unused", LIMITS)).not.toBe(unused);
+});
+
+/** Writers that ask again as soon as they may, as replies do; the time of every permit. */
+async function growing(
+  gate: Gate,
+  { writers, durationMs, roundTripMs }: { writers: number; durationMs: number; roundTripMs: number },
+): Promise<number[][]> {
+  const stop = new AbortController();
+  const times = Array.from({ length: writers }, (): number[] => []);
+  const all = times.map(async (own) => {
+    gate.join();
+    while (!stop.signal.aborted) {
+      await gate.acquire(own.length === 0 ? "first" : "edit", {
+        lastEditAt: own.at(-1),
+        signal: stop.signal,
+      });
+      own.push(clock.now());
+      await clock.sleep(roundTripMs, stop.signal);
+    }
+  });
+  const ended = Promise.allSettled(all);
+  await clock.advance(durationMs);
+  stop.abort();
+  await ended;
+  return times;
+}
+
+function gaps(times: readonly number[]): number[] {
+  return times.slice(1).map((time, index) => time - (times[index] ?? 0));
+}
+
+describe("a steady stream", () => {
+  it("is written at least once per refill", async () => {
+    const [times = []] = await growing(new Gate(LIMITS, clock), {
+      writers: 1,
+      durationMs: 60_000,
+      roundTripMs: 80,
+    });
+    expect(Math.max(...gaps(times))).toBeLessThanOrEqual(1010);
+    expect(times.length).toBeGreaterThanOrEqual(60);
+  });
+
+  it("shares its bucket equally with others", async () => {
+    const all = await growing(new Gate(LIMITS, clock), { writers: 4, durationMs: 60_000, roundTripMs: 80 });
+    const counts = all.map((times) => times.length);
+    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
+    for (const times of all) expect(Math.max(...gaps(times))).toBeLessThanOrEqual(4100);
+  });
+});
+
+it("never gives more permits in any stretch of time than the bucket allows", async () => {
+  const request = fc.record({
+    permit: fc.constantFrom<Permit>("first", "edit", "final"),
+    afterMs: fc.integer({ min: 0, max: 900 }),
+    abortAfterMs: fc.option(fc.integer({ min: 0, max: 3000 }), { nil: undefined }),
+  });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(request, { maxLength: 25 }),
+      fc.integer({ min: 1, max: 6 }),
+      fc.double({ min: 0.2, max: 10, noNaN: true }),
+      async (requests, burst, tokensPerSecond) => {
+        clock = new VirtualClock();
+        const gate = new Gate({ burst, tokensPerSecond, minGapMs: 0 }, clock);
+        const times: number[] = [];
+        const all: Promise<unknown>[] = [];
+        for (const { permit, afterMs, abortAfterMs } of requests) {
+          await clock.advance(afterMs);
+          const controller = new AbortController();
+          if (abortAfterMs !== undefined) clock.after(abortAfterMs, () => controller.abort());
+          const asked = gate.acquire(permit, { lastEditAt: times.at(-1), signal: controller.signal });
+          // Who leaves by its signal is no concern here.
+          all.push(asked.then(() => times.push(clock.now())).catch(() => undefined));
+        }
+        await clock.settle(Promise.all(all));
+        for (const [first, from] of times.entries()) {
+          for (const [last, to] of times.entries()) {
+            if (last < first) continue;
+            const allowed = burst + ((to - from) / 1000) * tokensPerSecond;
+            expect(last - first + 1).toBeLessThanOrEqual(allowed + 1e-6);
+          }
+        }
+      },
+    ),
+    { numRuns: 200 },
+  );
+});

@@ -1,0 +1,35 @@
+import { describe, expect, it } from "vitest";
+import { ERROR_CODES } from "../../src/core/errors.ts";
+import { fileNotice, noticeFor, withReference } from "../../src/core/notices.ts";
+
+const FILE_CODES = ERROR_CODES.filter((code) => code.startsWith("FILE_"));
+const SENTENCE_CODES = ERROR_CODES.filter((code) => !code.startsWith("FILE_"));
+/** What an asker cannot do anything with, or must not see. */
+const NOT_FOR_ASKERS = /https?:|www\.|<|>|@|[A-Z]+_[A-Z]+|\d{3,}|undefined|null/;
+
+describe.each(SENTENCE_CODES)("the notice for %s", (code) => {
+  it("is a whole sentence in both languages", () => {
+    expect(noticeFor(code, "en")).toMatch(/^[A-Z].*\.$/);
+    expect(noticeFor(code, "zh")).toMatch(/^\p{Script=Han}.*。$/u);
+  });
+
+  it("has no address, no code and no mention in it", () => {
+    expect(noticeFor(code, "en")).not.toMatch(NOT_FOR_ASKERS);
+    expect(noticeFor(code, "zh")).not.toMatch(NOT_FOR_ASKERS);
+  });
+});
+
+describe.each(FILE_CODES)("the notice for %s", (code) => {
+  it("names the file in a whole sentence in both languages", () => {
+    expect(fileNotice("a.bin", code, "en")).toMatch(/^“a\.bin” was not sent to the bot: it [a-z].*[a-z]\.$/);
+    expect(fileNotice("a.bin", code, "zh")).toMatch(/^文件“a\.bin”没有发给智能体：\p{Script=Han}+。$/u);
+  });
+});
+
+it("shows a file's name as it is", () => {
+  expect(fileNotice("年报 (final).pdf", "FILE_EMPTY", "en")).toContain("“年报 (final).pdf”");
+});
+
+it("ends with the turn's reference", () => {
+  expect(withReference("Something went wrong.", "K7Q2FM")).toBe("Something went wrong. (K7Q2FM)");
+});

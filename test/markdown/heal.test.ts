@@ -1,0 +1,32 @@
+import { describe, expect, it } from "vitest";
+import { healForRanges, healMarkdown } from "../../src/markdown/heal.ts";
+
+describe("half-written Markdown", () => {
+  it.each([
+    ["closes bold", "some **bold te", "some **bold te**"],
+    ["closes a code span", "call `foo(", "call `foo(`"],
+    ["closes a strike-through", "was ~~ten eu", "was ~~ten eu~~"],
+    ["shows the label of a half link only", "see [the manual](https://a.exa", "see the manual"],
+    ["shows nothing of a half image", "look: ![a cat](https://a.exa", "look: "],
+    ["cuts a half tag", "a line<b", "a line"],
+    ["leaves prices with a tilde alone", "价格10~20元", "价格10~20元"],
+    ["leaves snake_case and products alone", "a_b 2 * 3", "a_b 2 * 3"],
+    ["leaves a comparison in a list alone", "- > 25", "- > 25"],
+    ["leaves an open fence alone", "```js\nconst a = `x ** 2", "```js\nconst a = `x ** 2"],
+    ["leaves a fence in a list alone", "- a\n  ```\n  **", "- a\n  ```\n  **"],
+    ["leaves indented code alone", "text\n\n    a **b", "text\n\n    a **b"],
+    ["heals only the last block", "a ** b\n\nand **bold", "a ** b\n\nand **bold**"],
+    ["leaves whole text as it is", "**a** [b](c) `d`", "**a** [b](c) `d`"],
+    ["leaves nothing as it is", "", ""],
+  ])("%s", (_, written, shown) => {
+    expect(healMarkdown(written)).toBe(shown);
+  });
+});
+
+it("keeps every offset when it heals for a cut", () => {
+  for (const text of ["a **b", "a [label](htt", "![alt", "x `y", "- > 25 <b", "a\n\n**b *c"]) {
+    const healed = healForRanges(text);
+    const kept = text.replace(/\(htt$/, "");
+    expect(healed.startsWith(kept)).toBe(true);
+  }
+});
