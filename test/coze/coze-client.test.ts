@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { expectedAnswer } from "../../sandbox/coze/bot.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
-import { ask, aQuestion, newConversation, openPair } from "./coze-kit.ts";
+import { aQuestion, ask, newConversation, openPair } from "./coze-kit.ts";
 
 it("asks, and yields the answer as it is written", async () => {
   await using pair = await openPair();
