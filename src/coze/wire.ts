@@ -45,7 +45,7 @@ const logIdHolder = z.object({ logid: z.string().optional() }).nullish().catch(u
 export const envelopeSchema: z.ZodType<Envelope> = z.object({
   code,
   msg: text.catch(""),
-  data: z.unknown(),
+  data: z.unknown().optional(),
   detail: logIdHolder,
   error: logIdHolder,
 });
