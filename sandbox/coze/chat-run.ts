@@ -76,6 +76,11 @@ export class ChatRun {
     return this.status === "created" || this.status === "in_progress";
   }
 
+  /** Open responses that receive its events. */
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
   listen(listener: RunListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

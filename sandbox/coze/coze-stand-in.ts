@@ -49,6 +49,8 @@ export interface CozeStandIn extends AsyncDisposable {
   readonly bots: Map<string, StandInBot>;
   /** All chats so far, oldest first. */
   readonly chats: readonly ChatRun[];
+  /** Connections accepted so far. */
+  readonly connections: number;
   setPace(pace: Partial<BotPace>): void;
   /** The next request to `call` (default `POST /v3/chat`) is answered with these bytes. */
   playNext(response: RawResponse, call?: string): void;
@@ -90,6 +92,7 @@ class HttpCozeStandIn implements CozeStandIn {
   readonly #raw = new Map<string, RawResponse[]>();
   #url = "";
   #requests = 0;
+  connections = 0;
 
   constructor({ clock = REAL_CLOCK, pace, switches }: CozeStandInOptions) {
     this.#clock = clock;
@@ -111,6 +114,9 @@ class HttpCozeStandIn implements CozeStandIn {
   }
 
   async listen(port: number): Promise<void> {
+    this.#server.on("connection", () => {
+      this.connections += 1;
+    });
     this.#server.listen(port, "127.0.0.1");
     await once(this.#server, "listening");
     // A listening TCP server always has an address of this kind.
