@@ -53,7 +53,7 @@ describe("§22.27 a refusal in place of a stream", () => {
 describe("§22.28 envelopes with gaps", () => {
   it.each([
     ['{"code":"4100","msg":"x"}', { code: "COZE_AUTH", cozeCode: 4100 }],
-    ['{"code":4015}', { code: "COZE_BOT_UNPUBLISHED", logId: expect.stringMatching(/^2026/) }],
+    ['{"code":4015}', { code: "COZE_BOT_UNPUBLISHED", logId: "20260101120000000000000000000001" }],
     ['{"code":4015,"msg":null,"detail":null}', { code: "COZE_BOT_UNPUBLISHED" }],
     ['{"msg":"no code"}', { code: "COZE_STREAM_BROKEN" }],
   ])("reads %s", async (body, expected) => {
