@@ -67,6 +67,12 @@ export async function startCoze(options: CozeStandInOptions = {}): Promise<CozeS
 const MAX_BODY_BYTES = 15 * 1024 * 1024;
 /** Long enough for a reader on this machine to take a packet before the next one is written, in ms. */
 const PACKET_GAP_MS = 1;
+/** Paths that only answer to GET (coze-api.md §8.2: documentation and OpenAPI, against two SDKs). */
+const READ_ONLY: ReadonlySet<string> = new Set([
+  "/v3/chat/retrieve",
+  "/v3/chat/message/list",
+  "/v1/conversation/retrieve",
+]);
 /** HTTP status by code, where the service is believed to use one. */
 const MATCHING_STATUS: ReadonlyMap<number, number> = new Map([
   [4100, 401],
@@ -162,7 +168,11 @@ class HttpCozeStandIn implements CozeStandIn {
       if (outcome !== undefined && "run" in outcome) outcome.run.start();
       return this.#misbehave(exchange, fault);
     }
-    if (outcome === undefined) return this.#sendText(exchange, 404, "404 page not found");
+    if (outcome === undefined) {
+      const known = READ_ONLY.has(exchange.url.pathname);
+      this.#sendText(exchange, known ? 405 : 404, known ? "405 method not allowed" : "404 page not found");
+      return;
+    }
     if ("run" in outcome) return this.#stream(exchange, outcome.run);
     this.#sendOutcome(exchange, outcome);
   }

@@ -18,7 +18,7 @@ const FILES_ONLY_TEXT = "Please look at the attached file.";
 
 /** A turn id as it stands in `meta_data`; whoever looks for it must shorten it the same way. */
 export function toMetaValue(value: string): string {
-  return value.slice(0, MAX_META_VALUE);
+  return value.slice(0, MAX_META_VALUE).toWellFormed();
 }
 
 /** The body of `POST /v3/chat`. @throws {CozeError} `COZE_BAD_REQUEST` for a question without text and files. */
@@ -43,7 +43,7 @@ export function toChatRequest(question: Question): object {
 export function toConversationRequest(botId: string, conversation: string): object {
   return {
     bot_id: botId,
-    name: conversation.slice(0, MAX_CONVERSATION_NAME),
+    name: conversation.slice(0, MAX_CONVERSATION_NAME).toWellFormed(),
     meta_data: { [CONVERSATION_KEY]: toMetaValue(conversation) },
   };
 }
