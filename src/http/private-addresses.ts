@@ -44,14 +44,16 @@ export function createAddressGuard({
 }: {
   allowFakeIps: boolean;
 }): (address: string) => boolean {
-  const blocked = new BlockList();
-  for (const [network, prefix] of PRIVATE_V4) blocked.addSubnet(network, prefix, "ipv4");
-  if (!allowFakeIps) blocked.addSubnet(...FAKE_V4, "ipv4");
-  for (const [network, prefix] of PRIVATE_V6) blocked.addSubnet(network, prefix, "ipv6");
+  // Two lists: in one, `::/3` would cover every IPv4 address in its mapped form.
+  const blocked4 = new BlockList();
+  const blocked6 = new BlockList();
+  for (const [network, prefix] of PRIVATE_V4) blocked4.addSubnet(network, prefix, "ipv4");
+  if (!allowFakeIps) blocked4.addSubnet(...FAKE_V4, "ipv4");
+  for (const [network, prefix] of PRIVATE_V6) blocked6.addSubnet(network, prefix, "ipv6");
   return (address) => {
-    if (isIPv4(address)) return blocked.check(address, "ipv4");
+    if (isIPv4(address)) return blocked4.check(address, "ipv4");
     const embedded = embeddedV4(address);
-    return embedded === undefined ? blocked.check(address, "ipv6") : blocked.check(embedded, "ipv4");
+    return embedded === undefined ? blocked6.check(address, "ipv6") : blocked4.check(embedded, "ipv4");
   };
 }
 
