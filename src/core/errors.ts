@@ -83,6 +83,9 @@ export interface CozeErrorOptions extends BridgeErrorOptions {
   readonly httpStatus?: number;
   readonly logId?: string;
   readonly outcome?: CallOutcome;
+  /** The chat this is about, as far as it was known: what recovery has to look for. */
+  readonly chatId?: string;
+  readonly conversationId?: string;
 }
 
 /** `refused`: nothing happened, another try is safe. `unknown`: it may have happened; never repeat blindly. */
@@ -97,6 +100,8 @@ export class CozeError extends BridgeError {
   /** `x-tt-logid` (coze-api.md §1.4). */
   readonly logId: string | undefined;
   readonly outcome: CallOutcome;
+  readonly chatId: string | undefined;
+  readonly conversationId: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: CozeErrorOptions = {}) {
     super(code, message, options);
@@ -104,6 +109,8 @@ export class CozeError extends BridgeError {
     this.httpStatus = options.httpStatus;
     this.logId = options.logId;
     this.outcome = options.outcome ?? "refused";
+    this.chatId = options.chatId;
+    this.conversationId = options.conversationId;
   }
 }
 

@@ -137,11 +137,12 @@ export interface AnswerSource {
    */
   createConversation(options: { botId: string; conversation: string } & Abortable): Promise<string>;
   /**
-   * Brings a local file to Coze, typed by its content.
+   * Brings a local file to Coze, typed by its content. Small text files, which Coze takes none of, come back as text
+   * that goes into the question.
    *
    * @throws {CozeError} or a {@link BridgeError} with a `FILE_…` code when Coze would refuse it.
    */
-  upload(file: LocalFile, options: { name: string } & Abortable): Promise<UploadedFile>;
+  upload(file: LocalFile, options: { name: string } & Abortable): Promise<BroughtFile>;
   /**
    * Asks, and yields the answer as it is written. Returns normally only when the chat's end was seen; a stream
    * that just stops throws `COZE_STREAM_BROKEN`, silence `COZE_TIMEOUT`.
@@ -158,6 +159,16 @@ export interface UploadedFile {
   readonly kind: "image" | "file" | "audio";
 }
 
+/** A text file that is written into the question, since Coze's upload refuses its kind (coze-api.md §10). */
+export interface InlineText {
+  readonly kind: "text";
+  readonly name: string;
+  readonly text: string;
+}
+
+/** What {@link AnswerSource.upload} makes of an attachment; goes into {@link Question.files} as it is. */
+export type BroughtFile = UploadedFile | InlineText;
+
 /** One question to Coze. */
 export interface Question {
   readonly botId: string;
@@ -167,7 +178,7 @@ export interface Question {
   /** Goes into the `meta_data` of chat and message, so that a lost chat can be found again. */
   readonly turnId: string;
   readonly text: string;
-  readonly files: readonly UploadedFile[];
+  readonly files: readonly BroughtFile[];
   /** What others said meanwhile, oldest first; goes before the question. */
   readonly context: readonly ContextMessage[];
 }

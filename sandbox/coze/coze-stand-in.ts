@@ -1,0 +1,442 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type Fault, Faults, REAL_CLOCK, type StandInClock, Traffic } from "../stand-in.ts";
+import type { BotPace } from "./bot.ts";
+import type { ChatRun } from "./chat-run.ts";
+import { type Fields, isFields, isRefusal, type Refusal, refuse } from "./rules.ts";
+import { CozeService, type Outcome, RATE_LIMITED, type StandInBot } from "./service.ts";
+import { frameEvents, type PlainEvent } from "./sse-bytes.ts";
+import { type CozeSwitches, DEFAULT_SWITCHES } from "./switches.ts";
+import type { UploadPart } from "./upload-rules.ts";
+
+/** The bot that exists and is published. */
+export const STAND_IN_BOT = "7380000000000000009";
+/** A bot that exists and is not published. */
+export const UNPUBLISHED_BOT = "7380000000000000010";
+/** The token that is accepted. */
+export const STAND_IN_TOKEN: string = ["coze", "sandbox", "token"].join("-");
+
+export interface CozeStandInOptions {
+  readonly port?: number;
+  readonly clock?: StandInClock;
+  readonly pace?: Partial<BotPace>;
+  readonly switches?: Partial<CozeSwitches>;
+}
+
+/** A response written byte by byte, in place of the next chat's. */
+export interface RawResponse {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Each is flushed, and the next one waits until it can have been read. */
+  readonly packets: readonly (string | Uint8Array)[];
+  /** What follows the last packet, default `close`. */
+  readonly end?: "close" | "reset" | "stall";
+}
+
+/** Coze on loopback, as strict as the real one. */
+export interface CozeStandIn extends AsyncDisposable {
+  /** Base URL, without a trailing slash. */
+  readonly url: string;
+  readonly traffic: Traffic;
+  readonly faults: Faults;
+  /** Turn them while it runs. */
+  readonly switches: CozeSwitches;
+  /** What the service knows: conversations, chats and their messages, files; `script` replaces the bot. */
+  readonly service: CozeService;
+  /** Tokens that are accepted; delete one to let it expire. */
+  readonly tokens: Set<string>;
+  readonly bots: Map<string, StandInBot>;
+  /** All chats so far, oldest first. */
+  readonly chats: readonly ChatRun[];
+  /** Connections accepted so far. */
+  readonly connections: number;
+  setPace(pace: Partial<BotPace>): void;
+  /** The next request to `call` (default `POST /v3/chat`) is answered with these bytes. */
+  playNext(response: RawResponse, call?: string): void;
+}
+
+/** Starts the stand-in on 127.0.0.1. */
+export async function startCoze(options: CozeStandInOptions = {}): Promise<CozeStandIn> {
+  const standIn = new HttpCozeStandIn(options);
+  await standIn.listen(options.port ?? 0);
+  return standIn;
+}
+
+/** Request bodies of everything but uploads (coze-api.md §14). */
+const MAX_BODY_BYTES = 15 * 1024 * 1024;
+/** Long enough for a reader on this machine to take a packet before the next one is written, in ms. */
+const PACKET_GAP_MS = 1;
+/** Paths that only answer to GET (coze-api.md §8.2: documentation and OpenAPI, against two SDKs). */
+const READ_ONLY: ReadonlySet<string> = new Set([
+  "/v3/chat/retrieve",
+  "/v3/chat/message/list",
+  "/v1/conversation/retrieve",
+]);
+/** HTTP status by code, where the service is believed to use one. */
+const MATCHING_STATUS: ReadonlyMap<number, number> = new Map([
+  [4100, 401],
+  [4101, 403],
+  [4200, 404],
+  [4013, 429],
+  [RATE_LIMITED, 429],
+  [5000, 500],
+]);
+
+class HttpCozeStandIn implements CozeStandIn {
+  readonly traffic = new Traffic();
+  readonly faults = new Faults();
+  readonly switches: CozeSwitches;
+  readonly service: CozeService;
+  readonly tokens = new Set([STAND_IN_TOKEN]);
+  readonly bots = new Map<string, StandInBot>([
+    [STAND_IN_BOT, { published: true }],
+    [UNPUBLISHED_BOT, { published: false }],
+  ]);
+  readonly #clock: StandInClock;
+  readonly #server: Server;
+  readonly #raw = new Map<string, RawResponse[]>();
+  #url = "";
+  #requests = 0;
+  connections = 0;
+
+  constructor({ clock = REAL_CLOCK, pace, switches }: CozeStandInOptions) {
+    this.#clock = clock;
+    this.switches = { ...DEFAULT_SWITCHES, ...switches };
+    this.service = new CozeService({ clock, switches: this.switches, bots: this.bots });
+    if (pace !== undefined) this.setPace(pace);
+    // A failing handler is a bug of ours: the socket is cut, so that nobody waits for it.
+    this.#server = createServer((request, response) => {
+      this.#handle(request, response).catch(() => request.socket.resetAndDestroy());
+    });
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  get chats(): readonly ChatRun[] {
+    return [...this.service.chats.values()];
+  }
+
+  async listen(port: number): Promise<void> {
+    this.#server.on("connection", () => {
+      this.connections += 1;
+    });
+    this.#server.listen(port, "127.0.0.1");
+    await once(this.#server, "listening");
+    // A listening TCP server always has an address of this kind.
+    this.#url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  setPace(pace: Partial<BotPace>): void {
+    this.service.pace = { ...this.service.pace, ...pace };
+  }
+
+  playNext(response: RawResponse, call = "POST /v3/chat"): void {
+    this.#raw.set(call, [...(this.#raw.get(call) ?? []), response]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.service.stop();
+    if (!this.#server.listening) return;
+    const closed = once(this.#server, "close");
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // Nagle would join packets that tests want apart.
+    request.socket.setNoDelay(true);
+    const url = new URL(request.url ?? "/", "http://127.0.0.1");
+    const exchange = new OpenExchange(`${request.method ?? ""} ${url.pathname}`, url, request, response);
+    this.#requests += 1;
+    response.setHeader("x-tt-logid", this.#logId());
+    const fault = this.faults.take(exchange.name);
+    if (fault?.do === "delay")
+      await new Promise<void>((resolve) => void this.#clock.after(fault.ms, resolve));
+    await exchange.readBody(this.#bodyLimit(url));
+    if (fault !== undefined && fault.do !== "delay" && !fault.do.startsWith("commit")) {
+      return this.#misbehave(exchange, fault);
+    }
+    const raw = this.#raw.get(exchange.name)?.shift();
+    const refusal = this.#refusesCaller(request);
+    if (raw !== undefined && refusal === undefined) return this.#play(exchange, raw);
+    const outcome = refusal ?? (await this.#route(exchange));
+    if (fault !== undefined && fault.do !== "delay") {
+      if (outcome !== undefined && "run" in outcome) outcome.run.start();
+      return this.#misbehave(exchange, fault);
+    }
+    if (outcome === undefined) {
+      const known = READ_ONLY.has(exchange.url.pathname);
+      this.#sendText(exchange, known ? 405 : 404, known ? "405 method not allowed" : "404 page not found");
+      return;
+    }
+    if ("run" in outcome) return this.#stream(exchange, outcome.run);
+    this.#sendOutcome(exchange, outcome);
+  }
+
+  #bodyLimit(url: URL): number {
+    return url.pathname === "/v1/files/upload"
+      ? this.switches.maxUploadBytes + MAX_BODY_BYTES
+      : MAX_BODY_BYTES;
+  }
+
+  #refusesCaller(request: IncomingMessage): Refusal | undefined {
+    const token = /^Bearer (\S+)$/.exec(request.headers.authorization ?? "")?.[1];
+    return token !== undefined && this.tokens.has(token)
+      ? undefined
+      : refuse(4100, "authentication is invalid");
+  }
+
+  /** `undefined` for a path that does not exist. */
+  async #route(exchange: OpenExchange): Promise<Outcome | undefined> {
+    const query = (name: string): string => exchange.url.searchParams.get(name) ?? "";
+    const body = (): Fields | undefined => exchange.json();
+    const conversationId = exchange.url.searchParams.get("conversation_id") ?? undefined;
+    switch (exchange.name) {
+      case "POST /v3/chat":
+        return withBody(body(), (fields) => this.service.startChat(conversationId, fields));
+      case "GET /v3/chat/retrieve":
+        return this.service.retrieveChat(query("conversation_id"), query("chat_id"));
+      case "GET /v3/chat/message/list":
+        return this.service.listChatMessages(query("conversation_id"), query("chat_id"));
+      case "POST /v3/chat/cancel":
+        return withBody(body(), (fields) => this.service.cancelChat(fields));
+      case "POST /v1/conversation/create":
+        return withBody(body(), (fields) => this.service.createConversation(fields));
+      case "GET /v1/conversation/retrieve":
+        return this.service.retrieveConversation(query("conversation_id"));
+      case "POST /v1/conversation/message/list":
+        return withBody(body(), (fields) => this.service.listMessages(query("conversation_id"), fields));
+      case "POST /v1/files/upload": {
+        const parts = await exchange.parts();
+        return isParts(parts) ? this.service.uploadFile(parts) : parts;
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  #sendOutcome(exchange: OpenExchange, outcome: { body: object } | Refusal): void {
+    const detail = { logid: exchange.logId };
+    if (isRefusal(outcome)) {
+      const { code, msg } = outcome;
+      const status = this.switches.refusalStatus === "ok" ? 200 : (MATCHING_STATUS.get(code) ?? 400);
+      const retryAfter = this.switches.retryAfterSeconds;
+      if (code === RATE_LIMITED && retryAfter !== undefined) {
+        exchange.response.setHeader("retry-after", String(retryAfter));
+      }
+      this.#sendJson(exchange, status, { code, msg, detail });
+      return;
+    }
+    const bare = exchange.name === "POST /v3/chat/cancel" && this.switches.cancelWithoutCode;
+    this.#sendJson(exchange, 200, bare ? outcome.body : { code: 0, msg: "", ...outcome.body, detail });
+  }
+
+  #sendJson(exchange: OpenExchange, status: number, body: object): void {
+    this.#record(exchange, status, body);
+    exchange.response.writeHead(status, { "content-type": "application/json; charset=utf-8" });
+    exchange.response.end(JSON.stringify(body));
+  }
+
+  #sendText(exchange: OpenExchange, status: number, body: string): void {
+    this.#record(exchange, status, body);
+    exchange.response.writeHead(status, { "content-type": "text/plain; charset=utf-8" });
+    exchange.response.end(body);
+  }
+
+  /** Joins the response to a run. The run is not stopped when the client goes away (coze-api.md §16.1). */
+  #stream(exchange: OpenExchange, run: ChatRun): void {
+    const { response } = exchange;
+    this.#record(exchange, 200, "text/event-stream");
+    response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
+    response.flushHeaders();
+    const stopKeepAlive = this.#keepAlive(response);
+    const leave = run.listen({
+      event: (event) => {
+        this.#recordEvent(event);
+        response.write(frameEvents([event]));
+      },
+      end: () => void response.end(),
+      cut: () => void response.socket?.resetAndDestroy(),
+    });
+    response.on("close", () => {
+      leave();
+      stopKeepAlive();
+    });
+    run.start();
+  }
+
+  #keepAlive(response: ServerResponse): () => void {
+    const ms = this.switches.keepAliveMs;
+    if (ms === undefined) return () => undefined;
+    const beat = (): (() => void) =>
+      this.#clock.after(ms, () => {
+        response.write(": ping\n\n");
+        stop = beat();
+      });
+    let stop = beat();
+    return () => stop();
+  }
+
+  async #play(exchange: OpenExchange, raw: RawResponse): Promise<void> {
+    const { response } = exchange;
+    const status = raw.status ?? 200;
+    response.writeHead(status, raw.headers ?? { "content-type": "text/event-stream; charset=utf-8" });
+    response.flushHeaders();
+    this.#record(exchange, status, "raw bytes");
+    for (const packet of raw.packets) {
+      if (response.destroyed) return;
+      await new Promise<void>((resolve) => void response.write(packet, () => resolve()));
+      await new Promise<void>((resolve) => void setTimeout(resolve, PACKET_GAP_MS));
+    }
+    if (raw.end === "reset") response.socket?.resetAndDestroy();
+    else if (raw.end !== "stall") response.end();
+  }
+
+  #misbehave(exchange: OpenExchange, fault: Exclude<Fault, { do: "delay" }>): void {
+    switch (fault.do) {
+      case "hang":
+      case "commit-then-hang":
+        this.#record(exchange, undefined, undefined);
+        return;
+      case "reset":
+      case "commit-then-reset":
+        this.#record(exchange, undefined, undefined);
+        exchange.response.socket?.resetAndDestroy();
+        return;
+      case "answer":
+      case "commit-then-answer": {
+        const { status, body = "" } = fault;
+        const headers = fault.do === "answer" ? fault.headers : undefined;
+        for (const [name, value] of Object.entries(headers ?? {})) exchange.response.setHeader(name, value);
+        if (typeof body === "object") {
+          this.#sendJson(exchange, status, body);
+          return;
+        }
+        this.#record(exchange, status, body);
+        exchange.response.writeHead(status).end(body);
+      }
+    }
+  }
+
+  #record(exchange: OpenExchange, status: number | undefined, response: unknown): void {
+    this.traffic.record({
+      service: "coze",
+      kind: "http",
+      name: exchange.name,
+      request: exchange.describe(),
+      ...(status !== undefined && { status }),
+      ...(response !== undefined && { response }),
+      headers: exchange.headers(),
+      at: this.#clock.now(),
+    });
+  }
+
+  #recordEvent({ name = "", data }: PlainEvent): void {
+    this.traffic.record({ service: "coze", kind: "sent", name, response: data, at: this.#clock.now() });
+  }
+
+  #logId(): string {
+    return `20260101120000${String(this.#requests).padStart(18, "0")}`;
+  }
+}
+
+function withBody(body: Fields | undefined, use: (fields: Fields) => Outcome): Outcome {
+  return body === undefined ? refuse(4000, "the body is no JSON object") : use(body);
+}
+
+function isParts(value: readonly UploadPart[] | Refusal): value is readonly UploadPart[] {
+  return Array.isArray(value);
+}
+
+/** A request being answered. */
+class OpenExchange {
+  readonly name: string;
+  readonly url: URL;
+  readonly response: ServerResponse;
+  readonly #request: IncomingMessage;
+  #body: Buffer<ArrayBuffer> = Buffer.alloc(0);
+  #parts: readonly UploadPart[] | undefined;
+
+  constructor(name: string, url: URL, request: IncomingMessage, response: ServerResponse) {
+    this.name = name;
+    this.url = url;
+    this.#request = request;
+    this.response = response;
+  }
+
+  get logId(): string {
+    return String(this.response.getHeader("x-tt-logid"));
+  }
+
+  /** @throws when the body is longer than the service reads; the connection is cut then. */
+  async readBody(limit: number): Promise<void> {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    // A request without an encoding set yields buffers.
+    for await (const chunk of this.#request as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > limit) throw new Error("request body over the limit");
+      chunks.push(chunk);
+    }
+    this.#body = Buffer.concat(chunks);
+  }
+
+  /** An empty body is an empty object. */
+  json(): Fields | undefined {
+    if (!this.#contentType().startsWith("application/json")) return undefined;
+    try {
+      const value: unknown = JSON.parse(this.#body.toString("utf8") || "{}");
+      return isFields(value) ? value : undefined;
+    } catch {
+      // Not JSON: refused by the caller.
+      return undefined;
+    }
+  }
+
+  async parts(): Promise<readonly UploadPart[] | Refusal> {
+    const contentType = this.#contentType();
+    if (!contentType.startsWith("multipart/form-data")) return refuse(4300, "no multipart body");
+    try {
+      const form = await new Response(this.#body, { headers: { "content-type": contentType } }).formData();
+      const files = [...form].filter((entry): entry is [string, File] => typeof entry[1] !== "string");
+      this.#parts = await Promise.all(
+        files.map(async ([field, file]) => ({ field, name: file.name, bytes: await file.bytes() })),
+      );
+      return this.#parts;
+    } catch {
+      // Whatever is wrong with the form, the service says this much.
+      return refuse(4304, "the file is invalid");
+    }
+  }
+
+  /** What the record keeps: everything but file contents. */
+  describe(): object {
+    const query = Object.fromEntries(this.url.searchParams);
+    if (this.#parts !== undefined) {
+      return {
+        query,
+        parts: this.#parts.map(({ field, name, bytes }) => ({ field, name, bytes: bytes.length })),
+      };
+    }
+    const body = this.json();
+    return body === undefined ? { query } : { query, body };
+  }
+
+  headers(): Record<string, string> {
+    const names = ["content-type", "user-agent", "accept-encoding", "content-length"];
+    return Object.fromEntries(
+      names.flatMap((name) => {
+        const value = this.#request.headers[name];
+        return typeof value === "string" ? [[name, value]] : [];
+      }),
+    );
+  }
+
+  #contentType(): string {
+    return this.#request.headers["content-type"] ?? "";
+  }
+}

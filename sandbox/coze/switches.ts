@@ -1,0 +1,63 @@
+/**
+ * Facts about the hosted service that nobody could confirm, each with both answers (coze-api.md §23). Mutable: a test
+ * or the sandbox turns them while the stand-in runs.
+ */
+export interface CozeSwitches {
+  /** Whether a question is listed while its chat runs (§23.1). */
+  runningQuestionListed: boolean;
+  /** Whether a listed question carries its chat's id (§9.2). */
+  questionHasChatId: boolean;
+  /** HTTP status of a refusal: always 200, or the one that fits its code (§23.2). */
+  refusalStatus: "ok" | "matching";
+  /** Sent with rate-limit refusals, in s (§23.2). */
+  retryAfterSeconds: number | undefined;
+  /** Whether a chat that requires an action blocks the next one (§23.3). */
+  requiresActionBlocks: boolean;
+  doneAfterRequiresAction: boolean;
+  doneAfterFailed: boolean;
+  cancelledTurnsListed: boolean;
+  canceledEventInStream: boolean;
+  /** Whether the context holds only what the same `user_id` said (§23.7). */
+  contextByUser: boolean;
+  unknownConversation: "refuse" | "create";
+  /** Comments during silence, in ms between two (§23.9). */
+  keepAliveMs: number | undefined;
+  textFilesAccepted: boolean;
+  /** Whether a stored text satisfies the rule that an image needs a text beside it (§23.11). */
+  storedTextSatisfiesImages: boolean;
+  /** Data of the `done` event (§22.10). */
+  doneData: string;
+  /** Whether a chat may answer in another conversation than asked (§16.6). */
+  conversationIdChanges: boolean;
+  /** The documented example of a cancel has no `code` (§8.4). */
+  cancelWithoutCode: boolean;
+  /** Requests per second of the plans (§14); `undefined` for none. */
+  limits: { chatPerSecond: number; uploadPerSecond: number; pollPerSecond: number } | undefined;
+  /** Largest upload, in bytes (§10). */
+  maxUploadBytes: number;
+  /** How long a silent chat lives before the service gives it up (§1.7), in ms. */
+  watchdogMs: number;
+}
+
+export const DEFAULT_SWITCHES: CozeSwitches = {
+  runningQuestionListed: true,
+  questionHasChatId: true,
+  refusalStatus: "ok",
+  retryAfterSeconds: undefined,
+  requiresActionBlocks: false,
+  doneAfterRequiresAction: true,
+  doneAfterFailed: true,
+  cancelledTurnsListed: false,
+  canceledEventInStream: false,
+  contextByUser: true,
+  unknownConversation: "refuse",
+  keepAliveMs: undefined,
+  textFilesAccepted: false,
+  storedTextSatisfiesImages: false,
+  doneData: '"[DONE]"',
+  conversationIdChanges: false,
+  cancelWithoutCode: false,
+  limits: undefined,
+  maxUploadBytes: 512 * 1024 * 1024,
+  watchdogMs: 300_000,
+};

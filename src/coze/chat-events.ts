@@ -1,0 +1,219 @@
+import type {
+  AnswerEvent,
+  AnswerFailure,
+  AnswerMessageKind,
+  ChatStatus,
+  ContentType,
+  PendingAction,
+  Usage,
+} from "../core/answer-state.ts";
+import { parseCozeJson, parseJsonObject } from "./json.ts";
+import { chatSchema, failureSchema, messageSchema, type WireChat, type WireMessage } from "./wire.ts";
+
+/** One server-sent event, framing removed. */
+export interface SseEvent {
+  /** Empty when the event had no name. */
+  readonly name: string;
+  readonly data: string;
+}
+
+/** Ends of a stream: hosted, and self-hosted (coze-api.md §5.3, §18). */
+const END_EVENTS = new Set(["done", "conversation.stream.done"]);
+
+/** Status by event name; spellings of the hosted and the self-hosted service (coze-api.md §8.1, §18, §19). */
+const CHAT_EVENTS: ReadonlyMap<string, ChatStatus> = new Map([
+  ["conversation.chat.created", "running"],
+  ["conversation.chat.in_progress", "running"],
+  ["conversation.chat.completed", "completed"],
+  ["conversation.chat.failed", "failed"],
+  ["conversation.chat.expired", "failed"],
+  ["conversation.chat.requires_action", "requires_action"],
+  ["conversation.chat.required_action", "requires_action"],
+  ["conversation.chat.canceled", "canceled"],
+  ["conversation.chat.cancelled", "canceled"],
+]);
+
+/**
+ * One event of a chat stream, typed. Never throws: what cannot be read is `unknown`.
+ *
+ * @see docs/reference/coze-api.md §5
+ */
+export function toAnswerEvent(event: SseEvent): AnswerEvent {
+  if (END_EVENTS.has(event.name)) return toEnd(event.data);
+  const status = CHAT_EVENTS.get(event.name);
+  if (status !== undefined) return toChat(event, status);
+  switch (event.name) {
+    case "conversation.message.delta":
+      return toMessage(event, toDelta);
+    case "conversation.message.completed":
+      return toMessage(event, toCompleted);
+    case "conversation.audio.delta":
+      return toMessage(event, toAudio);
+    case "error":
+      return { type: "error", error: toFailure(event.data) };
+    case "":
+      return toNameless(event.data);
+    default:
+      return { type: "unknown", name: event.name };
+  }
+}
+
+/** A chat's status, however it is spelled; what we do not know still runs (coze-api.md §8.1). */
+export function toChatStatus(status: string | null | undefined): ChatStatus {
+  switch (status ?? "") {
+    case "completed":
+    case "compleated":
+      return "completed";
+    case "failed":
+    case "expired":
+      return "failed";
+    case "canceled":
+    case "cancelled":
+      return "canceled";
+    case "requires_action":
+    case "required_action":
+      return "requires_action";
+    default:
+      return "running";
+  }
+}
+
+/** A message's type; both spellings of tool results are one (coze-api.md §3.2). */
+export function toMessageKind(name: string | null | undefined): AnswerMessageKind {
+  const type = name ?? "";
+  switch (type) {
+    case "answer":
+    case "function_call":
+    case "tool_response":
+    case "follow_up":
+    case "verbose":
+    case "knowledge":
+    case "question":
+      return type;
+    case "tool_output":
+      return "tool_response";
+    default:
+      return "unknown";
+  }
+}
+
+export function toContentType(name: string | null | undefined): ContentType {
+  const type = name ?? "";
+  switch (type) {
+    case "text":
+    case "object_string":
+    case "card":
+    case "audio":
+      return type;
+    default:
+      return "unknown";
+  }
+}
+
+/** Zero in every event before the end, so zero means "not told yet" (coze-api.md §3.3). */
+export function toUsage(usage: WireChat["usage"]): Usage | undefined {
+  if (usage === null || usage === undefined) return undefined;
+  const input = usage.input_count ?? usage.input_tokens ?? 0;
+  const output = usage.output_count ?? usage.output_tokens ?? 0;
+  const total = usage.token_count ?? input + output;
+  return total === 0 && input === 0 && output === 0 ? undefined : { input, output, total };
+}
+
+/** What the bot waits for. `function: null` is a question of a workflow (coze-api.md §3.4). */
+export function toPending(action: WireChat["required_action"]): readonly PendingAction[] {
+  const calls = action?.submit_tool_outputs?.tool_calls ?? [];
+  return calls.map((call) => ({
+    id: call.id ?? "",
+    kind: call.type === "reply_message" || !call.function ? "reply_message" : "function",
+    name: call.function?.name ?? "",
+    input: call.function?.arguments ?? "",
+  }));
+}
+
+/** Coze's words for a failed chat; code 0 is none. */
+export function toChatFailure(chat: WireChat): AnswerFailure | undefined {
+  const error = chat.last_error;
+  return error === null || error === undefined || error.code === 0
+    ? undefined
+    : { code: error.code, text: error.msg };
+}
+
+/** Longest plain-text error kept, in characters. */
+const MAX_ERROR_TEXT = 300;
+
+/** `{code,msg}`, `{}` or plain text (coze-api.md §7.4). */
+function toFailure(data: string): AnswerFailure {
+  const failure = failureSchema.safeParse(parseJsonObject(data));
+  if (failure.success) return { code: failure.data.code, text: failure.data.msg };
+  return { code: 0, text: data.slice(0, MAX_ERROR_TEXT) };
+}
+
+function toEnd(data: string): AnswerEvent {
+  const debugUrl = parseJsonObject(data)?.["debug_url"];
+  return typeof debugUrl === "string" ? { type: "end", debugUrl } : { type: "end" };
+}
+
+/** Without a name only an end mark and an error envelope mean something (coze-api.md §5.2). */
+function toNameless(data: string): AnswerEvent {
+  const bare = data.trim();
+  if (bare === "[DONE]" || bare === '"[DONE]"') return { type: "end" };
+  const failure = failureSchema.safeParse(parseJsonObject(data));
+  if (failure.success && failure.data.code !== 0) return { type: "error", error: toFailure(data) };
+  return { type: "unknown", name: "" };
+}
+
+function toChat({ name, data }: SseEvent, status: ChatStatus): AnswerEvent {
+  const body = parseJsonObject(data);
+  const chat = chatSchema.safeParse(body ?? {});
+  // The name alone tells how the chat stands; an unreadable body must not hide the end.
+  if (!chat.success) return status === "running" ? { type: "unknown", name } : { type: "chat", status };
+  const chatId = chat.data.chat_id ?? chat.data.id;
+  const usage = toUsage(chat.data.usage);
+  // A failure may come as a bare `{code,msg}` (coze-api.md §7.3).
+  const error = toChatFailure(chat.data) ?? (status === "failed" ? toFailure(data) : undefined);
+  const pending = status === "requires_action" ? toPending(chat.data.required_action) : [];
+  return {
+    type: "chat",
+    status,
+    ...(chatId !== undefined && { chatId }),
+    ...(chat.data.conversation_id !== undefined && { conversationId: chat.data.conversation_id }),
+    ...(usage !== undefined && { usage }),
+    ...(error !== undefined && { error }),
+    ...(pending.length > 0 && { pending }),
+  };
+}
+
+function toMessage({ name, data }: SseEvent, build: (message: WireMessage) => AnswerEvent): AnswerEvent {
+  try {
+    const message = messageSchema.safeParse(parseCozeJson(data));
+    return message.success ? build(message.data) : { type: "unknown", name };
+  } catch {
+    // A message we cannot read is one event less, not the end of the answer.
+    return { type: "unknown", name };
+  }
+}
+
+function toDelta(message: WireMessage): AnswerEvent {
+  return {
+    type: "delta",
+    messageId: message.id ?? "",
+    kind: toMessageKind(message.type),
+    text: message.content,
+    reasoning: message.reasoning_content,
+  };
+}
+
+function toAudio(message: WireMessage): AnswerEvent {
+  return { type: "audio", messageId: message.id ?? "", base64: message.content };
+}
+
+function toCompleted(message: WireMessage): AnswerEvent {
+  return {
+    type: "message",
+    messageId: message.id ?? "",
+    kind: toMessageKind(message.type),
+    contentType: toContentType(message.content_type),
+    text: message.content,
+    reasoning: message.reasoning_content,
+  };
+}

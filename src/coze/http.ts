@@ -1,0 +1,309 @@
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream";
+import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
+import { Agent, type Dispatcher, type FormData, request } from "undici";
+import type { z } from "zod";
+import { CozeError } from "../core/errors.ts";
+import { Deadline } from "./deadline.ts";
+import {
+  type CallFacts,
+  streamBroken,
+  timedOut,
+  toCozeError,
+  toGatewayError,
+  toTransportError,
+} from "./errors.ts";
+import { parseJsonObject } from "./json.ts";
+import { chatSchema, envelopeSchema } from "./wire.ts";
+
+/** How long Coze may take, all in ms. Defaults follow coze-api.md §1.7. */
+export interface CozeTimeouts {
+  /** Until the connection stands. */
+  readonly connectMs: number;
+  /** Until the response begins. */
+  readonly headersMs: number;
+  /** Between two pieces of a response. Reasoning models and plugins are silent for long. */
+  readonly idleMs: number;
+  /** A whole answer or upload. */
+  readonly totalMs: number;
+  /** After the chat's end, for `done`, follow-ups and audio. */
+  readonly graceMs: number;
+}
+
+export const DEFAULT_TIMEOUTS: CozeTimeouts = {
+  connectMs: 10_000,
+  headersMs: 60_000,
+  idleMs: 150_000,
+  totalMs: 900_000,
+  graceMs: 2_000,
+};
+
+/** One call of Coze's HTTP interface. */
+export interface CozeCall {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  /** Goes as JSON. */
+  readonly json?: object;
+  readonly form?: FormData;
+  readonly signal: AbortSignal;
+}
+
+/** A response whose body is still to be read. */
+export interface OpenResponse {
+  readonly status: number;
+  readonly contentType: string;
+  readonly logId: string | undefined;
+  readonly retryAfterMs: number | undefined;
+  /** Decoded, if it was compressed. */
+  readonly body: Readable;
+}
+
+export interface CozeHttpOptions {
+  /** Without a trailing slash. */
+  readonly baseUrl: string;
+  readonly token: string;
+  readonly userAgent: string;
+  readonly timeouts: CozeTimeouts;
+  /** Used instead of connections of our own, e.g. a proxy; not closed by us. */
+  readonly dispatcher?: Dispatcher;
+}
+
+/** Longest JSON answer we read, in bytes: a page of 50 messages with whole tool outputs fits. */
+const MAX_JSON_BYTES = 32 * 1024 * 1024;
+
+/** Speaks HTTP with one Coze under one token. Never repeats a call. */
+export class CozeHttp implements AsyncDisposable {
+  readonly timeouts: CozeTimeouts;
+  readonly #options: CozeHttpOptions;
+  readonly #agent: Agent | undefined;
+
+  constructor(options: CozeHttpOptions) {
+    this.#options = options;
+    this.timeouts = options.timeouts;
+    // HTTP/1.1: one socket per running answer, so that a reset cuts one answer only. Time-outs are ours (Deadline).
+    this.#agent =
+      options.dispatcher === undefined
+        ? new Agent({
+            allowH2: false,
+            connect: { timeout: options.timeouts.connectMs },
+            headersTimeout: 0,
+            bodyTimeout: 0,
+          })
+        : undefined;
+  }
+
+  /**
+   * A call that answers with Coze's envelope.
+   *
+   * @returns What `schema` reads of `data`, or of the whole envelope with `whole`.
+   * @throws {CozeError}
+   */
+  async call<T>(
+    call: CozeCall,
+    schema: z.ZodType<T>,
+    { whole = false }: { whole?: boolean } = {},
+  ): Promise<T> {
+    const name = callName(call);
+    using deadline = new Deadline(call.signal);
+    const totalMs = call.form === undefined ? this.timeouts.headersMs : this.timeouts.totalMs;
+    deadline.limit(totalMs, () => timedOut("no complete answer", totalMs, { call: name }));
+    const response = await this.open(call, deadline);
+    const facts = { call: name, httpStatus: response.status, ...ids(response) };
+    const text = await this.readText(response, deadline, facts);
+    const envelope = this.#unwrap(text, response.status, facts);
+    const parsed = schema.safeParse(whole ? envelope : envelope["data"]);
+    if (parsed.success) return parsed.data;
+    throw new CozeError("COZE_FAILED", `Coze ${name}: an answer we cannot read`, {
+      httpStatus: response.status,
+      ...(response.logId !== undefined && { logId: response.logId }),
+      cause: parsed.error,
+      outcome: "unknown",
+    });
+  }
+
+  /** Sends a call and waits for the response's head. @throws {CozeError} */
+  async open(call: CozeCall, deadline: Deadline): Promise<OpenResponse> {
+    const { baseUrl, token, userAgent } = this.#options;
+    const facts: CallFacts = { call: callName(call) };
+    const dispatcher = this.#options.dispatcher ?? this.#agent;
+    try {
+      const response = await deadline.within(
+        this.timeouts.headersMs,
+        () => timedOut("no response", this.timeouts.headersMs, facts),
+        () =>
+          request(`${baseUrl}${call.path}`, {
+            method: call.method,
+            ...(dispatcher !== undefined && { dispatcher }),
+            ...(call.query !== undefined && { query: { ...call.query } }),
+            headers: {
+              authorization: `Bearer ${token}`,
+              "user-agent": userAgent,
+              "accept-encoding": "identity",
+              ...(call.json !== undefined && { "content-type": "application/json" }),
+            },
+            body: call.json === undefined ? (call.form ?? null) : JSON.stringify(call.json),
+            signal: deadline.signal,
+          }),
+      );
+      return toOpenResponse(response, facts);
+    } catch (error) {
+      throw this.explain(error, deadline, facts);
+    }
+  }
+
+  /** Reads a body of limited size. @throws {CozeError} */
+  async readText(response: OpenResponse, deadline: Deadline, facts: CallFacts): Promise<string> {
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    try {
+      for await (const chunk of this.read(response, deadline, facts)) {
+        bytes += chunk.length;
+        if (bytes > MAX_JSON_BYTES) throw toGatewayError(response.status, facts);
+        chunks.push(chunk);
+      }
+    } catch (error) {
+      throw this.explain(error, deadline, facts);
+    }
+    return new TextDecoder().decode(Buffer.concat(chunks));
+  }
+
+  /** The body's bytes, each piece awaited at most `idleMs`. Ends the connection when left early. */
+  async *read(
+    response: OpenResponse,
+    deadline: Deadline,
+    facts: CallFacts,
+    idleMs: () => number = () => this.timeouts.idleMs,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const chunks: AsyncIterator<Uint8Array> = response.body[Symbol.asyncIterator]();
+    const onAbort = (): void => void response.body.destroy(toError(deadline.signal.reason));
+    deadline.signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      for (;;) {
+        const ms = idleMs();
+        const step = await deadline.within(
+          ms,
+          () => timedOut("silence", ms, facts),
+          () => chunks.next(),
+        );
+        if (step.done === true) return;
+        yield step.value;
+      }
+    } finally {
+      deadline.signal.removeEventListener("abort", onAbort);
+      // An error here would hide the one that brought us here; after a whole body this changes nothing.
+      response.body.on("error", () => undefined).destroy();
+    }
+  }
+
+  /** What a failed call throws: the abort's own reason, ours, or the transport's failure in our words. */
+  explain(error: unknown, deadline: Deadline, facts: CallFacts): unknown {
+    if (deadline.signal.aborted) return deadline.signal.reason;
+    return error instanceof CozeError ? error : toTransportError(error, facts);
+  }
+
+  /** The error that a response is which should have been a stream. */
+  toRejection(text: string, status: number, facts: CallFacts): CozeError {
+    try {
+      const chat = chatSchema.safeParse(this.#unwrap(text, status, facts)["data"]);
+      // Accepted, but not as a stream: the chat runs.
+      return streamBroken("JSON in place of a stream", {
+        ...facts,
+        chatId: chat.data?.id,
+        conversationId: chat.data?.conversation_id,
+      });
+    } catch (error) {
+      if (error instanceof CozeError) return error;
+      throw error;
+    }
+  }
+
+  /** Coze's words, without our token should they repeat it. */
+  redact(text: string): string {
+    const { token } = this.#options;
+    return token === "" ? text : text.replaceAll(token, "[token]");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#agent?.destroy();
+  }
+
+  #unwrap(text: string, status: number, facts: CallFacts): Readonly<Record<string, unknown>> {
+    const body = parseJsonObject(text);
+    const envelope = envelopeSchema.safeParse(body);
+    if (body === undefined || !envelope.success) throw toGatewayError(status, facts);
+    const { code, msg, detail, error } = envelope.data;
+    const logId = facts.logId ?? detail?.logid ?? error?.logid;
+    if (code !== 0) throw toCozeError({ code, text: this.redact(msg) }, { ...facts, logId });
+    if (status >= 400) throw toGatewayError(status, { ...facts, logId });
+    return body;
+  }
+}
+
+/** Method and path with ids left out of neither: they are what the log needs. */
+function callName(call: CozeCall): string {
+  return `${call.method} ${call.path}`;
+}
+
+function ids(response: OpenResponse): Pick<CallFacts, "logId" | "retryAfterMs"> {
+  return { logId: response.logId, retryAfterMs: response.retryAfterMs };
+}
+
+function toOpenResponse(response: Dispatcher.ResponseData, facts: CallFacts): OpenResponse {
+  const header = (name: string): string | undefined => {
+    const value = response.headers[name];
+    return Array.isArray(value) ? value[0] : value;
+  };
+  return {
+    status: response.statusCode,
+    contentType: header("content-type")?.toLowerCase() ?? "",
+    // Hosted and self-hosted name it differently (coze-api.md §1.4).
+    logId: header("x-tt-logid") ?? header("x-log-id"),
+    retryAfterMs: toRetryAfterMs(header("retry-after"), Date.now()),
+    body: decompress(response.body, header("content-encoding") ?? "identity", response.statusCode, facts),
+  };
+}
+
+/** We do not ask for compression; gateways may still send it (coze-api.md §22.8). */
+function decompress(body: Readable, encoding: string, status: number, facts: CallFacts): Readable {
+  const decoder = createDecoder(encoding.trim().toLowerCase());
+  if (decoder === "none") return body;
+  if (decoder === undefined) {
+    body.on("error", () => undefined).destroy();
+    throw toGatewayError(status, { ...facts, cause: new Error("unknown content encoding") });
+  }
+  // The reader of the decoder sees the error; the callback only keeps it from being thrown twice.
+  return pipeline(body, decoder, () => undefined);
+}
+
+function createDecoder(encoding: string): ReturnType<typeof createGunzip> | "none" | undefined {
+  switch (encoding) {
+    case "":
+    case "identity":
+      return "none";
+    case "gzip":
+    case "x-gzip":
+      return createGunzip();
+    case "br":
+      return createBrotliDecompress();
+    case "deflate":
+      return createInflate();
+    case "zstd":
+      return createZstdDecompress();
+    default:
+      return undefined;
+  }
+}
+
+/** Seconds or a date; anything else is ignored. */
+export function toRetryAfterMs(value: string | undefined, now: number): number | undefined {
+  if (value === undefined || value.trim() === "") return undefined;
+  const seconds = Number(value);
+  if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}
+
+function toError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error("aborted", { cause: reason });
+}

@@ -1,0 +1,200 @@
+/**
+ * What we read of Coze's JSON. Only the fields we use; unknown ones pass; any field may be missing, null or empty.
+ *
+ * @see docs/reference/coze-api.md §1.3, §1.6, §3
+ */
+import { z } from "zod";
+
+/** An id: a decimal string, or digits that {@link parseCozeJson} kept exact. Empty counts as absent. */
+const id = z
+  .union([z.string(), z.number()])
+  .nullish()
+  .transform((value) => (value === null || value === undefined || value === "" ? undefined : String(value)));
+
+/** A code; some streams carry it as a string (§1.3). Absent is success. */
+const code = z
+  .union([z.number(), z.string()])
+  .nullish()
+  .transform((value) => toInteger(value) ?? 0);
+
+const text = z
+  .string()
+  .nullish()
+  .transform((value) => value ?? "");
+
+const count = z.number().nullish().catch(undefined);
+
+const metaData = z
+  .record(z.string(), z.string())
+  .nullish()
+  .catch(undefined)
+  .transform((value) => value ?? {});
+
+/** The envelope of every answer (§1.3). Older error bodies use `error.logid` (§1.4). */
+export interface Envelope {
+  /** 0 is success, and so is none. */
+  readonly code: number;
+  readonly msg: string;
+  readonly data?: unknown;
+  readonly detail?: { readonly logid?: string | undefined } | null | undefined;
+  readonly error?: { readonly logid?: string | undefined } | null | undefined;
+}
+
+const logIdHolder = z.object({ logid: z.string().optional() }).nullish().catch(undefined);
+
+export const envelopeSchema: z.ZodType<Envelope> = z.object({
+  code,
+  msg: text.catch(""),
+  data: z.unknown().optional(),
+  detail: logIdHolder,
+  error: logIdHolder,
+});
+
+/** Coze's words for a failure. */
+export interface WireFailure {
+  readonly code: number;
+  readonly msg: string;
+}
+
+const failure = z.object({ code, msg: text.catch("") });
+
+export const failureSchema: z.ZodType<WireFailure> = failure;
+
+/** Token counts under both spellings (§3.3). */
+export interface WireUsage {
+  readonly token_count?: number | null | undefined;
+  readonly input_count?: number | null | undefined;
+  readonly output_count?: number | null | undefined;
+  readonly input_tokens?: number | null | undefined;
+  readonly output_tokens?: number | null | undefined;
+}
+
+const usage = z.object({
+  token_count: count,
+  input_count: count,
+  output_count: count,
+  input_tokens: count,
+  output_tokens: count,
+});
+
+/** One thing the bot waits for (§3.4). */
+export interface WireToolCall {
+  readonly id?: string | null | undefined;
+  readonly type?: string | null | undefined;
+  readonly function?:
+    | { readonly name?: string | null | undefined; readonly arguments?: string | null | undefined }
+    | null
+    | undefined;
+}
+
+export interface WireRequiredAction {
+  readonly submit_tool_outputs?:
+    | { readonly tool_calls?: readonly WireToolCall[] | null | undefined }
+    | null
+    | undefined;
+}
+
+const toolCall = z.object({
+  id: z.string().nullish(),
+  type: z.string().nullish(),
+  function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }).nullish(),
+});
+
+const requiredAction = z.object({
+  submit_tool_outputs: z.object({ tool_calls: z.array(toolCall).nullish() }).nullish(),
+});
+
+/** A chat (§3.1). */
+export interface WireChat {
+  readonly id: string | undefined;
+  readonly chat_id: string | undefined;
+  readonly conversation_id: string | undefined;
+  readonly status?: string | null | undefined;
+  readonly last_error?: WireFailure | null | undefined;
+  readonly meta_data: Readonly<Record<string, string>>;
+  readonly required_action?: WireRequiredAction | null | undefined;
+  readonly usage?: WireUsage | null | undefined;
+}
+
+export const chatSchema: z.ZodType<WireChat> = z.object({
+  id,
+  chat_id: id,
+  conversation_id: id,
+  status: z.string().nullish().catch(undefined),
+  last_error: failure.nullish().catch(undefined),
+  meta_data: metaData,
+  required_action: requiredAction.nullish().catch(undefined),
+  usage: usage.nullish().catch(undefined),
+});
+
+/** A message (§3.2). */
+export interface WireMessage {
+  readonly id: string | undefined;
+  readonly chat_id: string | undefined;
+  readonly conversation_id: string | undefined;
+  readonly section_id: string | undefined;
+  readonly role?: string | null | undefined;
+  readonly type?: string | null | undefined;
+  readonly content: string;
+  readonly content_type?: string | null | undefined;
+  readonly reasoning_content: string;
+  readonly meta_data: Readonly<Record<string, string>>;
+  /** Unix seconds; some answers carry them as strings (§1.6). */
+  readonly created_at: number | undefined;
+}
+
+const message = z.object({
+  id,
+  chat_id: id,
+  conversation_id: id,
+  section_id: id,
+  role: z.string().nullish(),
+  type: z.string().nullish(),
+  content: text,
+  content_type: z.string().nullish(),
+  reasoning_content: text.catch(""),
+  meta_data: metaData,
+  created_at: z
+    .union([z.number(), z.string()])
+    .nullish()
+    .catch(undefined)
+    .transform((value) => toInteger(value)),
+});
+
+export const messageSchema: z.ZodType<WireMessage> = message;
+
+const messageList = z
+  .array(message)
+  .nullish()
+  .transform((value) => value ?? []);
+
+export const messageListSchema: z.ZodType<readonly WireMessage[]> = messageList;
+
+/** A page of a conversation's messages; its cursors stand beside `data` (§9.2). */
+export interface WireMessagePage {
+  readonly data: readonly WireMessage[];
+  readonly first_id: string | undefined;
+  readonly last_id: string | undefined;
+  readonly has_more?: boolean | null | undefined;
+}
+
+export const messagePageSchema: z.ZodType<WireMessagePage> = z.object({
+  data: messageList,
+  first_id: id,
+  last_id: id,
+  has_more: z.boolean().nullish(),
+});
+
+/** Whatever was created: a conversation, a file. */
+export interface WireCreated {
+  readonly id: string;
+}
+
+export const createdSchema: z.ZodType<WireCreated> = z.object({ id: id.pipe(z.string()) });
+
+function toInteger(value: number | string | null | undefined): number | undefined {
+  if (typeof value === "number") return Math.trunc(value);
+  if (typeof value !== "string" || value.trim() === "") return undefined;
+  const number = Number(value);
+  return Number.isFinite(number) ? Math.trunc(number) : undefined;
+}

@@ -1,0 +1,27 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { ERROR_CODES } from "../../src/core/errors.ts";
+
+/** Cells of the table's rows: code, meaning, what to do. */
+function rows(): string[][] {
+  const text = readFileSync(join(import.meta.dirname, "../../docs/errors.md"), "utf8");
+  const lines = text.split("\n").filter((line) => line.startsWith("| `"));
+  return lines.map((line) =>
+    line
+      .split("|")
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+}
+
+it("docs/errors.md has a row for each error code, in the code's order, and no other", () => {
+  expect(rows().map(([code]) => code)).toEqual(ERROR_CODES.map((code) => `\`${code}\``));
+});
+
+it("docs/errors.md says what each code means and what to do", () => {
+  for (const row of rows()) {
+    expect(row).toHaveLength(3);
+    expect(row.every((cell) => cell.length > 5)).toBe(true);
+  }
+});

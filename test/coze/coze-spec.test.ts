@@ -1,0 +1,99 @@
+import { expect, it } from "vitest";
+import type { Exchange } from "../../sandbox/stand-in.ts";
+import { aFile, aQuestion, ask, newConversation, noAbort, openPair } from "./coze-kit.ts";
+import { cozeViolations, EXCEPTIONS, rawViolations } from "./coze-spec.ts";
+import { PNG } from "./file-bytes.ts";
+
+/** Everything the client can say, and most of what the service answers. */
+async function allTraffic(): Promise<readonly Exchange[]> {
+  await using pair = await openPair();
+  const { client, coze } = pair;
+  const signal = noAbort();
+  const conversationId = await newConversation(pair);
+  await using file = await aFile(PNG);
+  const files = [await client.upload(file, { name: "a.png", signal })];
+  const context = [
+    { role: "asker" as const, text: "before" },
+    { role: "bot" as const, text: "an answer" },
+  ];
+  await ask(client, aQuestion({ conversationId, files, context }));
+  for (const text of [
+    "故事",
+    "weather",
+    "twice",
+    "think",
+    "ask back",
+    "late fail",
+    "fail 4011",
+    "local plugin",
+  ]) {
+    await ask(client, aQuestion({ conversationId, text }));
+  }
+  const chat = { conversationId, chatId: coze.chats[1]?.id ?? "" };
+  await client.retrieveChat(chat, { signal });
+  await client.listChatMessages(chat, { signal });
+  const { lastId } = await client.listMessages({ conversationId, limit: 2, order: "desc", signal });
+  await client.listMessages({
+    conversationId,
+    chatId: chat.chatId,
+    signal,
+    ...(lastId && { afterId: lastId }),
+  });
+  await client.cancelChat(chat, { signal });
+  return coze.traffic.exchanges;
+}
+
+const traffic = await allTraffic();
+
+it("nothing either side says violates the specifications", () => {
+  expect(traffic.length).toBeGreaterThan(100);
+  expect(cozeViolations(traffic)).toEqual([]);
+});
+
+it("every exception is still needed", () => {
+  const raw = rawViolations(traffic);
+  for (const { matches, source } of EXCEPTIONS) {
+    expect(
+      raw.some((line) => matches.test(line)),
+      source,
+    ).toBe(true);
+  }
+});
+
+/** The first exchange of this name, changed. */
+function changed(name: string, kind: Exchange["kind"], change: (text: string) => string): Exchange {
+  const found = traffic.find((exchange) => exchange.name === name && exchange.kind === kind);
+  if (found === undefined) throw new Error(`no traffic of ${name}`);
+  // A copy of an exchange, changed in its text only.
+  return JSON.parse(change(JSON.stringify(found))) as Exchange;
+}
+
+it.each([
+  ["POST /v3/chat", "http", (text: string) => text.replace('"stream":true', '"stream":"true"')],
+  ["POST /v3/chat", "http", (text: string) => text.replace('"user_id"', '"user"')],
+  ["POST /v3/chat", "http", (text: string) => text.replace('"role":"user"', '"role":"system"')],
+  ["POST /v3/chat", "http", (text: string) => text.replace('"conversation_id"', '"conversation"')],
+  ["POST /v3/chat/cancel", "http", (text: string) => text.replace('"chat_id"', '"chatId"')],
+  [
+    "POST /v1/conversation/create",
+    "http",
+    (text: string) => text.replace('"logid"', '"log"').replace('"data"', '"d"'),
+  ],
+  ["POST /v1/files/upload", "http", (text: string) => text.replace('"field":"file"', '"field":"data"')],
+  [
+    "GET /v3/chat/retrieve",
+    "http",
+    (text: string) => text.replace('"status":"completed"', '"status":"done"'),
+  ],
+  ["GET /v3/chat/message/list", "http", (text: string) => text.replace('"type":"verbose"', '"type":7')],
+  [
+    "conversation.chat.created",
+    "sent",
+    (text: string) => text.replace('\\"status\\":\\"created\\"', '\\"status\\":1'),
+  ],
+  ["conversation.message.delta", "sent", (text: string) => text.replace('\\"content\\":', '\\"text\\":')],
+  ["conversation.message.delta", "sent", (text: string) => text.replace("message.delta", "message.changed")],
+] as const)("a changed %s is noticed (case %#)", (name, kind, change) => {
+  const exchange = changed(name, kind, change);
+  expect(cozeViolations([exchange])).not.toEqual([]);
+});

@@ -1,0 +1,228 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Ajv, type ErrorObject, type SchemaObject, type ValidateFunction } from "ajv";
+import type { Exchange } from "../../sandbox/stand-in.ts";
+
+/**
+ * Known differences between the vendor's SDK types and what the service is documented or was recorded to send. Each
+ * names its source in docs/reference/coze-api.md.
+ */
+export const EXCEPTIONS: readonly { readonly matches: RegExp; readonly source: string }[] = [
+  {
+    matches: /Message .*must have required property '(created_at|updated_at)'/,
+    source: "§3.2: usually missing in deltas, often only on the last one",
+  },
+  {
+    matches: /Message .*must have required property '(meta_data|reasoning_content)'/,
+    source: "§5.4, recorded streams: absent from events",
+  },
+  {
+    matches: /Message \/updated_at must be number/,
+    source: "§1.6: shown as a string by the list's own example",
+  },
+];
+
+const SDK: SchemaObject = JSON.parse(
+  readFileSync(join(import.meta.dirname, "../fixtures/specs/coze-chat.schema.json"), "utf8"),
+  // The file is a JSON Schema: test/fixtures/specs/SOURCE.md.
+) as SchemaObject;
+
+const ID = { type: "string", pattern: "^\\d+$" };
+const TEXT = { type: "string", minLength: 1 };
+
+/** §4 and §9: 16 pairs, keys 1–64, values 1–512. JSON Schema counts code points; the strict count is the rules' job. */
+const META_DATA = {
+  type: "object",
+  maxProperties: 16,
+  propertyNames: { minLength: 1, maxLength: 64 },
+  additionalProperties: { type: "string", minLength: 1, maxLength: 512 },
+};
+
+/** §3.5; on the wire content is always a string, the SDK's arrays are serialised by it. */
+const ENTER_MESSAGE = exact({
+  required: {
+    role: { enum: ["user", "assistant"] },
+    content: TEXT,
+    content_type: { enum: ["text", "object_string"] },
+  },
+  optional: { type: { enum: ["question", "answer"] }, meta_data: META_DATA },
+});
+
+/** §4: every field of the page; what is required includes what §24 says to send always. */
+const CHAT_REQUEST = exact({
+  required: {
+    bot_id: ID,
+    user_id: TEXT,
+    stream: { const: true },
+    auto_save_history: { const: true },
+    additional_messages: { type: "array", minItems: 1, maxItems: 100, items: ENTER_MESSAGE },
+  },
+  optional: { meta_data: META_DATA },
+});
+
+const NONE = exact({});
+const IDS = exact({ required: { conversation_id: ID, chat_id: ID } });
+
+/** Query and body of every request we make, by call. */
+const REQUESTS: Readonly<Record<string, { query: SchemaObject; body?: SchemaObject; source: string }>> = {
+  "POST /v3/chat": { query: exact({ required: { conversation_id: ID } }), body: CHAT_REQUEST, source: "§4" },
+  "GET /v3/chat/retrieve": { query: IDS, source: "§8.2" },
+  "GET /v3/chat/message/list": { query: IDS, source: "§8.3" },
+  "POST /v3/chat/cancel": { query: NONE, body: IDS, source: "§8.4" },
+  "POST /v1/conversation/create": {
+    query: NONE,
+    body: exact({
+      required: { bot_id: ID },
+      optional: { name: { type: "string", maxLength: 100 }, meta_data: META_DATA },
+    }),
+    source: "§9.1",
+  },
+  "POST /v1/conversation/message/list": {
+    query: exact({ required: { conversation_id: ID } }),
+    body: exact({
+      optional: {
+        order: { enum: ["asc", "desc"] },
+        chat_id: ID,
+        before_id: ID,
+        after_id: ID,
+        limit: { type: "integer", minimum: 1, maximum: 50 },
+      },
+    }),
+    source: "§9.2",
+  },
+  "POST /v1/files/upload": { query: NONE, source: "§10" },
+};
+
+const DETAIL = exact({ required: { logid: TEXT } });
+const REFUSAL = exact({
+  required: { code: { type: "integer", not: { const: 0 } }, msg: { type: "string" }, detail: DETAIL },
+});
+const CONVERSATION = open({
+  id: ID,
+  meta_data: META_DATA,
+  created_at: { type: "integer" },
+  last_section_id: ID,
+});
+const FILE = exact({
+  required: { id: ID, bytes: { type: "integer" }, file_name: TEXT, created_at: { type: "integer" } },
+});
+const MESSAGES = { type: "array" };
+
+/** `data` of every successful answer, by call; chats and messages are checked against the SDK's types as well. */
+const ANSWERS: Readonly<Record<string, SchemaObject>> = {
+  "POST /v3/chat": open({ id: ID, conversation_id: ID }),
+  "GET /v3/chat/retrieve": open({ id: ID, conversation_id: ID }),
+  "POST /v3/chat/cancel": open({ id: ID, conversation_id: ID }),
+  "GET /v3/chat/message/list": MESSAGES,
+  "POST /v1/conversation/message/list": MESSAGES,
+  "POST /v1/conversation/create": CONVERSATION,
+  "POST /v1/files/upload": FILE,
+};
+
+/** §5.3: what may stand in a stream. */
+const CHAT_EVENT = /^conversation\.chat\.(created|in_progress|completed|failed|requires_action|canceled)$/;
+const MESSAGE_EVENT = /^conversation\.(message\.(delta|completed)|audio\.delta)$/;
+
+const ajv = new Ajv({ strict: false, allErrors: true });
+ajv.addSchema(SDK, "sdk");
+
+/** All violations of the specifications in this traffic, known exceptions left out. */
+export function cozeViolations(exchanges: readonly Exchange[]): string[] {
+  return rawViolations(exchanges).filter((line) => !EXCEPTIONS.some(({ matches }) => matches.test(line)));
+}
+
+/** The same, with the exceptions. */
+export function rawViolations(exchanges: readonly Exchange[]): string[] {
+  return exchanges
+    .filter(({ service }) => service === "coze")
+    .flatMap((exchange) =>
+      exchange.kind === "http"
+        ? [...requestViolations(exchange), ...answerViolations(exchange)]
+        : eventViolations(exchange),
+    );
+}
+
+function requestViolations({ name, request }: Exchange): string[] {
+  const schema = REQUESTS[name];
+  if (schema === undefined) return [`${name}: a call that is in no specification`];
+  const { query, body, parts } = fields(request);
+  const found = [...check(`${name} query`, schema.query, query)];
+  if (schema.body !== undefined) found.push(...check(`${name} body`, schema.body, body));
+  // The SDK's own idea of the request, as a second opinion.
+  if (name === "POST /v3/chat") found.push(...checkSdk(`${name} StreamChatReq`, "StreamChatReq", body));
+  if (name === "POST /v1/files/upload") {
+    const part = exact({
+      required: { field: { const: "file" }, name: TEXT, bytes: { type: "integer", minimum: 1 } },
+    });
+    found.push(...check(`${name} parts`, { type: "array", minItems: 1, maxItems: 1, items: part }, parts));
+  }
+  return found;
+}
+
+/** Answers that a fault or a recording made up are nobody's specification: only envelopes are checked. */
+function answerViolations({ name, status, response }: Exchange): string[] {
+  if (typeof response !== "object" || response === null || status === undefined) return [];
+  const { code, data } = fields(response);
+  if (code !== 0 && code !== undefined) return check(`${name} refusal`, REFUSAL, response);
+  const schema = ANSWERS[name];
+  if (schema === undefined) return [`${name}: an answer that is in no specification`];
+  const found = check(`${name} answer`, schema, data);
+  if (name.startsWith("GET /v3/chat/message") || name.endsWith("/message/list")) {
+    const list: readonly unknown[] = Array.isArray(data) ? data : [];
+    return [...found, ...list.flatMap((message) => checkSdk(`${name} Message`, "ChatV3Message", message))];
+  }
+  return name.includes("/v3/chat") ? [...found, ...checkSdk(`${name} Chat`, "CreateChatData", data)] : found;
+}
+
+function eventViolations({ name, response }: Exchange): string[] {
+  if (name === "done") return [];
+  const data: unknown = typeof response === "string" ? JSON.parse(response) : undefined;
+  if (CHAT_EVENT.test(name)) {
+    const matching = open({ id: ID, conversation_id: ID, status: { const: name.split(".")[2] } });
+    return [...check(`${name} event`, matching, data), ...checkSdk(`${name} Chat`, "CreateChatData", data)];
+  }
+  if (!MESSAGE_EVENT.test(name)) return [`${name}: an event that is in no specification`];
+  const own = open({ id: ID, chat_id: ID, role: { const: "assistant" } });
+  return [...check(`${name} event`, own, data), ...checkSdk(`${name} Message`, "ChatV3Message", data)];
+}
+
+const compiled = new Map<string, ValidateFunction>();
+
+function check(what: string, schema: SchemaObject, value: unknown): string[] {
+  // Compiling is slow and there are few schemas, but thousands of events.
+  const key = JSON.stringify(schema);
+  const validate = compiled.get(key) ?? ajv.compile(schema);
+  compiled.set(key, validate);
+  return validate(value) ? [] : (validate.errors ?? []).map((error) => toLine(what, error));
+}
+
+function checkSdk(what: string, definition: string, value: unknown): string[] {
+  return check(what, { $ref: `sdk#/definitions/${definition}` }, value);
+}
+
+function toLine(what: string, { instancePath, message = "", params }: ErrorObject): string {
+  const extra: unknown = fields(params)["additionalProperty"];
+  return `${what} ${instancePath} ${message}${typeof extra === "string" ? `: ${extra}` : ""}`;
+}
+
+type Schemas = Readonly<Record<string, SchemaObject>>;
+
+/** An object with these keys and no other. */
+function exact({ required = {}, optional = {} }: { required?: Schemas; optional?: Schemas }): SchemaObject {
+  return {
+    type: "object",
+    properties: { ...required, ...optional },
+    required: Object.keys(required),
+    additionalProperties: false,
+  };
+}
+
+/** An object with at least these keys. */
+function open(required: Schemas): SchemaObject {
+  return { type: "object", properties: required, required: Object.keys(required) };
+}
+
+function fields(value: unknown): Readonly<Record<string, unknown>> {
+  // Proven in the line itself: what is no object has no fields.
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
