@@ -70,7 +70,6 @@ export class SqliteConsumer implements Consumer {
     this.#running += 1;
     const outcome = await this.#outcome(run);
     this.#running -= 1;
-    run.close();
     await this.#onEnd(run, outcome);
   }
 

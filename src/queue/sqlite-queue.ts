@@ -25,6 +25,8 @@ const MAX_ENDS = 200;
 const SWEEP_MS = 60_000;
 /** Wait before the next try when the file can't be written. */
 const TROUBLE_MS = 1_000;
+/** An unfinished turn of this age is worth a word (queue.md §7). */
+const OLD_MS = 5 * 60_000;
 /** Timers are looked at again after this long at the latest, should the clock be set. */
 const MAX_TIMER_MS = 60_000;
 
@@ -59,7 +61,7 @@ export async function openSqliteQueue(options: SqliteQueueOptions): Promise<Turn
       options.log.error({ queueId: id }, "turn killed its process too often: dead letter");
     return new SqliteQueue(table, options);
   } catch (cause) {
-    throw unavailable(options.file, "it can't be read", cause);
+    throw unavailable(options.file, "can't be read", cause);
   }
 }
 
@@ -185,6 +187,9 @@ class SqliteQueue implements TurnQueue {
     const file = await this.#file.check();
     const notes = [...file.notes];
     if (this.#trouble !== undefined) notes.push(`the queue file can't be written: ${this.#trouble}`);
+    const { oldestMs } = await this.stats();
+    if (oldestMs > OLD_MS)
+      notes.push(`the oldest unfinished turn is ${Math.floor(oldestMs / 60_000)} minutes old`);
     if (this.#paused) notes.push("the queue is paused");
     if (this.#table.deadCount > 0) notes.push(`${this.#table.deadCount} dead letters`);
     return { ok: file.ok && this.#trouble === undefined && this.#phase === "open", notes };
@@ -358,7 +363,7 @@ class SqliteQueue implements TurnQueue {
 
   #refused(cause: unknown): BridgeError {
     if (this.#file.isOpen) this.#table.recount();
-    return unavailable(this.#file, "it can't be written", cause);
+    return cause instanceof BridgeError ? cause : unavailable(this.#file, "can't be written", cause);
   }
 
   #demandOpen(): void {

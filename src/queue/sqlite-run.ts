@@ -59,14 +59,9 @@ export class SqliteRun implements Run {
     this.#abort.abort(new RunAborted(why));
   }
 
-  /** The run is over, or no longer ours: nothing more is saved. */
-  close(): void {
-    this.#live = false;
-  }
-
   /** Somebody else may run these turns now. */
   lose(): void {
-    this.close();
+    this.#live = false;
     this.abort("lease-lost");
   }
 
@@ -75,6 +70,7 @@ export class SqliteRun implements Run {
       return this.#file.transaction(() => this.#table.save(this.claim, text));
     } catch (cause) {
       if (!this.#file.isOpen) return false;
+      if (cause instanceof BridgeError) throw cause;
       throw new BridgeError("QUEUE_UNAVAILABLE", `${this.#file.path}: the checkpoint can't be written`, {
         cause,
         retryable: true,

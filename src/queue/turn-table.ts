@@ -2,6 +2,7 @@ import type { StatementSync } from "node:sqlite";
 import type { DeadTurn, NewTurn } from "../core/ports.ts";
 import type { Outcome } from "./outcome.ts";
 import { batchSize } from "./outcome.ts";
+import { prepareTurnStatements, type TurnStatements } from "./turn-sql.ts";
 
 /** The part of the SQLite file the queue uses. */
 export interface QueueFile {
@@ -65,14 +66,14 @@ type Row = ReturnType<StatementSync["get"]>;
 
 /** The queue's tables. Every method is synchronous and runs inside a transaction of its caller. */
 export class TurnTable {
-  readonly #sql: ReturnType<typeof prepareAll>;
+  readonly #sql: TurnStatements;
   /** Next order number; also orders the lanes. Only one process counts, so it can live here. */
   #next: number;
   #depth = 0;
   #dead = 0;
 
   constructor(file: QueueFile) {
-    this.#sql = prepareAll(file);
+    this.#sql = prepareTurnStatements(file);
     const { turns, order, lanes } = fields(this.#sql.counters.get());
     this.#next = 1 + Math.max(Number(turns ?? 0), Number(order ?? 0), Number(lanes ?? 0));
     this.recount();
@@ -124,7 +125,7 @@ export class TurnTable {
   ): Accepted | "full" | "conversation-full" {
     const known = this.#known(turn.key, when.now);
     if (known !== undefined) {
-      return { id: String(known), duplicate: true, ahead: this.#aheadOf(known, turn.conversation) };
+      return { id: String(known), duplicate: true, ahead: this.#aheadOf(known) };
     }
     const ahead = Number(fields(this.#sql.laneDepth.get(turn.conversation))["depth"]);
     if (ahead >= when.bounds.perConversation) return "conversation-full";
@@ -252,7 +253,7 @@ export class TurnTable {
 
   /** Forgets keys whose window is over. @returns Whether there may be more. */
   sweep(now: number): boolean {
-    return Number(this.#sql.sweepSeen.run(now).changes) === SWEEP_ROWS;
+    return Number(this.#sql.sweepSeen.run(now, SWEEP_ROWS).changes) === SWEEP_ROWS;
   }
 
   /** The id under which a key was accepted, while that counts: in the window, and as long as it is unfinished. */
@@ -264,10 +265,11 @@ export class TurnTable {
     return counts ? Number(id) : undefined;
   }
 
-  #aheadOf(id: number, lane: string): number {
+  #aheadOf(id: number): number {
     const row = this.#sql.findTurn.get(id);
     if (row === undefined) return 0;
-    return Number(fields(this.#sql.position.get(lane, Number(fields(row)["ord"])))["ahead"]);
+    const { lane, ord } = fields(row);
+    return Number(fields(this.#sql.position.get(String(lane), Number(ord)))["ahead"]);
   }
 
   #claimLane(lane: string, how: { maxMerge: number; token: () => string }): Claim | undefined {
@@ -342,57 +344,4 @@ function toTurnRow(row: Row): TurnRow {
 
 function fields(row: Row): NonNullable<Row> {
   return row ?? {};
-}
-
-function prepareAll(file: QueueFile) {
-  const prepare = (sql: string): StatementSync => file.prepare(sql);
-  return {
-    counters: prepare(`SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'turn') AS turns,
-      (SELECT max(ord) FROM turn) AS "order", (SELECT max(pos) FROM lane) AS lanes`),
-    depth: prepare("SELECT count(*) AS depth FROM turn"),
-    laneDepth: prepare("SELECT count(*) AS depth FROM turn WHERE lane = ?"),
-    laneTurns: prepare("SELECT * FROM turn WHERE lane = ? ORDER BY ord LIMIT ?"),
-    anyTurn: prepare("SELECT 1 FROM turn WHERE lane = ? LIMIT 1"),
-    findTurn: prepare("SELECT ord, lane FROM turn WHERE id = ?"),
-    position: prepare("SELECT count(*) AS ahead FROM turn WHERE lane = ? AND ord < ?"),
-    isCancelled: prepare("SELECT cancel FROM turn WHERE ord = ?"),
-    oldest: prepare("SELECT at FROM turn ORDER BY ord LIMIT 1"),
-    addTurn: prepare(
-      "INSERT INTO turn (ord, id, key, lane, payload, merge, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    ),
-    start: prepare("UPDATE turn SET starts = starts + 1, batch = ? WHERE ord = ?"),
-    addTry: prepare("UPDATE turn SET tries = tries + 1 WHERE ord = ?"),
-    addCrash: prepare("UPDATE turn SET crashes = crashes + 1 WHERE ord = ?"),
-    setCancel: prepare("UPDATE turn SET cancel = 1 WHERE ord = ?"),
-    save: prepare(
-      "UPDATE turn SET state = ? WHERE ord = ? AND EXISTS (SELECT 1 FROM lane WHERE name = ? AND token = ?)",
-    ),
-    dropTurn: prepare("DELETE FROM turn WHERE ord = ?"),
-    addLane: prepare("INSERT INTO lane (name, pos) VALUES (?, ?) ON CONFLICT DO NOTHING"),
-    readyLanes: prepare("SELECT name FROM lane WHERE token IS NULL AND due IS NULL ORDER BY pos LIMIT ?"),
-    heldLanes: prepare("SELECT name FROM lane WHERE token IS NOT NULL"),
-    ownLane: prepare("SELECT 1 FROM lane WHERE name = ? AND token = ?"),
-    holdLane: prepare("UPDATE lane SET token = ? WHERE name = ?"),
-    freeLane: prepare("UPDATE lane SET token = NULL WHERE name = ?"),
-    parkLane: prepare("UPDATE lane SET token = NULL, due = ? WHERE name = ?"),
-    requeueLane: prepare("UPDATE lane SET token = NULL, pos = ? WHERE name = ?"),
-    dropLane: prepare("DELETE FROM lane WHERE name = ?"),
-    promoteLane: prepare("UPDATE lane SET due = NULL WHERE name = ? AND token IS NULL"),
-    promoteDue: prepare("UPDATE lane SET due = NULL WHERE due <= ?"),
-    nextDue: prepare("SELECT min(due) AS due FROM lane WHERE due IS NOT NULL"),
-    seen: prepare("SELECT id, until FROM seen WHERE key = ?"),
-    addSeen: prepare("INSERT OR REPLACE INTO seen (key, id, until) VALUES (?, ?, ?)"),
-    sweepSeen: prepare(`DELETE FROM seen WHERE key IN (SELECT key FROM seen
-      WHERE until <= ? AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.id = seen.id)
-      ORDER BY until LIMIT ${SWEEP_ROWS})`),
-    addDead: prepare(`INSERT OR REPLACE INTO dead (id, key, lane, payload, merge, error, at)
-      SELECT id, key, lane, payload, merge, ?, ? FROM turn WHERE ord = ?`),
-    dropOldestDead: prepare("DELETE FROM dead WHERE id = (SELECT min(id) FROM dead)"),
-    listDead: prepare("SELECT id, key, lane, error, at FROM dead ORDER BY at DESC, id DESC LIMIT ?"),
-    findDead: prepare("SELECT key, lane, payload, merge FROM dead WHERE id = ?"),
-    deadCount: prepare("SELECT count(*) AS count FROM dead"),
-    dropDead: prepare("DELETE FROM dead WHERE id = ?"),
-    getFlag: prepare("SELECT value FROM flag WHERE name = ?"),
-    setFlag: prepare("INSERT OR REPLACE INTO flag (name, value) VALUES (?, ?)"),
-  };
 }

@@ -4,7 +4,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { BridgeError } from "../core/errors.ts";
 import type { Abortable, Log } from "../core/ports.ts";
 import { isVersionAtLeast, judgeDisk } from "./disk.ts";
-import { type FileLock, openFileLock } from "./file-lock.ts";
+import { type FileLock, type FileLockOptions, openFileLock } from "./file-lock.ts";
 import { MIGRATIONS, migrate } from "./sqlite-schema.ts";
 
 /** Older ones can corrupt a WAL file that a tool reads at the same time (queue.md §4, "WAL-reset"). */
@@ -40,8 +40,7 @@ export async function openSqliteFile(
   folder: string,
   { log, signal, lockWaitMs = LOCK_WAIT_MS, migrations = MIGRATIONS }: SqliteFileOptions,
 ): Promise<SqliteFile> {
-  await makeFolder(folder);
-  const lock = await openFileLock(folder, { waitMs: lockWaitMs, signal });
+  const lock = await takeFolder(folder, { waitMs: lockWaitMs, signal });
   try {
     const path = join(folder, "bridge.sqlite");
     const disk = await judgeDisk(folder);
@@ -53,12 +52,30 @@ export async function openSqliteFile(
     await chmod(path, 0o600);
     const database = openDatabase(path, migrations);
     const notes = [disk.system.note, disk.space.note].filter((note) => note !== "");
-    for (const note of notes) log.warn({ path }, `queue file: ${note}`);
+    for (const note of notes) log.warn({ path, note }, "queue file is not in the best place");
     return new SqliteFile(database, lock, { path, notes: [disk.system.note].filter((note) => note !== "") });
   } catch (error) {
     lock[Symbol.dispose]();
     throw error;
   }
+}
+
+async function takeFolder(folder: string, options: FileLockOptions): Promise<FileLock> {
+  try {
+    await makeFolder(folder);
+    return await openFileLock(folder, options);
+  } catch (error) {
+    if (!hasErrno(error)) throw error;
+    const who = process.getuid === undefined ? "" : ` It must be writable for user ${process.getuid()}.`;
+    throw new BridgeError("CONFIG_INVALID", `DATA_DIR ${folder} can't be used (${error.code}).${who}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Whether the operating system refused a file. */
+function hasErrno(error: unknown): error is Error & { code: string } {
+  return error instanceof Error && "syscall" in error && "code" in error && typeof error.code === "string";
 }
 
 async function makeFolder(folder: string): Promise<void> {
@@ -106,10 +123,19 @@ function checkVersion(database: DatabaseSync): void {
   );
 }
 
+// SQLite's primary result codes, sqlite.org/rescode.html.
+const CORRUPT = 11;
+const NOT_A_DATABASE = 26;
+/** Busy, locked, read-only, I/O error, corrupt, full, can't open, not a database: the disk's fault, not the query's. */
+const DISK_TROUBLE: ReadonlySet<number> = new Set([5, 6, 8, 10, CORRUPT, 13, 14, NOT_A_DATABASE]);
+
+function resultCode(error: unknown): number {
+  return error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
+}
+
 function openError(path: string, cause: unknown): BridgeError {
-  // 26 = SQLITE_NOTADB, 11 = SQLITE_CORRUPT
-  const code = cause instanceof Error && "errcode" in cause ? Number(cause.errcode) & 0xff : 0;
-  return code === 26 || code === 11
+  const code = resultCode(cause);
+  return code === NOT_A_DATABASE || code === CORRUPT
     ? new BridgeError(
         "CONFIG_INVALID",
         `${path} is damaged or not ours. Restore it from a backup, or move it away to start empty.`,
@@ -153,23 +179,29 @@ export class SqliteFile implements AsyncDisposable {
     return this.#database.prepare(sql);
   }
 
-  /** Runs the work in one transaction, at once. A throw undoes all of it. */
+  /**
+   * Runs the work in one transaction, at once. A throw undoes all of it.
+   *
+   * @throws {BridgeError} `QUEUE_UNAVAILABLE` when the disk does not take it.
+   */
   transaction<T>(work: () => T): T {
-    this.#begin.run();
     try {
+      this.#begin.run();
       const result = work();
       this.#end.run();
       return result;
     } catch (error) {
       // A full disk has rolled back by itself; asking again would hide its error.
-      if (this.#database.isTransaction) this.#undo.run();
-      throw error;
+      if (this.isOpen && this.#database.isTransaction) this.#undo.run();
+      throw this.#translate(error);
     }
   }
 
   /**
    * Runs the work in a transaction that is on the disk (fsync) when the promise resolves. All work of one turn of
    * the event loop shares one transaction, and its fate: work returns its refusals, a throw undoes everybody's.
+   *
+   * @throws {BridgeError} `QUEUE_UNAVAILABLE` when the disk does not take it.
    */
   commit<T>(work: () => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -181,9 +213,13 @@ export class SqliteFile implements AsyncDisposable {
 
   /** Whether the disk is still good to write to, in words. */
   async check(): Promise<{ ok: boolean; notes: readonly string[] }> {
-    const { space } = await judgeDisk(dirname(this.path));
-    const notes = [...this.#notes, space.note].filter((note) => note !== "");
-    return { ok: this.isOpen, notes: this.isOpen ? notes : [...notes, "the queue file is closed"] };
+    if (!this.isOpen) return { ok: false, notes: [...this.#notes, "the queue file is closed"] };
+    try {
+      const { space } = await judgeDisk(dirname(this.path));
+      return { ok: true, notes: [...this.#notes, space.note].filter((note) => note !== "") };
+    } catch (error) {
+      return { ok: false, notes: [...this.#notes, `the queue's folder can't be read: ${String(error)}`] };
+    }
   }
 
   /** Writes what is pending, closes the file and lets the next process have it. */
@@ -209,13 +245,21 @@ export class SqliteFile implements AsyncDisposable {
     }
   }
 
+  #translate(error: unknown): unknown {
+    if (this.isOpen && !DISK_TROUBLE.has(resultCode(error))) return error;
+    return new BridgeError("QUEUE_UNAVAILABLE", `${this.path} can't be written`, {
+      cause: error,
+      retryable: true,
+    });
+  }
+
   #durably<T>(work: () => T): T {
     // Not allowed inside a transaction, and only for this one: claims and checkpoints need no fsync (queue.md §4).
-    this.#database.exec("PRAGMA synchronous = FULL");
+    if (this.isOpen) this.#database.exec("PRAGMA synchronous = FULL");
     try {
       return this.transaction(work);
     } finally {
-      this.#database.exec("PRAGMA synchronous = NORMAL");
+      if (this.isOpen) this.#database.exec("PRAGMA synchronous = NORMAL");
     }
   }
 }

@@ -55,7 +55,7 @@ function describeAccepting(startBackend: StartBackend): void {
     await using scene = await startScene(startBackend);
     const { id } = await scene.queue.enqueue(aNewTurn("a:1"));
     const log = await scene.record();
-    await expect.poll(() => log.ended).toEqual(["a:1"]);
+    await eventually(() => log.ended).toEqual(["a:1"]);
     expect(await scene.queue.enqueue(aNewTurn("a:1"))).toEqual({ id, duplicate: true, ahead: 0 });
     await scene.restart();
     expect(await scene.queue.enqueue(aNewTurn("a:1"))).toEqual({ id, duplicate: true, ahead: 0 });
@@ -90,7 +90,7 @@ function describeAccepting(startBackend: StartBackend): void {
     // A repeat of something accepted is no new turn.
     expect((await scene.queue.enqueue(aNewTurn("a:1"))).duplicate).toBe(true);
     const log = await scene.record();
-    await expect.poll(() => log.ended.length).toBe(3);
+    await eventually(() => log.ended.length).toBe(3);
     // A refused turn was not remembered as known.
     expect((await scene.queue.enqueue(aNewTurn("a:3"))).duplicate).toBe(false);
   });
@@ -112,28 +112,28 @@ function describeRunning(startBackend: StartBackend): void {
     const log = await scene.record({ concurrency: 8, work: tick });
     const keys = Array.from({ length: 20 }, (_, index) => `a:${index}`);
     await scene.enqueue(...keys);
-    await expect.poll(() => log.ended).toEqual(keys);
+    await eventually(() => log.ended).toEqual(keys);
     expect(log.overlaps).toEqual([]);
   });
 
   it("runs many conversations at once, and never more than asked for", async () => {
     await using scene = await startScene(startBackend);
     const open = Promise.withResolvers<void>();
-    const log = await scene.record({ concurrency: 60, work: () => open.promise });
     await scene.enqueue(...Array.from({ length: 100 }, (_, index) => `c${index}:1`));
-    await expect.poll(() => log.running.size).toBe(60);
+    const log = await scene.record({ concurrency: 60, work: () => open.promise });
+    await eventually(() => log.running.size).toBe(60);
     expect(await scene.queue.stats()).toMatchObject({ depth: 100, running: 60 });
     open.resolve();
-    await expect.poll(() => log.ended.length).toBe(100);
+    await eventually(() => log.ended.length).toBe(100);
     expect(log.mostRunning).toBe(60);
-    await expect.poll(() => scene.queue.stats()).toMatchObject({ depth: 0, running: 0 });
+    await eventually(() => scene.queue.stats()).toMatchObject({ depth: 0, running: 0 });
   });
 
   it("lets a conversation with many turns not starve the others", async () => {
     await using scene = await startScene(startBackend);
     await scene.enqueue("a:1", "a:2", "a:3", "a:4", "b:1", "c:1");
     const log = await scene.record({ concurrency: 1 });
-    await expect.poll(() => log.ended.length).toBe(6);
+    await eventually(() => log.ended.length).toBe(6);
     expect(log.started.slice(0, 3)).toEqual(["a:1", "b:1", "c:1"]);
   });
 
@@ -143,7 +143,7 @@ function describeRunning(startBackend: StartBackend): void {
     await scene.record({ concurrency: 3, work: tick }, log);
     const keys = Array.from({ length: 60 }, (_, index) => `c${index % 7}:${index}`);
     await scene.enqueue(...keys);
-    await expect.poll(() => log.ended.length).toBe(60);
+    await eventually(() => log.ended.length).toBe(60);
     expect(log.started.toSorted()).toEqual(keys.toSorted());
     expect(log.overlaps).toEqual([]);
   });
@@ -152,7 +152,7 @@ function describeRunning(startBackend: StartBackend): void {
     await using scene = await startScene(startBackend);
     expect((await scene.queue.stats()).oldestMs).toBe(0);
     await scene.enqueue("a:1");
-    await expect.poll(async () => (await scene.queue.stats()).oldestMs).toBeGreaterThan(0);
+    await eventually(async () => (await scene.queue.stats()).oldestMs).toBeGreaterThan(0);
     expect((await scene.queue.health()).ok).toBe(true);
   });
 }
@@ -170,7 +170,7 @@ function describeRetrying(startBackend: StartBackend): void {
       },
     });
     await scene.enqueue("a:1", "a:2", "b:1");
-    await expect.poll(() => log.ended.length).toBe(3);
+    await eventually(() => log.ended.length).toBe(3);
     expect(tries).toEqual(["1/1", "2/2", "3/3"]);
     expect(log.ended).toEqual(["b:1", "a:1", "a:2"]);
   });
@@ -188,7 +188,7 @@ function describeRetrying(startBackend: StartBackend): void {
       },
     });
     await scene.enqueue("a:1");
-    await expect.poll(() => log.ended).toEqual(["a:1"]);
+    await eventually(() => log.ended).toEqual(["a:1"]);
     expect(asked).toEqual([1, 2]);
   });
 
@@ -203,7 +203,7 @@ function describeRetrying(startBackend: StartBackend): void {
       },
     });
     await scene.enqueue("a:1");
-    await expect.poll(() => log.ended).toEqual(["a:1"]);
+    await eventually(() => log.ended).toEqual(["a:1"]);
     expect(new Set(attempts)).toEqual(new Set([1]));
     expect(await scene.queue.dead()).toEqual([]);
   });
@@ -216,11 +216,11 @@ function describeRetrying(startBackend: StartBackend): void {
         throw new RetryLater({ afterMs: 60_000 });
       },
     });
-    await expect.poll(() => isParked(scene.queue, first)).toBe(true);
+    await eventually(() => isParked(scene.queue, first)).toBe(true);
     await scene.restart();
     const second = await scene.record();
     await scene.enqueue("b:1");
-    await expect.poll(() => second.ended).toEqual(["b:1"]);
+    await eventually(() => second.ended).toEqual(["b:1"]);
     expect(second.started).toEqual(["b:1"]);
   });
 }
@@ -238,7 +238,7 @@ function describeCheckpoints(startBackend: StartBackend): void {
       },
     });
     await scene.enqueue("a:1", "a:2");
-    await expect.poll(() => log.ended).toEqual(["a:1", "a:2"]);
+    await eventually(() => log.ended).toEqual(["a:1", "a:2"]);
     const second = { step: 1, text: "界界" };
     const third = { step: 2, text: "界界" };
     expect(states).toEqual([undefined, second, third, undefined, second, third]);
@@ -253,7 +253,7 @@ function describeCheckpoints(startBackend: StartBackend): void {
       },
     });
     await scene.enqueue("a:1");
-    await expect.poll(() => log.ended.length).toBe(1);
+    await eventually(() => log.ended.length).toBe(1);
     await expect(old?.save("too late")).rejects.toMatchObject({ name: "RunAborted", why: "lease-lost" });
   });
 
@@ -285,11 +285,11 @@ function describeCancelling(startBackend: StartBackend): void {
       },
     });
     const [id = ""] = await scene.enqueue("a:1", "a:2");
-    await expect.poll(() => log.running.size).toBe(1);
+    await eventually(() => log.running.size).toBe(1);
     expect(await scene.queue.cancel(id)).toBe(true);
-    await expect.poll(() => log.ended).toEqual(["a:2"]);
+    await eventually(() => log.ended).toEqual(["a:2"]);
     expect(reasons).toMatchObject([{ name: "RunAborted", why: "cancelled" }]);
-    await expect.poll(async () => (await scene.queue.stats()).depth).toBe(0);
+    await eventually(async () => (await scene.queue.stats()).depth).toBe(0);
     expect(await scene.queue.dead()).toEqual([]);
   });
 
@@ -332,9 +332,9 @@ function describeCancelling(startBackend: StartBackend): void {
       },
     });
     const [id = ""] = await scene.enqueue("a:1");
-    await expect.poll(() => isParked(scene.queue, log)).toBe(true);
+    await eventually(() => isParked(scene.queue, log)).toBe(true);
     expect(await scene.queue.cancel(id)).toBe(true);
-    await expect.poll(() => seen).toEqual([false, true]);
+    await eventually(() => seen).toEqual([false, true]);
   });
 
   it("does not make a cancelled turn wait whose handler asks for another try", async () => {
@@ -349,9 +349,9 @@ function describeCancelling(startBackend: StartBackend): void {
       },
     });
     const [id = ""] = await scene.enqueue("a:1");
-    await expect.poll(() => seen).toEqual([false]);
+    await eventually(() => seen).toEqual([false]);
     await scene.queue.cancel(id);
-    await expect.poll(() => seen).toEqual([false, true]);
+    await eventually(() => seen).toEqual([false, true]);
   });
 
   it("remembers a cancel over a restart", async () => {
@@ -366,8 +366,8 @@ function describeCancelling(startBackend: StartBackend): void {
     await using scene = await startScene(startBackend);
     const [id = ""] = await scene.enqueue("a:1");
     const log = await scene.record();
-    await expect.poll(() => log.ended.length).toBe(1);
-    await expect.poll(async () => (await scene.queue.stats()).depth).toBe(0);
+    await eventually(() => log.ended.length).toBe(1);
+    await eventually(async () => (await scene.queue.stats()).depth).toBe(0);
     expect(await scene.queue.cancel(id)).toBe(false);
     expect(await scene.queue.cancel("no such id")).toBe(false);
   });
@@ -380,7 +380,7 @@ function describeMerging(startBackend: StartBackend): void {
     await scene.enqueue("a:5");
     await scene.enqueueMerging("a:6", "b:1");
     const batches = await scene.batches({ maxMerge: 3 });
-    await expect.poll(() => batches.flat().length).toBe(7);
+    await eventually(() => batches.flat().length).toBe(7);
     expect(batches.filter(([key = ""]) => key.startsWith("a"))).toEqual([
       ["a:1", "a:2", "a:3"],
       ["a:4"],
@@ -393,7 +393,7 @@ function describeMerging(startBackend: StartBackend): void {
     await using scene = await startScene(startBackend);
     await scene.enqueueMerging("a:1", "a:2");
     const batches = await scene.batches({});
-    await expect.poll(() => batches).toEqual([["a:1"], ["a:2"]]);
+    await eventually(() => batches).toEqual([["a:1"], ["a:2"]]);
   });
 
   it("keeps a batch as it was at its first start, with its checkpoint, over retries and crashes", async () => {
@@ -419,7 +419,7 @@ function describeMerging(startBackend: StartBackend): void {
         if (run.start === 1) throw new RetryLater({ afterMs: 3_600_000 });
       },
     });
-    await expect.poll(() => isParked(scene.queue, log)).toBe(true);
+    await eventually(() => isParked(scene.queue, log)).toBe(true);
     expect(await scene.queue.cancel(second)).toBe(true);
     await expect
       .poll(() => starts)
@@ -434,7 +434,7 @@ function describeMerging(startBackend: StartBackend): void {
     const [, second = ""] = await scene.enqueueMerging("a:1", "a:2", "a:3");
     await scene.queue.cancel(second);
     const batches = await scene.batches({ maxMerge: 5 });
-    await expect.poll(() => batches).toEqual([["a:1"], ["a:2"], ["a:3"]]);
+    await eventually(() => batches).toEqual([["a:1"], ["a:2"], ["a:3"]]);
   });
 }
 
@@ -444,15 +444,15 @@ function describePausing(startBackend: StartBackend): void {
     const open = Promise.withResolvers<void>();
     const log = await scene.record({ work: () => open.promise });
     await scene.enqueue("a:1");
-    await expect.poll(() => log.running.size).toBe(1);
+    await eventually(() => log.running.size).toBe(1);
     await scene.queue.pause();
     await scene.enqueue("a:2", "b:1");
     open.resolve();
-    await expect.poll(() => log.ended).toEqual(["a:1"]);
-    await expect.poll(() => scene.queue.stats()).toMatchObject({ depth: 2, paused: true });
+    await eventually(() => log.ended).toEqual(["a:1"]);
+    await eventually(() => scene.queue.stats()).toMatchObject({ depth: 2, paused: true });
     expect(log.started).toEqual(["a:1"]);
     await scene.queue.resume();
-    await expect.poll(() => log.ended.toSorted()).toEqual(["a:1", "a:2", "b:1"]);
+    await eventually(() => log.ended.toSorted()).toEqual(["a:1", "a:2", "b:1"]);
   });
 
   it("is still paused after a restart", async () => {
@@ -466,7 +466,7 @@ function describePausing(startBackend: StartBackend): void {
     await scene.enqueue("b:1", "c:1");
     expect(log.started).toEqual([]);
     await scene.queue.resume();
-    await expect.poll(() => log.ended.toSorted()).toEqual(["a:1", "b:1", "c:1"]);
+    await eventually(() => log.ended.toSorted()).toEqual(["a:1", "b:1", "c:1"]);
     expect((await scene.queue.stats()).paused).toBe(false);
   });
 }
@@ -480,7 +480,7 @@ function describeDeadLetters(startBackend: StartBackend): void {
       },
     });
     const [id = ""] = await scene.enqueue("a:1", "a:2");
-    await expect.poll(() => log.ended).toEqual(["a:2"]);
+    await eventually(() => log.ended).toEqual(["a:2"]);
     expect(await scene.queue.dead()).toMatchObject([
       { id, key: "a:1", conversation: "a", error: "TypeError: cannot be" },
     ]);
@@ -498,7 +498,7 @@ function describeDeadLetters(startBackend: StartBackend): void {
       },
     });
     await scene.enqueue("a:1");
-    await expect.poll(async () => (await scene.queue.dead())[0]?.error).toContain("still busy");
+    await eventually(async () => (await scene.queue.dead())[0]?.error).toContain("still busy");
     expect(tries).toBe(3);
   });
 
@@ -511,7 +511,7 @@ function describeDeadLetters(startBackend: StartBackend): void {
         throw new Error("no");
       },
     });
-    await expect.poll(async () => (await scene.queue.dead()).length).toBe(2);
+    await eventually(async () => (await scene.queue.dead()).length).toBe(2);
     expect((await scene.queue.dead(1)).length).toBe(1);
   });
 
@@ -527,7 +527,7 @@ function describeDeadLetters(startBackend: StartBackend): void {
       },
     });
     const [id = ""] = await scene.enqueue("a:1", "a:2");
-    await expect.poll(() => log.ended).toEqual(["a:2"]);
+    await eventually(() => log.ended).toEqual(["a:2"]);
     await scene.queue.pause();
     broken = false;
     await scene.enqueue("a:3");
@@ -535,7 +535,7 @@ function describeDeadLetters(startBackend: StartBackend): void {
     expect(await scene.queue.requeue(id)).toBe(false);
     expect(await scene.queue.stats()).toMatchObject({ depth: 2, dead: 0 });
     await scene.queue.resume();
-    await expect.poll(() => log.ended).toEqual(["a:2", "a:3", "a:1"]);
+    await eventually(() => log.ended).toEqual(["a:2", "a:3", "a:1"]);
     expect(runs.at(-1)).toEqual(["a:1", id, 1, 1, undefined]);
   });
 
@@ -547,7 +547,7 @@ function describeDeadLetters(startBackend: StartBackend): void {
       },
     });
     const [id = ""] = await scene.enqueue("a:1");
-    await expect.poll(async () => (await scene.queue.stats()).dead).toBe(1);
+    await eventually(async () => (await scene.queue.stats()).dead).toBe(1);
     expect(await scene.queue.discard(id)).toBe(true);
     expect(await scene.queue.discard(id)).toBe(false);
     expect(await scene.queue.requeue(id)).toBe(false);
@@ -563,7 +563,7 @@ function describeDeadLetters(startBackend: StartBackend): void {
       },
     });
     const [id = ""] = await scene.enqueue("a:1");
-    await expect.poll(async () => (await scene.queue.stats()).dead).toBe(1);
+    await eventually(async () => (await scene.queue.stats()).dead).toBe(1);
     await scene.restart();
     expect((await scene.queue.dead()).map((dead) => dead.id)).toEqual([id]);
     expect(await scene.queue.requeue(id)).toBe(true);
@@ -577,7 +577,7 @@ function describeStopping(startBackend: StartBackend): void {
     const open = Promise.withResolvers<void>();
     const log = await scene.record({ concurrency: 2, work: () => open.promise });
     await scene.enqueue("a:1", "b:1", "c:1", "a:2");
-    await expect.poll(() => log.running.size).toBe(2);
+    await eventually(() => log.running.size).toBe(2);
     const stopped = log.consumer.stop("drain");
     open.resolve();
     await stopped;
@@ -597,7 +597,7 @@ function describeStopping(startBackend: StartBackend): void {
       },
     });
     await scene.enqueue("a:1", "a:2");
-    await expect.poll(() => log.running.size).toBe(1);
+    await eventually(() => log.running.size).toBe(1);
     await log.consumer.stop("handover");
     expect(await scene.queue.stats()).toMatchObject({ depth: 2, running: 0, dead: 0 });
     const next = await scene.firstRun();
@@ -615,7 +615,7 @@ function describeStopping(startBackend: StartBackend): void {
       },
     });
     await scene.enqueue("a:1");
-    await expect.poll(() => log.running.size).toBe(1);
+    await eventually(() => log.running.size).toBe(1);
     await log.consumer.stop("handover");
     expect((await scene.firstRun()).attempt).toBe(1);
   });
@@ -629,7 +629,7 @@ function describeStopping(startBackend: StartBackend): void {
       },
     });
     await scene.enqueue("a:1");
-    await expect.poll(() => log.running.size).toBe(1);
+    await eventually(() => log.running.size).toBe(1);
     const drained = log.consumer.stop("drain");
     await log.consumer.stop("handover");
     await drained;
@@ -647,7 +647,7 @@ function describeStopping(startBackend: StartBackend): void {
       },
     });
     await scene.enqueue("a:1");
-    await expect.poll(() => log.running.size).toBe(1);
+    await eventually(() => log.running.size).toBe(1);
     await scene.queue[Symbol.asyncDispose]();
     await scene.queue[Symbol.asyncDispose]();
     expect(reasons).toMatchObject([{ why: "handover" }]);
@@ -662,7 +662,7 @@ function describeCrashing(startBackend: StartBackend): void {
     await using scene = await startScene(startBackend);
     await scene.enqueue("a:1", "a:2", "b:1");
     const before = await scene.record({ work: () => new Promise(() => {}) });
-    await expect.poll(() => before.running.size).toBe(2);
+    await eventually(() => before.running.size).toBe(2);
     await scene.crashAndReopen();
     const runs: [string, number, number][] = [];
     const after = await scene.record({
@@ -670,7 +670,7 @@ function describeCrashing(startBackend: StartBackend): void {
         runs.push([keyOf(run), run.start, run.attempt]);
       },
     });
-    await expect.poll(() => after.ended.length).toBe(3);
+    await eventually(() => after.ended.length).toBe(3);
     expect(runs).toContainEqual(["a:1", 2, 1]);
     expect(runs).toContainEqual(["a:2", 1, 1]);
     expect(runs).toContainEqual(["b:1", 2, 1]);
@@ -839,4 +839,9 @@ function tick(): Promise<void> {
 async function isParked(queue: TurnQueue, log: RunLog): Promise<boolean> {
   const { depth, running } = await queue.stats();
   return log.started.length > 0 && running === 0 && depth > 0;
+}
+
+/** Like `expect.poll`, more often: most of these wait for a millisecond. */
+function eventually<T>(read: () => T | Promise<T>) {
+  return expect.poll(read, { interval: 5, timeout: 5_000 });
 }

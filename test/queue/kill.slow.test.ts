@@ -64,6 +64,9 @@ it("closes within seconds though a handler ignores its signal, and frees the tur
   expect(log.lines.map(({ message }) => message)).toContain(
     "handlers did not stop: their turns are left to the next start",
   );
+  // It was no death: a turn is not suspected for a slow handler.
+  expect(file.prepare("SELECT crashes FROM turn").get()?.["crashes"]).toBe(0);
+  expect(file.prepare("SELECT token FROM lane").get()?.["token"]).toBeNull();
   await using next = await openSqliteQueue({ file, log });
   const starts: number[] = [];
   await next.work(

@@ -163,3 +163,26 @@ it("says what to do when the file is not a database", async () => {
     message: expect.stringContaining("move it away") as string,
   });
 });
+
+it("says what is wrong with a folder it can't have", async () => {
+  await using folder = await makeTestFolder();
+  await writeFile(join(folder.path, "file"), "");
+  await expect(openTestFile(join(folder.path, "file", "data"))).rejects.toMatchObject({
+    code: "CONFIG_INVALID",
+    message: expect.stringContaining("ENOTDIR") as string,
+  });
+});
+
+it("tells trouble with the disk from a mistake of ours", async () => {
+  await using folder = await makeTestFolder();
+  await using file = await openTestFile(folder.path);
+  const write = (): unknown => file.prepare("INSERT INTO flag VALUES ('x', 1)").run();
+  file.prepare("PRAGMA query_only = ON").get();
+  const trouble = { code: "QUEUE_UNAVAILABLE", retryable: true };
+  expect(() => file.transaction(write)).toThrow(expect.objectContaining(trouble) as Error);
+  await expect(file.commit(write)).rejects.toMatchObject(trouble);
+  file.prepare("PRAGMA query_only = OFF").get();
+  expect(() => file.transaction(() => file.prepare("INSERT INTO nowhere VALUES (1)"))).toThrow(
+    "no such table",
+  );
+});

@@ -1,3 +1,4 @@
+import { expect, it } from "vitest";
 import { createSqliteStore } from "../../src/store/sqlite-store.ts";
 import { describeStoreContract, type StoreBackend } from "../contract/store-contract.ts";
 import { makeTestFolder, openTestFile } from "../queue/embedded.ts";
@@ -23,3 +24,20 @@ async function startSqliteBackend(): Promise<StoreBackend> {
     },
   };
 }
+
+it("takes an expired value for absent even before it is swept away, and sweeps a few with every write", async () => {
+  await using folder = await makeTestFolder();
+  await using file = await openTestFile(folder.path);
+  let now = 1_000;
+  const store = createSqliteStore(file, () => now);
+  const rows = (): unknown => file.prepare("SELECT count(*) AS n FROM kv").get()?.["n"];
+  for (let index = 0; index < 20; index += 1)
+    await store.set("s", `old${index}`, index, { ttlMs: 10 + index });
+  now = 2_000;
+  expect(await store.set("s", "old19", "new", { ifAbsent: true })).toBe(true);
+  expect(await store.get("s", "old19")).toBe("new");
+  expect(await store.get("s", "old18")).toBeUndefined();
+  expect(rows()).toBe(16);
+  for (let index = 0; index < 10; index += 1) await store.set("s", "other", index);
+  expect(rows()).toBe(2);
+});
