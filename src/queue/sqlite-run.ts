@@ -4,7 +4,7 @@ import { type QueuedTurn, type Run, RunAborted } from "../core/ports.ts";
 import type { Claim, QueueFile, TurnTable } from "./turn-table.ts";
 
 /** Longest payload or checkpoint, in characters of JSON: far above any message, far below what hurts. */
-export const MAX_JSON_CHARACTERS = 1_000_000;
+const MAX_JSON_CHARACTERS = 1_000_000;
 
 /** A started run: what the handler sees, and how the queue takes it away again. */
 export class SqliteRun implements Run {
@@ -82,7 +82,7 @@ export class SqliteRun implements Run {
 /**
  * JSON as text, of a size the queue takes.
  *
- * @throws {BridgeError} `INTERNAL` when it is longer than {@link MAX_JSON_CHARACTERS}.
+ * @throws {BridgeError} `INTERNAL` when it is longer than a million characters.
  */
 export function toJsonText(value: Json, what: string): string {
   const text = JSON.stringify(value);

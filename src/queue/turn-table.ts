@@ -44,7 +44,7 @@ export interface Claim {
   readonly cancelled: boolean;
 }
 
-export interface ClaimedTurn {
+interface ClaimedTurn {
   readonly ord: number;
   readonly id: string;
   readonly key: string;

@@ -33,11 +33,20 @@ export async function openFileLock(folder: string, { waitMs, signal }: FileLockO
   for (;;) {
     const database = tryLock(path);
     if (database !== undefined) {
-      await writeOwner(folder);
-      return { path, [Symbol.dispose]: () => closeOnce(database) };
+      return holdLock(database, folder, path);
     }
     if (performance.now() >= deadline) throw await ownedError(folder);
     await sleep(RETRY_MS, undefined, { signal });
+  }
+}
+
+async function holdLock(database: DatabaseSync, folder: string, path: string): Promise<FileLock> {
+  try {
+    await writeOwner(folder);
+    return { path, [Symbol.dispose]: () => closeOnce(database) };
+  } catch (error) {
+    database.close();
+    throw error;
   }
 }
 

@@ -3,7 +3,7 @@ import type { QueueFile } from "../../src/queue/turn-table.ts";
 import type { SqliteFile } from "../../src/store/sqlite-file.ts";
 
 /** What the queue sees when its process is gone in the middle of a write. */
-export class Crash extends Error {
+class Crash extends Error {
   override readonly name = "Crash";
 }
 

@@ -37,7 +37,9 @@ const STEP: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("restart" as const) }) },
 );
 
-it("agrees with a list of lists, whatever is delivered, fails, crashes and pauses in whatever order", async () => {
+const NAME =
+  "agrees with a list of lists, whatever is delivered, fails, crashes and pauses in whatever order";
+it(NAME, { timeout: 60_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(STEP, { maxLength: 40 }), async (steps) => {
       await using backend = await startSqliteBackend();

@@ -177,7 +177,8 @@ it("notices when somebody else took its turn, and leaves it alone from then on",
 });
 
 it("says in its health what an operator should know", async () => {
-  await using backend = await startSqliteBackend();
+  let now = 1_767_225_600_000;
+  await using backend = await startSqliteBackend({ now: () => now });
   await using opened = await backend.open();
   const { queue } = opened;
   await queue.work(
@@ -189,9 +190,12 @@ it("says in its health what an operator should know", async () => {
   await queue.enqueue(aNewTurn("a:1"));
   await expect.poll(async () => (await queue.health()).notes.join()).toContain("1 dead letter");
   await queue.pause();
+  await queue.enqueue(aNewTurn("a:2"));
+  now += 7 * 60_000;
   const { ok, notes } = await queue.health();
   expect(ok).toBe(true);
   expect(notes.join()).toContain("paused");
+  expect(notes.join()).toContain("7 minutes old");
 });
 
 it("does not answer for what the crash of its file may have undone", async () => {

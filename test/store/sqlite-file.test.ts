@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rmdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, it } from "vitest";
@@ -171,6 +171,16 @@ it("says what is wrong with a folder it can't have", async () => {
     code: "CONFIG_INVALID",
     message: expect.stringContaining("ENOTDIR") as string,
   });
+});
+
+it("does not keep the folder when it can't write into it", async () => {
+  await using folder = await makeTestFolder();
+  const owner = join(folder.path, "bridge.owner.json");
+  await mkdir(owner);
+  await expect(openTestFile(folder.path)).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+  await rmdir(owner);
+  await using file = await openTestFile(folder.path, 0);
+  expect(file.isOpen).toBe(true);
 });
 
 it("tells trouble with the disk from a mistake of ours", async () => {
