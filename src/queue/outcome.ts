@@ -1,0 +1,78 @@
+import { BridgeError } from "../core/errors.ts";
+import { RetryLater, type RunAborted } from "../core/ports.ts";
+
+/** What becomes of a turn after a run. */
+export type Outcome =
+  | { readonly end: "done" }
+  | { readonly end: "dead"; readonly error: string }
+  /** Parked together with its conversation, so that the order is kept. */
+  | { readonly end: "retry"; readonly afterMs: number; readonly counts: boolean }
+  /** Free for the next start, as if this one had not been. */
+  | { readonly end: "release" };
+
+export interface RunFacts {
+  /** The reason of the run's signal, once it fired. */
+  readonly aborted: RunAborted | undefined;
+  /** 1, 2, … */
+  readonly attempt: number;
+  readonly maxAttempts: number;
+  readonly backoffMs: (attempt: number) => number;
+}
+
+/** Attempts before a turn becomes a dead letter, when the caller names none. */
+export const DEFAULT_MAX_ATTEMPTS = 5;
+/** Longest text of a dead letter's error, in characters. */
+const MAX_ERROR_CHARACTERS = 2_000;
+const FIRST_BACKOFF_MS = 1_000;
+const MAX_BACKOFF_MS = 60_000;
+
+/** 1 s, 2 s, 4 s, … up to a minute: the wait after the given attempt, in ms. */
+export function defaultBackoffMs(attempt: number): number {
+  return Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(attempt - 1, 16));
+}
+
+/**
+ * Decides what a handler's throw means.
+ *
+ * A hand-over or a lost lease wins over {@link RetryLater}: the handler's calls fail because of the abort, and such a
+ * failure must neither cost an attempt nor delay the next start. After a cancel the handler may ask for another try,
+ * because it could not tidy up; that one starts with an aborted signal again.
+ */
+export function outcomeOf(thrown: unknown, facts: RunFacts): Outcome {
+  const why = facts.aborted?.why;
+  if (why === "handover" || why === "lease-lost") return { end: "release" };
+  if (thrown instanceof RetryLater) return retryOutcome(thrown, facts);
+  // Our own failure (a full disk), which the handler only passed on: not the turn's fault.
+  if (thrown instanceof BridgeError && thrown.code === "QUEUE_UNAVAILABLE") {
+    return retryOutcome(new RetryLater({ counts: false, cause: thrown }), facts);
+  }
+  return why === "cancelled" ? { end: "done" } : { end: "dead", error: describeError(thrown) };
+}
+
+function retryOutcome(retry: RetryLater, facts: RunFacts): Outcome {
+  if (retry.counts && facts.attempt >= facts.maxAttempts) {
+    const cause = retry.cause === undefined ? "" : `: ${describeError(retry.cause)}`;
+    return { end: "dead", error: cutText(`gave up after attempt ${facts.attempt}${cause}`) };
+  }
+  const afterMs = retry.afterMs ?? facts.backoffMs(facts.attempt);
+  return { end: "retry", afterMs: Math.max(0, afterMs), counts: retry.counts };
+}
+
+/** An error as one line of text for the list of dead letters. */
+export function describeError(error: unknown): string {
+  return cutText(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+}
+
+function cutText(text: string): string {
+  return text.slice(0, MAX_ERROR_CHARACTERS);
+}
+
+/** How many of a conversation's waiting turns start as one: the longest run of neighbours that all agree. */
+export function batchSize(
+  waiting: readonly { readonly merge: boolean; readonly cancelled: boolean }[],
+  maxMerge: number,
+): number {
+  const agrees = waiting.slice(0, maxMerge).map((turn) => turn.merge && !turn.cancelled);
+  const firstNo = agrees.indexOf(false);
+  return Math.max(1, firstNo === -1 ? agrees.length : firstNo);
+}

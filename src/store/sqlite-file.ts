@@ -1,0 +1,265 @@
+import { chmod, mkdir, open } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { BridgeError } from "../core/errors.ts";
+import type { Abortable, Log } from "../core/ports.ts";
+import { isVersionAtLeast, judgeDisk } from "./disk.ts";
+import { type FileLock, type FileLockOptions, openFileLock } from "./file-lock.ts";
+import { MIGRATIONS, migrate } from "./sqlite-schema.ts";
+
+/** Older ones can corrupt a WAL file that a tool reads at the same time (queue.md §4, "WAL-reset"). */
+const MIN_SQLITE = "3.51.3";
+/** A rolling restart overlaps for about this long (queue.md §4). */
+const LOCK_WAIT_MS = 10_000;
+/** How long a write waits for a tool that holds the file, in ms. The event loop stands still meanwhile. */
+const BUSY_MS = 500;
+/** Durable pieces of work per transaction; more are done in the next one, so that the loop can breathe. */
+const MAX_GROUP = 1_000;
+
+export interface SqliteFileOptions extends Abortable {
+  readonly log: Log;
+  /** How long to wait for the present owner to go, in ms; default 10 s. */
+  readonly lockWaitMs?: number;
+  /** Default {@link MIGRATIONS}. */
+  readonly migrations?: readonly string[];
+}
+
+interface DurableWork {
+  readonly work: () => unknown;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Opens `bridge.sqlite` in the folder, which it makes if need be, for this process alone.
+ *
+ * @throws {BridgeError} `QUEUE_OWNED` when another process has it; `CONFIG_INVALID` when the place or the file is
+ * unfit (network file system, newer schema, not a database); `QUEUE_UNAVAILABLE` when it can't be opened.
+ */
+export async function openSqliteFile(
+  folder: string,
+  { log, signal, lockWaitMs = LOCK_WAIT_MS, migrations = MIGRATIONS }: SqliteFileOptions,
+): Promise<SqliteFile> {
+  const lock = await takeFolder(folder, { waitMs: lockWaitMs, signal });
+  try {
+    const path = join(folder, "bridge.sqlite");
+    const disk = await judgeDisk(folder);
+    if (disk.system.verdict === "refuse") {
+      throw new BridgeError("CONFIG_INVALID", `DATA_DIR ${folder} can't be used: ${disk.system.note}.`);
+    }
+    // Made by us first, so that it is never readable by others; SQLite gives its side files the same mode.
+    await (await open(path, "a", 0o600)).close();
+    await chmod(path, 0o600);
+    const database = openDatabase(path, migrations);
+    const notes = [disk.system.note, disk.space.note].filter((note) => note !== "");
+    for (const note of notes) log.warn({ path, note }, "queue file is not in the best place");
+    return new SqliteFile(database, lock, { path, notes: [disk.system.note].filter((note) => note !== "") });
+  } catch (error) {
+    lock[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function takeFolder(folder: string, options: FileLockOptions): Promise<FileLock> {
+  try {
+    await makeFolder(folder);
+    return await openFileLock(folder, options);
+  } catch (error) {
+    if (!hasErrno(error)) throw error;
+    const who = process.getuid === undefined ? "" : ` It must be writable for user ${process.getuid()}.`;
+    throw new BridgeError("CONFIG_INVALID", `DATA_DIR ${folder} can't be used (${error.code}).${who}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Whether the operating system refused a file. */
+function hasErrno(error: unknown): error is Error & { code: string } {
+  return error instanceof Error && "syscall" in error && "code" in error && typeof error.code === "string";
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  const made = await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (made === undefined) return;
+  // A new folder must outlive a power loss as well as the file in it.
+  const parent = await open(dirname(made), "r");
+  try {
+    await parent.sync();
+  } catch (error) {
+    // Not every platform lets a folder be synced; then its entry is as safe as the platform makes it.
+    if (process.platform === "linux") throw error;
+  } finally {
+    await parent.close();
+  }
+}
+
+function openDatabase(path: string, migrations: readonly string[]): DatabaseSync {
+  const database = new DatabaseSync(path, { timeout: BUSY_MS });
+  try {
+    checkVersion(database);
+    const mode = database.prepare("PRAGMA journal_mode = WAL").get()?.["journal_mode"];
+    if (mode !== "wal") {
+      throw new BridgeError(
+        "CONFIG_INVALID",
+        `${path}: SQLite can't use write-ahead logging here (it says "${String(mode)}"): use a local disk.`,
+      );
+    }
+    database.exec("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -8000");
+    migrate(database, path, migrations);
+    database.exec("PRAGMA synchronous = NORMAL");
+    return database;
+  } catch (error) {
+    database.close();
+    throw error instanceof BridgeError ? error : openError(path, error);
+  }
+}
+
+function checkVersion(database: DatabaseSync): void {
+  const version = String(database.prepare("SELECT sqlite_version() AS version").get()?.["version"]);
+  if (isVersionAtLeast(version, MIN_SQLITE)) return;
+  throw new BridgeError(
+    "CONFIG_INVALID",
+    `This Node has SQLite ${version}; ${MIN_SQLITE} is needed, older ones may damage the file. Use Node 24.15 or newer.`,
+  );
+}
+
+// SQLite's primary result codes, sqlite.org/rescode.html.
+const CORRUPT = 11;
+const NOT_A_DATABASE = 26;
+/** Busy, locked, read-only, I/O error, corrupt, full, can't open, not a database: the disk's fault, not the query's. */
+const DISK_TROUBLE: ReadonlySet<number> = new Set([5, 6, 8, 10, CORRUPT, 13, 14, NOT_A_DATABASE]);
+
+function resultCode(error: unknown): number {
+  return error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
+}
+
+function openError(path: string, cause: unknown): BridgeError {
+  const code = resultCode(cause);
+  return code === NOT_A_DATABASE || code === CORRUPT
+    ? new BridgeError(
+        "CONFIG_INVALID",
+        `${path} is damaged or not ours. Restore it from a backup, or move it away to start empty.`,
+        { cause },
+      )
+    : new BridgeError("QUEUE_UNAVAILABLE", `${path} can't be opened.`, { cause, retryable: true });
+}
+
+/**
+ * The one SQLite file of the embedded mode: one process, one connection, shared by queue and store.
+ *
+ * Two kinds of writes: `transaction` survives the end of the process, `commit` also a power loss.
+ */
+export class SqliteFile implements AsyncDisposable {
+  readonly path: string;
+  readonly #database: DatabaseSync;
+  readonly #lock: FileLock;
+  readonly #notes: readonly string[];
+  readonly #begin: StatementSync;
+  readonly #end: StatementSync;
+  readonly #undo: StatementSync;
+  #pending: DurableWork[] = [];
+  #flush: NodeJS.Immediate | undefined;
+
+  constructor(database: DatabaseSync, lock: FileLock, about: { path: string; notes: readonly string[] }) {
+    this.path = about.path;
+    this.#notes = about.notes;
+    this.#database = database;
+    this.#lock = lock;
+    this.#begin = database.prepare("BEGIN IMMEDIATE");
+    this.#end = database.prepare("COMMIT");
+    this.#undo = database.prepare("ROLLBACK");
+  }
+
+  get isOpen(): boolean {
+    return this.#database.isOpen;
+  }
+
+  /** A prepared statement of this connection; to be kept by the caller. */
+  prepare(sql: string): StatementSync {
+    return this.#database.prepare(sql);
+  }
+
+  /**
+   * Runs the work in one transaction, at once. A throw undoes all of it.
+   *
+   * @throws {BridgeError} `QUEUE_UNAVAILABLE` when the disk does not take it.
+   */
+  transaction<T>(work: () => T): T {
+    try {
+      this.#begin.run();
+      const result = work();
+      this.#end.run();
+      return result;
+    } catch (error) {
+      // A full disk has rolled back by itself; asking again would hide its error.
+      if (this.isOpen && this.#database.isTransaction) this.#undo.run();
+      throw this.#translate(error);
+    }
+  }
+
+  /**
+   * Runs the work in a transaction that is on the disk (fsync) when the promise resolves. All work of one turn of
+   * the event loop shares one transaction, and its fate: work returns its refusals, a throw undoes everybody's.
+   *
+   * @throws {BridgeError} `QUEUE_UNAVAILABLE` when the disk does not take it.
+   */
+  commit<T>(work: () => T): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      // What `work` returned is what `resolve` gets: the only place where the type is forgotten in between.
+      this.#pending.push({ work, resolve: resolve as (value: unknown) => void, reject });
+      this.#flush ??= setImmediate(() => this.#commitPending());
+    });
+  }
+
+  /** Whether the disk is still good to write to, in words. */
+  async check(): Promise<{ ok: boolean; notes: readonly string[] }> {
+    if (!this.isOpen) return { ok: false, notes: [...this.#notes, "the queue file is closed"] };
+    try {
+      const { space } = await judgeDisk(dirname(this.path));
+      return { ok: true, notes: [...this.#notes, space.note].filter((note) => note !== "") };
+    } catch (error) {
+      return { ok: false, notes: [...this.#notes, `the queue's folder can't be read: ${String(error)}`] };
+    }
+  }
+
+  /** Writes what is pending, closes the file and lets the next process have it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#database.isOpen) return;
+    while (this.#pending.length > 0) this.#commitPending();
+    this.#database.close();
+    this.#lock[Symbol.dispose]();
+  }
+
+  #commitPending(): void {
+    clearImmediate(this.#flush);
+    const group = this.#pending.slice(0, MAX_GROUP);
+    this.#pending = this.#pending.slice(MAX_GROUP);
+    this.#flush = this.#pending.length > 0 ? setImmediate(() => this.#commitPending()) : undefined;
+    try {
+      const results = this.#durably(() => group.map(({ work }) => work()));
+      group.forEach(({ resolve }, index) => {
+        resolve(results[index]);
+      });
+    } catch (error) {
+      for (const { reject } of group) reject(error);
+    }
+  }
+
+  #translate(error: unknown): unknown {
+    if (this.isOpen && !DISK_TROUBLE.has(resultCode(error))) return error;
+    return new BridgeError("QUEUE_UNAVAILABLE", `${this.path} can't be written`, {
+      cause: error,
+      retryable: true,
+    });
+  }
+
+  #durably<T>(work: () => T): T {
+    // Not allowed inside a transaction, and only for this one: claims and checkpoints need no fsync (queue.md §4).
+    if (this.isOpen) this.#database.exec("PRAGMA synchronous = FULL");
+    try {
+      return this.transaction(work);
+    } finally {
+      if (this.isOpen) this.#database.exec("PRAGMA synchronous = NORMAL");
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { BridgeError } from "../../src/core/errors.ts";
+import { RetryLater, RunAborted } from "../../src/core/ports.ts";
+import { batchSize, defaultBackoffMs, outcomeOf, type RunFacts } from "../../src/queue/outcome.ts";
+
+function facts(changes: Partial<RunFacts> = {}): RunFacts {
+  return { aborted: undefined, attempt: 1, maxAttempts: 5, backoffMs: () => 777, ...changes };
+}
+
+it("buries what failed for a reason of its own", () => {
+  expect(outcomeOf(new TypeError("x"), facts())).toEqual({ end: "dead", error: "TypeError: x" });
+  expect(outcomeOf("just text", facts())).toEqual({ end: "dead", error: "just text" });
+});
+
+it("tries again what asked for it: with its own wait, or the back-off", () => {
+  const own = outcomeOf(new RetryLater({ afterMs: 5 }), facts());
+  expect(own).toEqual({ end: "retry", afterMs: 5, counts: true });
+  expect(outcomeOf(new RetryLater(), facts())).toEqual({ end: "retry", afterMs: 777, counts: true });
+  const past = outcomeOf(new RetryLater({ afterMs: -5, counts: false }), facts());
+  expect(past).toEqual({ end: "retry", afterMs: 0, counts: false });
+});
+
+it("gives up after the last attempt, unless the try did not count", () => {
+  const last = facts({ attempt: 5 });
+  expect(outcomeOf(new RetryLater(), last)).toEqual({ end: "dead", error: "gave up after attempt 5" });
+  expect(outcomeOf(new RetryLater({ counts: false }), last).end).toBe("retry");
+});
+
+it("does not blame a turn for a queue that can't be written", () => {
+  const error = new BridgeError("QUEUE_UNAVAILABLE", "disk full");
+  expect(outcomeOf(error, facts({ attempt: 5 }))).toEqual({ end: "retry", afterMs: 777, counts: false });
+});
+
+it.each(["handover", "lease-lost"] as const)("lets %s win over whatever the handler throws", (why) => {
+  const aborted = new RunAborted(why);
+  for (const thrown of [aborted, new RetryLater({ afterMs: 60_000 }), new Error("socket closed")]) {
+    expect(outcomeOf(thrown, facts({ aborted, attempt: 5 }))).toEqual({ end: "release" });
+  }
+});
+
+it("takes a cancelled turn for done, unless it asks for another try", () => {
+  const aborted = new RunAborted("cancelled");
+  expect(outcomeOf(new Error("aborted"), facts({ aborted }))).toEqual({ end: "done" });
+  expect(outcomeOf(new RetryLater(), facts({ aborted })).end).toBe("retry");
+});
+
+it("doubles the wait from one second to a minute", () => {
+  expect([1, 2, 3, 6, 7, 50].map(defaultBackoffMs)).toEqual([1_000, 2_000, 4_000, 32_000, 60_000, 60_000]);
+});
+
+it("never lets a batch be empty, too long, or hold somebody who did not agree", () => {
+  const waiting = fc.array(fc.record({ merge: fc.boolean(), cancelled: fc.boolean() }), { minLength: 1 });
+  fc.assert(
+    fc.property(waiting, fc.integer({ min: 1, max: 6 }), (turns, maxMerge) => {
+      const size = batchSize(turns, maxMerge);
+      expect(size).toBeGreaterThanOrEqual(1);
+      expect(size).toBeLessThanOrEqual(Math.min(maxMerge, turns.length));
+      if (size > 1) expect(turns.slice(0, size).every((turn) => turn.merge && !turn.cancelled)).toBe(true);
+    }),
+  );
+});

@@ -1,0 +1,198 @@
+import { mkdir, readFile, rmdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { expect, it } from "vitest";
+import { openSqliteQueue } from "../../src/queue/sqlite-queue.ts";
+import { openSqliteFile, type SqliteFile } from "../../src/store/sqlite-file.ts";
+import { MIGRATIONS } from "../../src/store/sqlite-schema.ts";
+import { makeTestFolder, makeTestLog, openTestFile } from "../queue/embedded.ts";
+
+const signal = new AbortController().signal;
+
+function synchronousOf(file: SqliteFile): unknown {
+  return file.prepare("PRAGMA synchronous").get()?.["synchronous"];
+}
+
+it("makes its folder and files for its owner alone", async () => {
+  await using folder = await makeTestFolder();
+  const data = join(folder.path, "a", "data");
+  await using file = await openTestFile(data);
+  await file.commit(() => undefined);
+  expect((await stat(data)).mode & 0o777).toBe(0o700);
+  for (const name of ["bridge.sqlite", "bridge.sqlite-wal", "bridge.lock", "bridge.owner.json"]) {
+    expect([name, (await stat(join(data, name))).mode & 0o777]).toEqual([name, 0o600]);
+  }
+});
+
+it("syncs a commit to the disk, and nothing else", async () => {
+  await using folder = await makeTestFolder();
+  await using file = await openTestFile(folder.path);
+  // 1 is NORMAL: survives the process. 2 is FULL: survives the power too.
+  expect(await file.commit(() => synchronousOf(file))).toBe(2);
+  expect(file.transaction(() => synchronousOf(file))).toBe(1);
+  await expect(
+    file.commit(() => {
+      throw new Error("no");
+    }),
+  ).rejects.toThrow("no");
+  expect(synchronousOf(file)).toBe(1);
+});
+
+it("shares one transaction among all commits of a moment, and undoes all when one throws", async () => {
+  await using folder = await makeTestFolder();
+  await using file = await openTestFile(folder.path);
+  const count = (): number => Number(file.prepare("SELECT count(*) AS n FROM flag").get()?.["n"]);
+  const add = (name: string) => () => file.prepare("INSERT INTO flag VALUES (?, 1)").run(name).changes;
+  const results = await Promise.allSettled([file.commit(add("a")), file.commit(add("a"))]);
+  expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  expect(count()).toBe(0);
+  expect(await Promise.all([file.commit(add("a")), file.commit(add("b"))])).toEqual([1, 1]);
+  expect(() => file.transaction(add("a"))).toThrow("UNIQUE");
+  expect(file.transaction(add("c"))).toBe(1);
+});
+
+it("takes more commits at once than fit into one transaction", async () => {
+  await using folder = await makeTestFolder();
+  await using file = await openTestFile(folder.path);
+  const all = await Promise.all(Array.from({ length: 2_500 }, (_, index) => file.commit(() => index)));
+  expect(all).toEqual(Array.from({ length: 2_500 }, (_, index) => index));
+});
+
+it("writes what is pending before it closes, and may be closed twice", async () => {
+  await using folder = await makeTestFolder();
+  const file = await openTestFile(folder.path);
+  const written = file.commit(() => file.prepare("INSERT INTO flag VALUES ('x', 1)").run().changes);
+  await file[Symbol.asyncDispose]();
+  await file[Symbol.asyncDispose]();
+  expect(await written).toBe(1);
+  expect(file.isOpen).toBe(false);
+  expect((await file.check()).ok).toBe(false);
+  await expect(file.commit(() => 1)).rejects.toThrow();
+});
+
+it("refuses a second owner and names the first, and stays with the first", async () => {
+  await using folder = await makeTestFolder();
+  await using first = await openTestFile(folder.path);
+  for (const _try of [1, 2]) {
+    await expect(openTestFile(folder.path, 60)).rejects.toMatchObject({
+      code: "QUEUE_OWNED",
+      message: expect.stringContaining(`process ${process.pid} on `) as string,
+    });
+  }
+  expect(first.transaction(() => 1)).toBe(1);
+});
+
+it("waits for the owner to go", async () => {
+  await using folder = await makeTestFolder();
+  const first = await openTestFile(folder.path);
+  const second = openTestFile(folder.path, 10_000);
+  await first[Symbol.asyncDispose]();
+  await using file = await second;
+  expect(file.isOpen).toBe(true);
+});
+
+it("stops waiting for the owner when told to", async () => {
+  await using folder = await makeTestFolder();
+  await using _first = await openTestFile(folder.path);
+  const stop = new AbortController();
+  const second = openSqliteFile(folder.path, { log: makeTestLog(), signal: stop.signal });
+  stop.abort(new Error("shutdown"));
+  await expect(second).rejects.toMatchObject({ name: "AbortError" });
+});
+
+it("refuses a file of a newer version, untouched, and frees the folder", async () => {
+  await using folder = await makeTestFolder();
+  const newer = [...MIGRATIONS, "CREATE TABLE future (x)"];
+  const file = await openSqliteFile(folder.path, { log: makeTestLog(), signal, migrations: newer });
+  await file[Symbol.asyncDispose]();
+  for (const _try of [1, 2]) {
+    await expect(openTestFile(folder.path, 0)).rejects.toMatchObject({
+      code: "CONFIG_INVALID",
+      message: expect.stringContaining("newer coze-bridge") as string,
+    });
+  }
+  await using again = await openSqliteFile(folder.path, { log: makeTestLog(), signal, migrations: newer });
+  expect(again.prepare("SELECT count(*) AS n FROM future").get()?.["n"]).toBe(0);
+});
+
+it("leaves a file as it was when a migration fails half-way", async () => {
+  await using folder = await makeTestFolder();
+  await (await openTestFile(folder.path))[Symbol.asyncDispose]();
+  const broken = [...MIGRATIONS, "CREATE TABLE half (x); INSERT INTO nowhere VALUES (1)"];
+  await expect(
+    openSqliteFile(folder.path, { log: makeTestLog(), signal, migrations: broken }),
+  ).rejects.toMatchObject({ code: "QUEUE_UNAVAILABLE" });
+  await using file = await openTestFile(folder.path, 0);
+  expect(file.prepare("SELECT name FROM sqlite_schema WHERE name = 'half'").get()).toBeUndefined();
+  expect(file.prepare("PRAGMA user_version").get()?.["user_version"]).toBe(MIGRATIONS.length);
+});
+
+it("answers the turns that version 1 left behind", async () => {
+  await using folder = await makeTestFolder();
+  const old = new DatabaseSync(join(folder.path, "bridge.sqlite"));
+  old.exec(await readFile(join(import.meta.dirname, "../fixtures/queue/schema-1.sql"), "utf8"));
+  old.close();
+  await using file = await openTestFile(folder.path);
+  await using queue = await openSqliteQueue({ file, log: makeTestLog() });
+  expect(await queue.stats()).toMatchObject({ depth: 3, dead: 1, paused: true });
+  expect((await queue.enqueue({ key: "old:done", conversation: "x", payload: null })).duplicate).toBe(true);
+  const runs: unknown[] = [];
+  await queue.work(
+    async ({ turns, start, attempt, state }) => {
+      runs.push([turns.map(({ key }) => key), start, attempt, state]);
+    },
+    { concurrency: 1, maxMerge: 9 },
+  );
+  await queue.resume();
+  await expect
+    .poll(() => runs)
+    .toEqual([
+      [["old:a:1", "old:a:2"], 3, 2, { part: 1 }],
+      [["old:b:1"], 1, 1, undefined],
+    ]);
+});
+
+it("says what to do when the file is not a database", async () => {
+  await using folder = await makeTestFolder();
+  await writeFile(
+    join(folder.path, "bridge.sqlite"),
+    "this is not a database, but long enough to be one".repeat(50),
+  );
+  await expect(openTestFile(folder.path)).rejects.toMatchObject({
+    code: "CONFIG_INVALID",
+    message: expect.stringContaining("move it away") as string,
+  });
+});
+
+it("says what is wrong with a folder it can't have", async () => {
+  await using folder = await makeTestFolder();
+  await writeFile(join(folder.path, "file"), "");
+  await expect(openTestFile(join(folder.path, "file", "data"))).rejects.toMatchObject({
+    code: "CONFIG_INVALID",
+    message: expect.stringContaining("ENOTDIR") as string,
+  });
+});
+
+it("does not keep the folder when it can't write into it", async () => {
+  await using folder = await makeTestFolder();
+  const owner = join(folder.path, "bridge.owner.json");
+  await mkdir(owner);
+  await expect(openTestFile(folder.path)).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+  await rmdir(owner);
+  await using file = await openTestFile(folder.path, 0);
+  expect(file.isOpen).toBe(true);
+});
+
+it("tells trouble with the disk from a mistake of ours", async () => {
+  await using folder = await makeTestFolder();
+  await using file = await openTestFile(folder.path);
+  const write = (): unknown => file.prepare("INSERT INTO flag VALUES ('x', 1)").run();
+  file.prepare("PRAGMA query_only = ON").get();
+  const trouble = { code: "QUEUE_UNAVAILABLE", retryable: true };
+  expect(() => file.transaction(write)).toThrow(expect.objectContaining(trouble) as Error);
+  await expect(file.commit(write)).rejects.toMatchObject(trouble);
+  file.prepare("PRAGMA query_only = OFF").get();
+  expect(() => file.transaction(() => file.prepare("INSERT INTO nowhere VALUES (1)"))).toThrow(
+    "no such table",
+  );
+});

@@ -1,0 +1,43 @@
+import { expect, it } from "vitest";
+import { createSqliteStore } from "../../src/store/sqlite-store.ts";
+import { describeStoreContract, type StoreBackend } from "../contract/store-contract.ts";
+import { makeTestFolder, openTestFile } from "../queue/embedded.ts";
+
+describeStoreContract("sqlite", startSqliteBackend);
+
+async function startSqliteBackend(): Promise<StoreBackend> {
+  const folder = await makeTestFolder();
+  let file = await openTestFile(folder.path);
+  let store = createSqliteStore(file);
+  return {
+    get store() {
+      return store;
+    },
+    reopen: async () => {
+      await file[Symbol.asyncDispose]();
+      file = await openTestFile(folder.path);
+      store = createSqliteStore(file);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await file[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+it("takes an expired value for absent even before it is swept away, and sweeps a few with every write", async () => {
+  await using folder = await makeTestFolder();
+  await using file = await openTestFile(folder.path);
+  let now = 1_000;
+  const store = createSqliteStore(file, () => now);
+  const rows = (): unknown => file.prepare("SELECT count(*) AS n FROM kv").get()?.["n"];
+  for (let index = 0; index < 20; index += 1)
+    await store.set("s", `old${index}`, index, { ttlMs: 10 + index });
+  now = 2_000;
+  expect(await store.set("s", "old19", "new", { ifAbsent: true })).toBe(true);
+  expect(await store.get("s", "old19")).toBe("new");
+  expect(await store.get("s", "old18")).toBeUndefined();
+  expect(rows()).toBe(16);
+  for (let index = 0; index < 10; index += 1) await store.set("s", "other", index);
+  expect(rows()).toBe(2);
+});
