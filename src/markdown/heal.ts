@@ -1,0 +1,56 @@
+import type { Nodes } from "mdast";
+import remend, { INCOMPLETE_IMAGE_PLACEHOLDER } from "remend";
+import { parseMarkdown, rangeOf, walk } from "./parse.ts";
+
+/**
+ * Closes what a half-written answer leaves open (`**`, code spans, half links), so that it looks right on screen. For
+ * display only: never for the last state, which is shown as it was written.
+ */
+export function healMarkdown(markdown: string): string {
+  const last = parseMarkdown(markdown).children.at(-1);
+  if (last === undefined || lastLeaf(last).type === "code") return markdown;
+  // Nothing inline reaches over a block, so only the last one can be open.
+  const { start } = rangeOf(last);
+  // `- > 25` stays as written: the last state would show it unescaped, and the text should not jump.
+  const tail = remend(markdown.slice(start), {
+    linkMode: "text-only",
+    singleTilde: false,
+    comparisonOperators: false,
+  });
+  return markdown.slice(0, start) + withoutHalfImages(tail);
+}
+
+/**
+ * Closes what is open at the end without changing any offset before it, so that a tree of the result tells what a cut
+ * at the end would tear apart.
+ */
+export function healForRanges(markdown: string): string {
+  const start = markdown.lastIndexOf("\n\n") + 1;
+  const tail = markdown.slice(start);
+  const healed = remend(tail, {
+    linkMode: "protocol",
+    singleTilde: false,
+    comparisonOperators: false,
+    htmlTags: false,
+    katex: false,
+    setextHeadings: false,
+  });
+  return markdown.slice(0, start) + healed;
+}
+
+function lastLeaf(node: Nodes): Nodes {
+  const last = "children" in node ? node.children.at(-1) : undefined;
+  return last === undefined ? node : lastLeaf(last);
+}
+
+/** remend gives a half image an address of its own; nothing could be loaded from there. */
+function withoutHalfImages(markdown: string): string {
+  if (!markdown.includes(INCOMPLETE_IMAGE_PLACEHOLDER)) return markdown;
+  let result = markdown;
+  for (const node of [...walk(parseMarkdown(markdown))].reverse()) {
+    if (node.type !== "image" || node.url !== INCOMPLETE_IMAGE_PLACEHOLDER) continue;
+    const { start, end } = rangeOf(node);
+    result = result.slice(0, start) + result.slice(end);
+  }
+  return result;
+}
