@@ -168,6 +168,8 @@ export class Person {
             type: MESSAGE_TYPES.normal,
             content: forward.text,
             attachments,
+            sticker_items: [],
+            stickers: [],
             embeds: [],
             components: [],
             mentions: [],
