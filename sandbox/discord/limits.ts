@@ -46,11 +46,12 @@ export class Limits {
     this.#on = on;
   }
 
-  /** @param counter - What is counted apart, e.g. `create:<channel>`. */
-  take(counter: string, name: string, options: { global: boolean }): Verdict {
+  /** @param counter - What is counted apart, e.g. `create:<channel>`; `undefined` counts globally only. */
+  take(counter: string | undefined, name: string, options: { global: boolean }): Verdict {
     if (!this.#on) return { ok: true, headers: {}, retryAfterMs: 0, global: false };
     const overall = options.global ? this.#takeGlobal() : 0;
     if (overall > 0) return { ok: false, headers: {}, retryAfterMs: overall, global: true };
+    if (counter === undefined) return { ok: true, headers: {}, retryAfterMs: 0, global: false };
     const taken = this.switches.algorithm === "leaky" ? this.#takeLeaky(counter) : this.#takeFixed(counter);
     return {
       ok: taken.ok,

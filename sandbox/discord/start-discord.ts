@@ -299,17 +299,15 @@ class StandIn implements DiscordStandIn {
       return plain(401, 0, "401: Unauthorized");
     }
     const ids = route.path.exec(path)?.slice(1) ?? [];
-    const counter = `${route.counter ?? path}:${route.open ? ids.slice(0, 2).join("/") : ids[0]}`;
-    const verdict =
-      route.counter === undefined
-        ? this.limits.take(`free:${this.world.ids.next()}`, route.bucket, { global: !route.open })
-        : this.limits.take(counter, route.bucket, { global: !route.open });
+    const major = route.open ? ids.slice(0, 2).join("/") : ids[0];
+    const counter = route.counter === undefined ? undefined : `${route.counter}:${major}`;
+    const verdict = this.limits.take(counter, route.bucket, { global: !route.open });
     if (!verdict.ok) return tooMany(verdict);
     const result = route.handle(
       { method, path, query: url.searchParams, body: call.body, files: call.files },
       ids,
     );
-    return { ...result, headers: route.counter === undefined ? {} : { ...verdict.headers } };
+    return { ...result, headers: { ...verdict.headers } };
   }
 
   #finish(

@@ -21,10 +21,13 @@ async function aBusyDay(): Promise<readonly Exchange[]> {
   ada.slash(discord.general, { question: "why?", file });
   ada.slash(ada.dmChannel, { question: "and here?" });
   ada.slash(discord.general, { question: "mine", userInstall: true });
-  await expect.poll(() => bridge.turns.length).toBe(9 - 1 + 1);
+  await expect.poll(() => bridge.turns.length).toBe(9);
   for (const turn of bridge.turns) {
     const reply = await bridge.reply(turn);
     reply.show({ answer: answerOf("One moment") });
+    const shown = (): boolean =>
+      [...discord.world.messages.values()].some(({ content }) => content === "One moment");
+    await expect.poll(shown).toBe(true);
     await reply.finish({ answer: answerOf("Done.", true), notice: "a notice" });
   }
   discord.gateway.askToReconnect();

@@ -16,7 +16,7 @@ export const EXCEPTIONS: readonly {
     source: "docs/reference/discord.md §1.6: `resource.message` exists for types 4 and 7, a defer is type 5",
   },
   {
-    call: /messages 200/,
+    call: /messages(\/\d+)? 200/,
     error: /message_reference\/type must be equal to constant/,
     source: "docs/reference/discord.md §5.1: a forward's reference has type 1; the OpenAPI knows only 0",
   },
