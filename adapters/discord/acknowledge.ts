@@ -1,0 +1,75 @@
+import { z } from "zod";
+import { PlatformError } from "../../src/core/errors.ts";
+import { type Command, timeOfId } from "./normalize.ts";
+import type { DiscordRest } from "./rest-client.ts";
+
+/** An answer within 3 s, or the token dies (discord.md §1.6). */
+export const ACKNOWLEDGE_WITHIN_MS = 3_000;
+/** One try may take this long, so that a lost one leaves time for another. */
+const TRY_MS = 1_300;
+/** "Thinking…" (discord.md §1.6). */
+const DEFERRED = 5;
+const ALREADY = "40060";
+const UNKNOWN = "10062";
+
+const callbackSchema = z.object({
+  interaction: z.object({ response_message_id: z.string().optional() }),
+});
+
+/**
+ * How an acknowledgement ended: `taken`, perhaps with the id of the response; `late`, the token is dead.
+ */
+export type Acknowledgement =
+  | { readonly taken: true; readonly responseId: string | undefined }
+  | { readonly taken: false };
+
+/** Whether Discord has certainly given up on it already; asking would only cost a call. */
+export function isDead(interactionId: string, discordNow: number): boolean {
+  return discordNow - timeOfId(interactionId) > ACKNOWLEDGE_WITHIN_MS;
+}
+
+/**
+ * Defers a command at once. A try whose answer is lost is repeated once: "already acknowledged" then means success.
+ *
+ * @throws {PlatformError} when Discord could not be asked.
+ */
+export async function acknowledge(
+  command: Command,
+  rest: DiscordRest,
+  { signal }: { signal: AbortSignal },
+): Promise<Acknowledgement> {
+  try {
+    return await defer(command, rest, signal);
+  } catch (error) {
+    if (signal.aborted || !(error instanceof PlatformError) || !error.retryable) throw error;
+    return defer(command, rest, signal);
+  }
+}
+
+async function defer(command: Command, rest: DiscordRest, signal: AbortSignal): Promise<Acknowledgement> {
+  const route: `/${string}` = `/interactions/${command.interactionId}/${command.token}/callback`;
+  const timeout = AbortSignal.timeout(TRY_MS);
+  try {
+    const { data } = await rest.main({
+      method: "POST",
+      route,
+      query: new URLSearchParams({ with_response: "true" }),
+      body: { type: DEFERRED },
+      auth: false,
+      name: "acknowledge interaction",
+      signal: AbortSignal.any([signal, timeout]),
+    });
+    const responseId = callbackSchema.safeParse(data).data?.interaction.response_message_id;
+    return { taken: true, responseId };
+  } catch (error) {
+    if (!(error instanceof PlatformError)) {
+      if (signal.aborted || !timeout.aborted) throw error;
+      const message = "Discord did not answer the acknowledgement in time";
+      const options = { platform: "discord", retryable: true, cause: error };
+      throw new PlatformError("PLATFORM_UNKNOWN_OUTCOME", message, options);
+    }
+    if (error.platformCode === ALREADY) return { taken: true, responseId: undefined };
+    if (error.platformCode === UNKNOWN) return { taken: false };
+    throw error;
+  }
+}

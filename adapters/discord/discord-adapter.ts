@@ -1,0 +1,135 @@
+import { Gates } from "../../src/core/gate.ts";
+import { GrowingReply } from "../../src/core/growing-reply.ts";
+import { noticeFor } from "../../src/core/notices.ts";
+import type {
+  Abortable,
+  Adapter,
+  AdapterHealth,
+  AdapterTools,
+  FetchOptions,
+  LocalFile,
+  OnTurn,
+  OpenReplyOptions,
+  Reply,
+} from "../../src/core/ports.ts";
+import type { Attachment, Turn } from "../../src/core/turn.ts";
+import { parseAddress } from "./address.ts";
+import { DiscordReply } from "./discord-reply.ts";
+import { DiscordWriter } from "./discord-writer.ts";
+import { fetchAttachment } from "./fetch-attachment.ts";
+import { DiscordIntake } from "./intake.ts";
+import { DiscordRest } from "./rest-client.ts";
+import type { DiscordSettings } from "./settings.ts";
+import { TypingSign } from "./typing-sign.ts";
+
+/** Tools of the Discord adapter; `wallNow` is there for tests that let minutes pass. */
+export interface DiscordTools extends AdapterTools {
+  /** Ms since the epoch, default `Date.now`. */
+  readonly wallNow?: () => number;
+}
+
+/** Discord, as the core sees it: gateway in, REST out. */
+export class DiscordAdapter implements Adapter {
+  readonly platform = "discord";
+  readonly routes: Adapter["routes"] = {};
+  readonly #settings: DiscordSettings;
+  readonly #tools: DiscordTools;
+  readonly #rest: DiscordRest;
+  readonly #gates: Gates;
+  readonly #typing = new Set<TypingSign>();
+  #intake: DiscordIntake | undefined;
+
+  constructor(settings: DiscordSettings, tools: DiscordTools) {
+    this.#settings = settings;
+    this.#tools = tools;
+    this.#rest = new DiscordRest({ ...settings, now: tools.wallNow ?? Date.now });
+    this.#gates = new Gates(tools.clock);
+  }
+
+  async openIntake(onTurn: OnTurn, { signal }: Abortable): Promise<AsyncDisposable> {
+    const { log, sealer } = this.#tools;
+    const intake = new DiscordIntake({ ...this.#settings, rest: this.#rest, log, sealer, onTurn });
+    this.#intake = intake;
+    await intake.start({ signal });
+    return intake;
+  }
+
+  openReply(turn: Turn, options: OpenReplyOptions): Promise<Reply> {
+    const { log, clock, sealer } = this.#tools;
+    const address = parseAddress(turn.address);
+    const sealed = address.kind === "interaction" ? address.token : undefined;
+    const writer = new DiscordWriter({
+      turn,
+      address,
+      token: sealed === undefined ? undefined : sealer.open(sealed),
+      rest: this.#rest,
+      gates: this.#gates,
+      resumed: options.saved !== undefined,
+    });
+    // A deferred command shows "thinking…" by itself.
+    const typing = address.kind === "message" ? this.#type(address.channelId, options.signal) : undefined;
+    const growing = new GrowingReply({
+      ...options,
+      writer,
+      log,
+      now: () => clock.now(),
+      sleep: (ms, signal) => this.#sleep(ms, signal),
+      onFirst: () => typing?.stop(),
+    });
+    const sayRejected = async (): Promise<void> => {
+      const text = `-# ${noticeFor("PLATFORM_REJECTED", turn.locale)} (${turn.reference})`;
+      await writer.post(text, "rejected", { signal: options.signal });
+    };
+    return Promise.resolve(new DiscordReply({ growing, typing, sayRejected, log }));
+  }
+
+  fetchAttachment(turn: Turn, attachment: Attachment, options: FetchOptions): Promise<LocalFile> {
+    const parts = { rest: this.#rest, download: this.#tools.download };
+    return fetchAttachment(attachment, parseAddress(turn.address), parts, options);
+  }
+
+  health(): AdapterHealth {
+    return this.#intake?.health ?? { ok: true, detail: "no intake in this process" };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#intake?.[Symbol.asyncDispose]();
+    for (const typing of this.#typing) {
+      typing.stop();
+      await typing.settled();
+    }
+    this.#rest.close();
+  }
+
+  #type(channelId: string, signal: AbortSignal): TypingSign {
+    const typing = new TypingSign(async (stopped) => {
+      await this.#rest.main({
+        method: "POST",
+        route: `/channels/${channelId}/typing`,
+        name: "type",
+        signal: AbortSignal.any([signal, stopped]),
+      });
+    }, this.#tools.clock);
+    this.#typing.add(typing);
+    return typing;
+  }
+
+  #sleep(ms: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#tools;
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const abort = (): void => {
+        cancel();
+        reject(signal.reason);
+      };
+      const cancel = clock.after(ms, () => {
+        signal.removeEventListener("abort", abort);
+        resolve();
+      });
+      signal.addEventListener("abort", abort, { once: true });
+    });
+  }
+}

@@ -1,0 +1,49 @@
+import { BridgeError } from "../../src/core/errors.ts";
+import type { FinishedReply, Log, Reply, ReplyContent } from "../../src/core/ports.ts";
+import type { TypingSign } from "./typing-sign.ts";
+
+export interface DiscordReplyOptions {
+  readonly growing: Reply;
+  readonly typing: TypingSign | undefined;
+  /** Says that the answer could not be shown, in a message of its own. */
+  readonly sayRejected: () => Promise<void>;
+  readonly log: Log;
+}
+
+/** A growing reply with the sign of life before it, and a word after it when Discord refuses the text. */
+export class DiscordReply implements Reply {
+  readonly #options: DiscordReplyOptions;
+
+  constructor(options: DiscordReplyOptions) {
+    this.#options = options;
+  }
+
+  show(content: ReplyContent): void {
+    this.#options.growing.show(content);
+  }
+
+  async finish(content: ReplyContent): Promise<FinishedReply> {
+    const { growing, typing, log } = this.#options;
+    try {
+      return await growing.finish(content);
+    } catch (error) {
+      // AutoMod and the like (discord.md §6.3, 200000): what is on screen stays, and somebody has to say why it stops.
+      if (error instanceof BridgeError && error.code === "PLATFORM_REJECTED") {
+        await this.#options.sayRejected().catch((cause: unknown) => {
+          log.warn({ err: cause }, "notice could not be posted");
+        });
+      }
+      throw error;
+    } finally {
+      typing?.stop();
+      await typing?.settled();
+    }
+  }
+
+  async abandon(): Promise<void> {
+    const { growing, typing } = this.#options;
+    typing?.stop();
+    await growing.abandon();
+    await typing?.settled();
+  }
+}

@@ -1,0 +1,278 @@
+import { BridgeError, PlatformError } from "../../src/core/errors.ts";
+import type { Gate, Gates } from "../../src/core/gate.ts";
+import type { Part, PartWriter } from "../../src/core/growing-reply.ts";
+import type { ReplyContent } from "../../src/core/ports.ts";
+import type { Turn } from "../../src/core/turn.ts";
+import type { Address, InteractionAddress } from "./address.ts";
+import { nonceOf } from "./nonce.ts";
+import { messageKey } from "./normalize.ts";
+import { DISCORD_BUCKET, tokensLeft } from "./pacer.ts";
+import { renderParts } from "./render.ts";
+import type { DiscordAnswer, DiscordCall, DiscordRest } from "./rest-client.ts";
+
+export interface WriterOptions {
+  readonly turn: Pick<Turn, "id" | "locale">;
+  readonly address: Address;
+  /** The interaction's token, opened; `undefined` once it has expired. */
+  readonly token: string | undefined;
+  readonly rest: DiscordRest;
+  readonly gates: Gates;
+  /** An earlier process wrote the first message already. */
+  readonly resumed: boolean;
+}
+
+interface Signal {
+  readonly signal: AbortSignal;
+}
+
+/** Silent always: an edit without this would ping again by the default rules (discord.md §2.4). */
+export const NO_MENTIONS: object = { parse: [], replied_user: false };
+/** The token lives 15 min; the last minute is nothing to plan on (discord.md §1.6). */
+const TOKEN_USABLE_MS = 14 * 60_000;
+/** Marks ids of messages that were made through the interaction's webhook. */
+const HOOK_MARK = "w:";
+/** Refusals because of the message replied to, with nothing sent (discord.md §6.3). */
+const NO_HISTORY = "160002";
+const BAD_FORM = "50035";
+/** The token's end, or a defer that never was (discord.md §1.6). */
+const HOOK_GONE: ReadonlySet<string> = new Set(["50027", "10015"]);
+
+/** Writes one turn's messages: into its channel, or through its interaction while that lasts. */
+export class DiscordWriter implements PartWriter {
+  readonly #options: WriterOptions;
+  #token: string | undefined;
+  #hasFirst: boolean;
+  #withReference = true;
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+    this.#token = options.token;
+    this.#hasFirst = options.resumed;
+  }
+
+  render(content: ReplyContent, { final }: { final: boolean }): readonly Part[] {
+    return renderParts(content, { final, locale: this.#options.turn.locale });
+  }
+
+  async create(part: Part, index: number, { signal }: Signal): Promise<string> {
+    const text = contentOf(part);
+    const made = await this.#createAnywhere(text, index, signal);
+    this.#hasFirst = true;
+    // A repeat returns the message as the first try made it, perhaps with older text (discord.md §2.3).
+    if (!sameText(made.content, text)) await this.edit(made.id, part, { signal, final: true });
+    return made.id;
+  }
+
+  async edit(messageId: string, part: Part, options: Signal & { readonly final: boolean }): Promise<void> {
+    const body = { content: contentOf(part), allowed_mentions: NO_MENTIONS };
+    await this.#withHook(
+      messageId.startsWith(HOOK_MARK),
+      (hook) => this.#edit(`${hook}/messages/${plainId(messageId)}`, body, { ...options, hook: true }),
+      () => {
+        const { channelId } = this.#options.address;
+        return this.#edit(`/channels/${channelId}/messages/${plainId(messageId)}`, body, options);
+      },
+    );
+  }
+
+  async remove(messageId: string, { signal }: Signal): Promise<void> {
+    const { channelId } = this.#options.address;
+    const remove = async (route: `/${string}`, auth: boolean): Promise<void> => {
+      await this.#options.rest.main({ method: "DELETE", route, auth, name: "delete message", signal });
+    };
+    try {
+      await this.#withHook(
+        messageId.startsWith(HOOK_MARK),
+        (hook) => remove(`${hook}/messages/${plainId(messageId)}`, false),
+        () => remove(`/channels/${channelId}/messages/${plainId(messageId)}`, true),
+      );
+    } catch (error) {
+      // Somebody else has removed it: that is what was wanted.
+      if (!(error instanceof PlatformError && error.platformCode === "10008")) throw error;
+    }
+  }
+
+  gate(call: "create" | "edit"): Gate {
+    const { address, gates } = this.#options;
+    // Later parts of a command's answer are channel messages where the bot may write: they have nonces.
+    const throughHook =
+      this.#hook() !== undefined && (call === "edit" || !this.#hasFirst || !this.#viaChannel());
+    const bucket = throughHook ? `hook:${hookName(address)}` : `${call}:${address.channelId}`;
+    return gates.of(bucket, DISCORD_BUCKET);
+  }
+
+  messageKey(messageId: string): string {
+    return messageKey(this.#options.address.channelId, plainId(messageId));
+  }
+
+  /**
+   * Posts a sentence of ours in a message of its own.
+   *
+   * @param purpose - Tells it from the answer, so that Discord does not take one for the other.
+   */
+  async post(text: string, purpose: string, { signal }: Signal): Promise<string> {
+    const made = await this.#post(text, 0, purpose, signal);
+    return made.id;
+  }
+
+  // ------------------------------------------------------------------------------------------- where to
+
+  async #createAnywhere(text: string, index: number, signal: AbortSignal): Promise<Made> {
+    const { address } = this.#options;
+    if (address.kind === "message") return this.#post(text, index, "answer", signal);
+    if (index === 0) return this.#fillResponse(address, text, signal);
+    if (address.viaChannel) return this.#post(text, index, "answer", signal);
+    return this.#followUp(text, signal);
+  }
+
+  /** The deferred response becomes the first message; where it is out of reach, a channel message does. */
+  async #fillResponse(address: InteractionAddress, text: string, signal: AbortSignal): Promise<Made> {
+    const body = { content: text, allowed_mentions: NO_MENTIONS };
+    return this.#withHook(
+      true,
+      async (hook) =>
+        marked(await this.#edit(`${hook}/messages/@original`, body, { signal, final: true, hook: true })),
+      async () => {
+        const { channelId, responseId } = address;
+        if (responseId === undefined) return this.#post(text, 0, "answer", signal);
+        try {
+          const route: `/${string}` = `/channels/${channelId}/messages/${responseId}`;
+          return marked(await this.#edit(route, body, { signal, final: true }));
+        } catch (error) {
+          if (!(error instanceof PlatformError) || error.code !== "PLATFORM_GONE") throw error;
+          return this.#post(text, 0, "answer", signal);
+        }
+      },
+    );
+  }
+
+  /** Follow-ups have no nonce: one whose outcome is unknown is not repeated (discord.md §2.3). */
+  async #followUp(text: string, signal: AbortSignal): Promise<Made> {
+    const hook = this.#hook();
+    if (hook === undefined) throw this.#nowhere();
+    const body = { content: text, allowed_mentions: NO_MENTIONS };
+    const query = new URLSearchParams({ wait: "true" });
+    try {
+      const call = { method: "POST", route: hook, body, query, auth: false } as const;
+      return marked(this.#made(await this.#options.rest.main({ ...call, name: "create follow-up", signal })));
+    } catch (error) {
+      if (!(error instanceof BridgeError) || error.code !== "PLATFORM_UNKNOWN_OUTCOME") throw error;
+      throw new PlatformError("PLATFORM_UNKNOWN_OUTCOME", error.message, {
+        platform: "discord",
+        cause: error,
+      });
+    }
+  }
+
+  /** Through the webhook while it lasts, else through the channel if the bot may. */
+  async #withHook<T>(
+    wanted: boolean,
+    throughHook: (hook: `/${string}`) => Promise<T>,
+    throughChannel: () => Promise<T>,
+  ): Promise<T> {
+    const hook = wanted ? this.#hook() : undefined;
+    if (hook !== undefined) {
+      try {
+        return await throughHook(hook);
+      } catch (error) {
+        if (!(error instanceof PlatformError) || !HOOK_GONE.has(error.platformCode ?? "")) throw error;
+        this.#token = undefined;
+      }
+    }
+    if (!this.#viaChannel()) throw this.#nowhere();
+    return throughChannel();
+  }
+
+  #hook(): `/${string}` | undefined {
+    const { address, rest } = this.#options;
+    if (address.kind === "message" || this.#token === undefined) return undefined;
+    if (rest.discordNow() - address.at > TOKEN_USABLE_MS) return undefined;
+    return `/webhooks/${address.applicationId}/${this.#token}`;
+  }
+
+  #viaChannel(): boolean {
+    const { address } = this.#options;
+    return address.kind === "message" || address.viaChannel;
+  }
+
+  #nowhere(): PlatformError {
+    const message = "the interaction is over and the bot itself may not write in its channel";
+    return new PlatformError("PLATFORM_GONE", message, { platform: "discord" });
+  }
+
+  // ------------------------------------------------------------------------------------------- calls
+
+  async #edit(
+    route: `/${string}`,
+    body: object,
+    { signal, final, hook = false }: Signal & { final: boolean; hook?: boolean },
+  ): Promise<Made> {
+    const { rest } = this.#options;
+    const call: DiscordCall = { method: "PATCH", route, body, auth: !hook, name: "edit message", signal };
+    // A first message has nothing on screen yet: it must arrive, and goes the way of the finals.
+    const answer = final ? await rest.main(call) : await rest.draft(call);
+    return this.#made(answer, "edit");
+  }
+
+  async #post(text: string, index: number, purpose: string, signal: AbortSignal): Promise<Made> {
+    const { turn, address, rest } = this.#options;
+    const reply = address.kind === "message" && index === 0 && this.#withReference;
+    const body = {
+      content: text,
+      nonce: nonceOf(turn.id, index, purpose),
+      enforce_nonce: true,
+      allowed_mentions: NO_MENTIONS,
+      ...(reply && { message_reference: { message_id: address.messageId, fail_if_not_exists: false } }),
+    };
+    try {
+      const route: `/${string}` = `/channels/${address.channelId}/messages`;
+      const answer = await rest.main({ method: "POST", route, body, name: "create message", signal });
+      return this.#made(answer, "create");
+    } catch (error) {
+      if (!reply || !isAboutReference(error)) throw error;
+      this.#withReference = false;
+      return this.#post(text, index, purpose, signal);
+    }
+  }
+
+  #made({ data, rate }: DiscordAnswer, call?: "create" | "edit"): Made {
+    const left = rate === undefined ? undefined : tokensLeft(rate);
+    if (call !== undefined && left !== undefined) this.gate(call).learn(left);
+    // Discord's own answer to a call of ours; `id` and `content` are required there (its OpenAPI: MessageResponse).
+    const { id, content } = data as { readonly id: string; readonly content: string };
+    return { id, content };
+  }
+}
+
+interface Made {
+  readonly id: string;
+  readonly content: string;
+}
+
+function marked({ id, content }: Made): Made {
+  return { id: `${HOOK_MARK}${id}`, content };
+}
+
+function plainId(messageId: string): string {
+  return messageId.startsWith(HOOK_MARK) ? messageId.slice(HOOK_MARK.length) : messageId;
+}
+
+function contentOf(part: Part): string {
+  const { content } = part;
+  return typeof content === "string" ? content : "";
+}
+
+function hookName(address: Address): string {
+  return address.kind === "interaction" ? `${address.applicationId}:${address.at}` : "";
+}
+
+function isAboutReference(error: unknown): boolean {
+  if (!(error instanceof PlatformError)) return false;
+  return error.platformCode === NO_HISTORY || error.platformCode === BAD_FORM;
+}
+
+/** Discord trims, and strips characters it does not like (discord.md §2.4): only what can be read is compared. */
+function sameText(shown: string, wanted: string): boolean {
+  const readable = (text: string): string => text.replaceAll(/[\s\p{C}]+/gu, "");
+  return readable(shown) === readable(wanted);
+}

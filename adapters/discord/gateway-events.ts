@@ -1,0 +1,191 @@
+import { z } from "zod";
+
+/** The fields we read of what the gateway says (discord.md §4.2, §5.1); all others pass. */
+
+export interface WireUser {
+  readonly id: string;
+  readonly username: string;
+  readonly global_name?: string | null | undefined;
+  readonly bot?: boolean | undefined;
+  readonly system?: boolean | undefined;
+}
+
+export interface WireAttachment {
+  readonly id: string;
+  readonly filename: string;
+  readonly size?: number | undefined;
+  readonly url: string;
+  readonly content_type?: string | undefined;
+}
+
+/** What a message says, wherever it stands: by itself, forwarded, or replied to. */
+export interface WireContent {
+  readonly content: string;
+  readonly attachments: readonly WireAttachment[];
+  readonly sticker_items: readonly { readonly name: string }[];
+}
+
+/** A content with what it forwards. */
+export interface WireFullContent extends WireContent {
+  readonly message_snapshots: readonly { readonly message: WireContent }[];
+}
+
+export interface WireMessage extends WireFullContent {
+  readonly id: string;
+  readonly channel_id: string;
+  readonly guild_id?: string | undefined;
+  readonly channel_type?: number | undefined;
+  readonly type: number;
+  readonly author: WireUser;
+  readonly webhook_id?: string | undefined;
+  readonly member?: { readonly nick?: string | null | undefined } | undefined;
+  readonly mentions: readonly WireUser[];
+  readonly message_reference?:
+    | {
+        readonly type: number;
+        readonly channel_id?: string | undefined;
+        readonly message_id?: string | undefined;
+      }
+    | null
+    | undefined;
+  /** `null`: deleted; absent: not fetched. */
+  readonly referenced_message?: (WireFullContent & { readonly author: WireUser }) | null | undefined;
+}
+
+/** A message as a fetch returns it. */
+export interface FetchedMessage extends WireFullContent {
+  readonly referenced_message?: WireFullContent | null | undefined;
+}
+
+export interface WireInteraction {
+  readonly id: string;
+  readonly token: string;
+  readonly type: number;
+  readonly channel_id?: string | undefined;
+  readonly guild_id?: string | undefined;
+  readonly channel?: { readonly type: number } | undefined;
+  readonly locale?: string | undefined;
+  readonly app_permissions?: string | undefined;
+  readonly authorizing_integration_owners: Readonly<Record<string, string>>;
+  readonly member?: { readonly nick?: string | null | undefined; readonly user: WireUser } | undefined;
+  readonly user?: WireUser | undefined;
+  readonly data?: WireCommandData | undefined;
+}
+
+export interface WireCommandData {
+  readonly name: string;
+  readonly type?: number | undefined;
+  readonly options: readonly { readonly name: string; readonly value?: unknown }[];
+  readonly resolved?: { readonly attachments: Readonly<Record<string, WireAttachment>> } | undefined;
+}
+
+export interface WireReady {
+  readonly user: { readonly id: string };
+  readonly application: { readonly id: string };
+}
+
+const userSchema = z.object({
+  id: z.string(),
+  username: z.string(),
+  global_name: z.string().nullish(),
+  bot: z.boolean().optional(),
+  system: z.boolean().optional(),
+});
+
+const attachmentSchema = z.object({
+  id: z.string(),
+  filename: z.string(),
+  size: z.number().optional(),
+  url: z.string(),
+  content_type: z.string().optional(),
+});
+
+const contentShape = {
+  content: z.string().default(""),
+  attachments: z.array(attachmentSchema).default([]),
+  sticker_items: z.array(z.object({ name: z.string() })).default([]),
+};
+
+const fullShape = {
+  ...contentShape,
+  message_snapshots: z.array(z.object({ message: z.object(contentShape) })).default([]),
+};
+
+const fetchedSchema = z.object({ ...fullShape, referenced_message: z.object(fullShape).nullish() });
+
+const messageSchema = z.object({
+  ...fullShape,
+  // Ids carry their time: what is no number is no id.
+  id: z.string().regex(/^\d+$/),
+  channel_id: z.string(),
+  guild_id: z.string().optional(),
+  channel_type: z.number().optional(),
+  type: z.number(),
+  author: userSchema,
+  webhook_id: z.string().optional(),
+  member: z.object({ nick: z.string().nullish() }).optional(),
+  mentions: z.array(userSchema).default([]),
+  message_reference: z
+    .object({
+      type: z.number().default(0),
+      channel_id: z.string().optional(),
+      message_id: z.string().optional(),
+    })
+    .nullish(),
+  referenced_message: z.object({ ...fullShape, author: userSchema }).nullish(),
+});
+
+const interactionSchema = z.object({
+  id: z.string().regex(/^\d+$/),
+  token: z.string(),
+  type: z.number(),
+  channel_id: z.string().optional(),
+  guild_id: z.string().optional(),
+  channel: z.object({ type: z.number() }).optional(),
+  locale: z.string().optional(),
+  app_permissions: z.string().optional(),
+  authorizing_integration_owners: z.record(z.string(), z.string()).default({}),
+  member: z.object({ nick: z.string().nullish(), user: userSchema }).optional(),
+  user: userSchema.optional(),
+  data: z
+    .object({
+      name: z.string().default(""),
+      type: z.number().optional(),
+      options: z.array(z.object({ name: z.string(), value: z.unknown() })).default([]),
+      resolved: z.object({ attachments: z.record(z.string(), attachmentSchema).default({}) }).optional(),
+    })
+    .optional(),
+});
+
+const readySchema = z.object({
+  user: z.object({ id: z.string() }),
+  application: z.object({ id: z.string() }),
+});
+
+const dispatchSchema = z.object({ t: z.string(), d: z.unknown() });
+
+/** @returns `undefined` for what has not the shape of a message. */
+export function parseMessage(data: unknown): WireMessage | undefined {
+  return messageSchema.safeParse(data).data;
+}
+
+/** @throws {z.ZodError} */
+export function parseFetchedMessage(data: unknown): FetchedMessage {
+  return fetchedSchema.parse(data);
+}
+
+/** @returns `undefined` for what has not the shape of an interaction. */
+export function parseInteraction(data: unknown): WireInteraction | undefined {
+  return interactionSchema.safeParse(data).data;
+}
+
+/** @returns `undefined` when a READY lacks what nothing works without. */
+export function parseReady(data: unknown): WireReady | undefined {
+  return readySchema.safeParse(data).data;
+}
+
+/** @returns Name and data of a dispatch; `undefined` for any other frame. */
+export function parseDispatch(packet: unknown): { name: string; data: unknown } | undefined {
+  const { data } = dispatchSchema.safeParse(packet);
+  return data === undefined ? undefined : { name: data.t, data: data.d };
+}

@@ -1,0 +1,129 @@
+import { DefaultRestOptions, parseResponse, REST, type RESTOptions, type RequestMethod } from "discord.js";
+import { toPlatformError } from "./errors.ts";
+import type { RateHeaders } from "./pacer.ts";
+
+/** One call of Discord's API. */
+export interface DiscordCall {
+  readonly method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
+  readonly route: `/${string}`;
+  readonly body?: object;
+  readonly query?: URLSearchParams;
+  /** What is tried, in words; the route itself may hold a token. */
+  readonly name: string;
+  /** False for interaction routes, which carry their own token and take no other. */
+  readonly auth?: boolean;
+  readonly signal: AbortSignal;
+}
+
+export interface DiscordAnswer {
+  readonly data: unknown;
+  /** What the headers said about the bucket, if they did. */
+  readonly rate: RateHeaders | undefined;
+}
+
+type Response = Awaited<ReturnType<RESTOptions["makeRequest"]>>;
+
+/** A create or a final edit may take as long as discord.js lets it by default (discord.md §1.3). */
+const MAIN_TIMEOUT_MS = 15_000;
+/** A draft holds up the newest text while it is out, so it gets less (discord.md §1.5). */
+const DRAFT_TIMEOUT_MS = 8_000;
+/** Headers that make discord.js wait by itself, with old text in hand. */
+const PACING_HEADERS = [
+  "x-ratelimit-limit",
+  "x-ratelimit-remaining",
+  "x-ratelimit-reset",
+  "x-ratelimit-reset-after",
+  "x-ratelimit-bucket",
+];
+
+/**
+ * Two paths to Discord: `main` for creates, finals and all that must arrive, `draft` for interim edits. Neither
+ * repeats nor waits by itself: pacing is the gates' job, repeats are the reply's (design.md §11).
+ *
+ * Two, because each instance handles one call per route and channel at a time: a create must not stand behind a
+ * slow draft. And the rate-limit headers are taken off before discord.js sees them: create and edit share one bucket
+ * name, so it would hold a create back for edits that count apart (discord.md §1.3).
+ */
+export class DiscordRest {
+  readonly #main: REST;
+  readonly #draft: REST;
+  readonly #rates = new WeakMap<object, RateHeaders>();
+  readonly #now: () => number;
+  #skewMs = 0;
+
+  /** @param now - Ms since the epoch, by our clock. */
+  constructor({ token, apiUrl, now }: { token: string; apiUrl: string; now: () => number }) {
+    this.#now = now;
+    this.#main = this.#open(token, apiUrl, MAIN_TIMEOUT_MS);
+    this.#draft = this.#open(token, apiUrl, DRAFT_TIMEOUT_MS);
+  }
+
+  /** Now by Discord's clock, in ms since the epoch, to about a second: ids are made by it, ours may be wrong. */
+  discordNow(): number {
+    return this.#now() - this.#skewMs;
+  }
+
+  /** @throws {PlatformError}, or the signal's reason. */
+  main(call: DiscordCall): Promise<DiscordAnswer> {
+    return this.#call(this.#main, call);
+  }
+
+  /** For interim edits. @throws {PlatformError}, or the signal's reason. */
+  draft(call: DiscordCall): Promise<DiscordAnswer> {
+    return this.#call(this.#draft, call);
+  }
+
+  /** Stops the timers of both. */
+  close(): void {
+    for (const rest of [this.#main, this.#draft]) {
+      rest.clearHashSweeper();
+      rest.clearHandlerSweeper();
+    }
+  }
+
+  async #call(rest: REST, call: DiscordCall): Promise<DiscordAnswer> {
+    const { method, route, body, query, name, auth = true, signal } = call;
+    signal.throwIfAborted();
+    try {
+      const response = await rest.queueRequest({
+        // The enum's values are the method names.
+        method: method as RequestMethod,
+        fullRoute: route,
+        ...(body !== undefined && { body }),
+        ...(query !== undefined && { query }),
+        auth,
+        // discord.js never takes its listener off a signal, and a turn's signal lives long: each call gets its own.
+        signal: AbortSignal.any([signal]),
+      });
+      return { data: await parseResponse(response), rate: this.#rates.get(response) };
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      throw toPlatformError(error, name);
+    }
+  }
+
+  #open(token: string, apiUrl: string, timeout: number): REST {
+    return new REST({
+      api: apiUrl,
+      retries: 0,
+      timeout,
+      rejectOnRateLimit: () => true,
+      makeRequest: async (url, init) => this.#learn(await DefaultRestOptions.makeRequest(url, init)),
+    }).setToken(token);
+  }
+
+  #learn(response: Response): Response {
+    const { headers } = response;
+    const number = (name: string): number => Number(headers.get(name) ?? Number.NaN);
+    const rate = {
+      limit: number("x-ratelimit-limit"),
+      remaining: number("x-ratelimit-remaining"),
+      resetAfterMs: number("x-ratelimit-reset-after") * 1000,
+    };
+    if (!Object.values(rate).some(Number.isNaN)) this.#rates.set(response, rate);
+    const date = Date.parse(headers.get("date") ?? "");
+    if (!Number.isNaN(date)) this.#skewMs = this.#now() - date;
+    for (const name of PACING_HEADERS) headers.delete(name);
+    return response;
+  }
+}

@@ -1,0 +1,620 @@
+import type { StandInClock } from "../stand-in.ts";
+import type { Gateway } from "./gateway.ts";
+import type { Interaction, Interactions } from "./interactions.ts";
+import { checkMessageBody, type MessageBody } from "./validate.ts";
+import {
+  type ApiError,
+  apiError,
+  CHANNEL_TYPES,
+  FLAGS,
+  formError,
+  INTENTS,
+  MESSAGE_TYPES,
+  type WireChannel,
+  type WireMessage,
+} from "./wire.ts";
+import type { NewFile, World } from "./world.ts";
+
+/** A request as the routes see it: decoded, its token checked. */
+export interface ApiRequest {
+  readonly method: string;
+  /** Decoded, without `/api/v10`. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly body: unknown;
+  readonly files: readonly NewFile[];
+}
+
+export interface ApiResult {
+  readonly status: number;
+  readonly body?: object | readonly object[];
+}
+
+export interface RestOptions {
+  readonly world: World;
+  readonly gateway: Gateway;
+  readonly interactions: Interactions;
+  readonly clock: StandInClock;
+  readonly onChange: (place: string) => void;
+  /** Window in which `enforce_nonce` finds the first message, in ms; Discord says "past few minutes". */
+  readonly nonceWindowMs: number;
+  /** Whether a deferred callback tells the response's id; uncertain (discord.md §13). */
+  readonly tellsResponseId: boolean;
+  readonly gatewayUrl: () => string;
+}
+
+type Handler = (request: ApiRequest, ids: readonly string[]) => ApiResult | ApiError;
+
+interface Route {
+  readonly method: string;
+  readonly path: RegExp;
+  /** What is counted apart; ids of the path are put in. `undefined`: not limited. */
+  readonly counter: string | undefined;
+  /** Name of the bucket: create and edit share it (discord.md §1.1). */
+  readonly bucket: string;
+  /** Interaction and webhook routes take no bot token and do not count globally. */
+  readonly open: boolean;
+  readonly handle: Handler;
+}
+
+/** Discord shows typing for 10 s (discord.md §1.5). */
+const TYPING_MS = 10_000;
+/** After an hour edits become dear (discord.md §1.1). */
+const OLD_MESSAGE_MS = 3_600_000;
+const OLD_EDITS = 3;
+const OLD_EDITS_WINDOW_MS = 6_000;
+
+/** Everything a bot may call (discord.md §7.2). */
+export class RestApi {
+  readonly typingUntil: Map<string, number> = new Map();
+  readonly routes: readonly Route[];
+  readonly #options: RestOptions;
+  readonly #nonces = new Map<string, { messageId: string; at: number }>();
+  #oldEdits: number[] = [];
+  #commands: readonly Record<string, unknown>[] = [];
+
+  constructor(options: RestOptions) {
+    this.#options = options;
+    this.routes = this.#table();
+  }
+
+  get commands(): readonly Record<string, unknown>[] {
+    return this.#commands;
+  }
+
+  #table(): readonly Route[] {
+    const id = "(\\d{17,20})";
+    const token = "([\\w.-]+)";
+    const route = (
+      name: string,
+      handle: Handler,
+      options: { counter?: string; bucket?: string; open?: boolean } = {},
+    ): Route => {
+      const [method = "", path = ""] = name.split(" ");
+      const pattern = path.replaceAll("{id}", id).replaceAll("{token}", token);
+      return {
+        method,
+        path: new RegExp(`^${pattern}$`),
+        counter: options.counter,
+        bucket: options.bucket ?? "other",
+        open: options.open ?? false,
+        handle,
+      };
+    };
+    const messages = { bucket: "4b2a6cf26c5a8f1e" };
+    const hook = { counter: "webhook", bucket: "9f1e27ad30b5c846", open: true };
+    return [
+      route("GET /gateway/bot", () => this.#gatewayBot()),
+      route("GET /users/@me", () => ok({ ...this.#options.world.bot, mfa_enabled: false, locale: "en-US" })),
+      route("GET /applications/@me", () => ok(this.#application())),
+      route("POST /users/@me/channels", (request) => this.#openDm(request)),
+      route("GET /channels/{id}", (_, [channel]) => this.#withChannel(channel, ok)),
+      route("POST /channels/{id}/messages", (request, ids) => this.#create(request, ids), {
+        ...messages,
+        counter: "create",
+      }),
+      route("GET /channels/{id}/messages", (request, ids) => this.#list(request, ids), { counter: "list" }),
+      route("GET /channels/{id}/messages/{id}", (_, ids) => this.#get(ids), { counter: "get" }),
+      route("PATCH /channels/{id}/messages/{id}", (request, ids) => this.#edit(request, ids), {
+        ...messages,
+        counter: "edit",
+      }),
+      route("DELETE /channels/{id}/messages/{id}", (_, ids) => this.#delete(ids), { counter: "delete" }),
+      route("POST /channels/{id}/typing", (_, ids) => this.#type(ids), { counter: "typing" }),
+      route("PUT /channels/{id}/messages/{id}/reactions/[^/]+/@me", (_, ids) => this.#react(ids)),
+      route("DELETE /channels/{id}/messages/{id}/reactions/[^/]+/@me", (_, ids) => this.#react(ids)),
+      route("POST /channels/{id}/messages/{id}/threads", (request, ids) => this.#startThread(request, ids)),
+      route("POST /channels/{id}/threads", (request, ids) => this.#startThread(request, ids)),
+      route("GET /applications/{id}/commands", () => ok(this.#commands)),
+      route("PUT /applications/{id}/commands", (request) => this.#putCommands(request)),
+      route("POST /applications/{id}/commands", (request) => this.#postCommand(request)),
+      route("PUT /applications/{id}/guilds/{id}/commands", (request) => this.#putCommands(request)),
+      route("POST /interactions/{id}/{token}/callback", (request, ids) => this.#callback(request, ids), {
+        open: true,
+      }),
+      route(
+        "PATCH /webhooks/{id}/{token}/messages/(@original|\\d+)",
+        (request, ids) => this.#editResponse(request, ids),
+        hook,
+      ),
+      route("GET /webhooks/{id}/{token}/messages/(@original|\\d+)", (_, ids) => this.#getResponse(ids), hook),
+      route(
+        "DELETE /webhooks/{id}/{token}/messages/(@original|\\d+)",
+        (_, ids) => this.#deleteResponse(ids),
+        hook,
+      ),
+      route("POST /webhooks/{id}/{token}", (request, ids) => this.#followUp(request, ids), hook),
+    ];
+  }
+
+  // ----------------------------------------------------------------------------------------- who am I
+
+  #gatewayBot(): ApiResult {
+    return ok({
+      url: this.#options.gatewayUrl(),
+      shards: 1,
+      session_start_limit: { total: 1000, remaining: 999, reset_after: 86_400_000, max_concurrency: 1 },
+    });
+  }
+
+  #application(): object {
+    const { world } = this.#options;
+    return {
+      id: world.applicationId,
+      name: "Coze",
+      icon: null,
+      description: "",
+      type: null,
+      bot: world.bot,
+      verify_key: "0".repeat(64),
+      flags: 0,
+      flags_new: "0",
+      redirect_uris: [],
+      interactions_endpoint_url: null,
+      role_connections_verification_url: null,
+      owner: world.users.get(world.ownerId),
+      approximate_guild_count: 1,
+      approximate_user_install_count: 0,
+      approximate_user_authorization_count: 0,
+      explicit_content_filter: 0,
+      team: null,
+      eligible_oauth2_scopes: [],
+    };
+  }
+
+  // ----------------------------------------------------------------------------------------- channels
+
+  #withChannel(
+    id: string | undefined,
+    then: (channel: WireChannel) => ApiResult | ApiError,
+  ): ApiResult | ApiError {
+    const { world } = this.#options;
+    const channel = world.channels.get(id ?? "");
+    if (channel === undefined) return apiError(404, 10003, "Unknown Channel");
+    return world.may(channel, "viewChannel") ? then(channel) : apiError(403, 50001, "Missing Access");
+  }
+
+  #openDm({ body }: ApiRequest): ApiResult | ApiError {
+    const { world } = this.#options;
+    const user = world.users.get(String((body as { recipient_id?: unknown } | null)?.recipient_id));
+    return user === undefined
+      ? formError("recipient_id", "NUMBER_TYPE_COERCE", "Unknown user")
+      : ok(world.dmWith(user));
+  }
+
+  #startThread({ body }: ApiRequest, [channelId, messageId]: readonly string[]): ApiResult | ApiError {
+    return this.#withChannel(channelId, (channel) => {
+      const { world, gateway } = this.#options;
+      if (channel.type !== CHANNEL_TYPES.text) {
+        return apiError(400, 50024, "Cannot execute action on this channel type");
+      }
+      if (messageId !== undefined && world.channels.has(messageId)) {
+        return apiError(400, 160004, "A thread has already been created for this message");
+      }
+      const name = String((body as { name?: unknown } | null)?.name ?? "");
+      if (name === "" || name.length > 100) {
+        return formError("name", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.");
+      }
+      const thread = {
+        ...world.addThread(channel.id, name, world.bot.id, messageId),
+        message_count: 0,
+        member_count: 1,
+        total_message_sent: 0,
+      };
+      gateway.dispatch("THREAD_CREATE", { ...thread, newly_created: true }, INTENTS.guilds);
+      return { status: 201, body: thread };
+    });
+  }
+
+  #type([channelId]: readonly string[]): ApiResult | ApiError {
+    return this.#withChannel(channelId, (channel) => {
+      const refused = this.#maySend(channel);
+      if (refused !== undefined) return refused;
+      const { clock, onChange } = this.#options;
+      this.typingUntil.set(channel.id, clock.now() + TYPING_MS);
+      onChange(channel.id);
+      return { status: 204 };
+    });
+  }
+
+  #maySend(channel: WireChannel): ApiError | undefined {
+    const thread = channel.type >= 10 && channel.type <= 12;
+    const allowed = this.#options.world.may(channel, thread ? "sendInThreads" : "sendMessages");
+    return allowed ? undefined : apiError(403, 50013, "Missing Permissions");
+  }
+
+  // ----------------------------------------------------------------------------------------- messages
+
+  #create(request: ApiRequest, [channelId]: readonly string[]): ApiResult | ApiError {
+    return this.#withChannel(channelId, (channel) => {
+      const body = request.body as MessageBody;
+      const refused =
+        this.#maySend(channel) ??
+        this.#mayAttach(channel, request.files) ??
+        checkMessageBody(body, request.files, "create") ??
+        this.#checkReference(channel, body.message_reference);
+      if (refused !== undefined) return refused;
+      return this.#sameNonce(body) ?? ok(this.#post(channel, body, request.files));
+    });
+  }
+
+  #mayAttach(channel: WireChannel, files: readonly NewFile[]): ApiError | undefined {
+    if (files.length === 0 || this.#options.world.may(channel, "attachFiles")) return undefined;
+    return apiError(403, 50013, "Missing Permissions");
+  }
+
+  #checkReference(channel: WireChannel, value: unknown): ApiError | undefined {
+    if (value === undefined || value === null) return undefined;
+    const reference = value as { message_id?: unknown; fail_if_not_exists?: unknown };
+    const { world } = this.#options;
+    if (!world.may(channel, "readHistory")) {
+      return apiError(400, 160002, "Cannot reply without permission to read message history");
+    }
+    const target = world.messages.get(String(reference.message_id));
+    if (target?.channel_id === channel.id || reference.fail_if_not_exists === false) return undefined;
+    return formError("message_reference", "MESSAGE_REFERENCE_UNKNOWN_MESSAGE", "Unknown message");
+  }
+
+  /** The message that has this nonce already, if it is not too long ago (discord.md §2.3). */
+  #sameNonce(body: MessageBody): ApiResult | ApiError | undefined {
+    if (body.enforce_nonce !== true || body.nonce === undefined || body.nonce === null) return undefined;
+    const { world, clock, nonceWindowMs } = this.#options;
+    const known = this.#nonces.get(nonceKey(body.nonce));
+    if (known === undefined || clock.now() - known.at > nonceWindowMs) return undefined;
+    const message = world.messages.get(known.messageId);
+    return message === undefined ? apiError(404, 10008, "Unknown Message") : ok(message);
+  }
+
+  #post(channel: WireChannel, body: MessageBody, files: readonly NewFile[]): WireMessage {
+    const { world, gateway, clock, onChange } = this.#options;
+    const nonce = typeof body.nonce === "string" || typeof body.nonce === "number" ? body.nonce : undefined;
+    const reference = body.message_reference as { message_id?: unknown } | null | undefined;
+    const target = world.messages.get(String(reference?.message_id));
+    const message = world.addMessage({
+      channelId: channel.id,
+      author: world.bot,
+      content: typeof body.content === "string" ? body.content : "",
+      files,
+      ...(typeof body.flags === "number" && { flags: body.flags }),
+      ...(nonce !== undefined && { nonce }),
+      ...(target !== undefined && { replyTo: target.id }),
+    });
+    if (nonce !== undefined) {
+      this.#nonces.set(nonceKey(nonce), { messageId: message.id, at: clock.now() });
+    }
+    this.typingUntil.delete(channel.id);
+    gateway.dispatchMessage("MESSAGE_CREATE", message);
+    onChange(channel.id);
+    return message;
+  }
+
+  #list({ query }: ApiRequest, [channelId]: readonly string[]): ApiResult | ApiError {
+    return this.#withChannel(channelId, (channel) => {
+      const { world } = this.#options;
+      // Without the right to read history the answer is empty, not an error (discord.md §3.6).
+      if (!world.may(channel, "readHistory")) return ok([]);
+      const after = BigInt(query.get("after") ?? 0);
+      const before = BigInt(query.get("before") ?? 2n ** 63n);
+      const limit = Number(query.get("limit") ?? 50);
+      if (!(limit >= 1 && limit <= 100)) {
+        return formError("limit", "NUMBER_TYPE_MAX", "int value should be between 1 and 100.");
+      }
+      const between = world
+        .messagesIn(channel.id)
+        .filter(({ id }) => BigInt(id) > after && BigInt(id) < before && !world.states.get(id)?.ephemeral);
+      const page = query.has("after") ? between.slice(0, limit) : between.slice(-limit);
+      return ok(page.toReversed().map((message) => this.#readable(message, channel)));
+    });
+  }
+
+  #get([channelId, messageId]: readonly string[]): ApiResult | ApiError {
+    return this.#withMessage(channelId, messageId, (message, channel) => {
+      if (!this.#options.world.may(channel, "readHistory")) return apiError(403, 50001, "Missing Access");
+      return ok(this.#readable(message, channel));
+    });
+  }
+
+  /** The content rule holds for reads as well (discord.md §3.1). */
+  #readable(message: WireMessage, channel: WireChannel): WireMessage {
+    const { world } = this.#options;
+    const own = message.author.id === world.bot.id || message.mentions.some(({ id }) => id === world.bot.id);
+    const fresh = world.fresh(message);
+    if (own || channel.guild_id === undefined) return fresh;
+    return { ...fresh, content: "", attachments: [], embeds: [], components: [] };
+  }
+
+  #withMessage(
+    channelId: string | undefined,
+    messageId: string | undefined,
+    then: (message: WireMessage, channel: WireChannel) => ApiResult | ApiError,
+  ): ApiResult | ApiError {
+    return this.#withChannel(channelId, (channel) => {
+      const { world } = this.#options;
+      const message = world.messages.get(messageId ?? "");
+      // An ephemeral message is not there for the channel endpoint (discord.md §1.6).
+      const hidden = message === undefined || world.states.get(message.id)?.ephemeral === true;
+      if (hidden || message.channel_id !== channel.id) return apiError(404, 10008, "Unknown Message");
+      return then(message, channel);
+    });
+  }
+
+  #edit(request: ApiRequest, [channelId, messageId]: readonly string[]): ApiResult | ApiError {
+    return this.#withMessage(channelId, messageId, (message) => {
+      if (message.author.id !== this.#options.world.bot.id) {
+        return apiError(403, 50005, "Cannot edit a message authored by another user");
+      }
+      return this.#tooOld(message) ?? this.#change(message, request);
+    });
+  }
+
+  #tooOld(message: WireMessage): ApiError | undefined {
+    const now = this.#options.clock.now();
+    if (now - Date.parse(message.timestamp) < OLD_MESSAGE_MS) return undefined;
+    this.#oldEdits = this.#oldEdits.filter((at) => now - at < OLD_EDITS_WINDOW_MS);
+    if (this.#oldEdits.length >= OLD_EDITS) {
+      return apiError(
+        400,
+        30046,
+        "Maximum number of edits to messages older than 1 hour reached. Try again later",
+      );
+    }
+    this.#oldEdits.push(now);
+    return undefined;
+  }
+
+  #change(message: WireMessage, { body: untyped, files }: ApiRequest): ApiResult | ApiError {
+    const body = untyped as MessageBody;
+    const refused = checkMessageBody(body, files, "edit");
+    if (refused !== undefined) return refused;
+    const { world, gateway, onChange } = this.#options;
+    const content = typeof body.content === "string" ? body.content.trim() : message.content;
+    world.edit(message, {
+      content,
+      mentions: world.mentionedIn(content),
+      flags: message.flags & ~FLAGS.loading,
+      attachments: this.#attachmentsAfter(message, body.attachments, files),
+    });
+    gateway.dispatchMessage("MESSAGE_UPDATE", message);
+    onChange(message.channel_id);
+    return ok(message);
+  }
+
+  /** Earlier files stay only when `attachments` is absent or names them (discord.md §11.41). */
+  #attachmentsAfter(
+    message: WireMessage,
+    listed: unknown,
+    files: readonly NewFile[],
+  ): WireMessage["attachments"] {
+    const kept = Array.isArray(listed)
+      ? message.attachments.filter(({ id }) =>
+          (listed as { id?: unknown }[]).some((each) => String(each.id) === id),
+        )
+      : message.attachments;
+    return [...kept, ...files.map((file) => this.#options.world.addFile(message.channel_id, file))];
+  }
+
+  #delete([channelId, messageId]: readonly string[]): ApiResult | ApiError {
+    return this.#withMessage(channelId, messageId, (message, channel) => {
+      if (message.author.id !== this.#options.world.bot.id) {
+        return apiError(403, 50013, "Missing Permissions");
+      }
+      this.remove(message, channel);
+      return { status: 204 };
+    });
+  }
+
+  /** Takes a message away, by whomever. */
+  remove(message: WireMessage, channel: WireChannel): void {
+    const { world, gateway, onChange } = this.#options;
+    world.remove(message.id);
+    gateway.dispatch(
+      "MESSAGE_DELETE",
+      {
+        id: message.id,
+        channel_id: channel.id,
+        ...(channel.guild_id !== undefined && { guild_id: channel.guild_id }),
+      },
+      channel.guild_id === undefined ? INTENTS.directMessages : INTENTS.guildMessages,
+    );
+    onChange(channel.id);
+  }
+
+  #react([channelId, messageId]: readonly string[]): ApiResult | ApiError {
+    return this.#withMessage(channelId, messageId, () => ({ status: 204 }));
+  }
+
+  // ----------------------------------------------------------------------------------------- commands
+
+  #putCommands({ body }: ApiRequest): ApiResult | ApiError {
+    if (!Array.isArray(body)) return formError("commands", "LIST_TYPE_CONVERT", "Only iterables may be used");
+    const commands = body as Record<string, unknown>[];
+    const refused = commands.map(checkCommand).find((each) => each !== undefined);
+    if (refused !== undefined) return refused;
+    this.#commands = commands.map((command) => this.#stored(command));
+    return ok(this.#commands);
+  }
+
+  /** A command of the same name and type is replaced (discord.md §4.1). */
+  #postCommand({ body }: ApiRequest): ApiResult | ApiError {
+    const command = body as Record<string, unknown>;
+    const refused = checkCommand(command);
+    if (refused !== undefined) return refused;
+    const same = (each: Record<string, unknown>): boolean =>
+      each["name"] === command["name"] && each["type"] === (command["type"] ?? 1);
+    const known = this.#commands.some(same);
+    const stored = this.#stored(command);
+    this.#commands = [...this.#commands.filter((each) => !same(each)), stored];
+    return { status: known ? 200 : 201, body: stored };
+  }
+
+  #stored(command: Record<string, unknown>): Record<string, unknown> {
+    const { world } = this.#options;
+    return {
+      type: 1,
+      description: "",
+      default_member_permissions: null,
+      nsfw: false,
+      contexts: null,
+      integration_types: [0],
+      ...command,
+      id: world.ids.next(),
+      application_id: world.applicationId,
+      version: world.ids.next(),
+    };
+  }
+
+  // ----------------------------------------------------------------------------------------- interactions
+
+  #callback({ body, query }: ApiRequest, [id = "", token = ""]: readonly string[]): ApiResult | ApiError {
+    const type = Number((body as { type?: unknown } | null)?.type);
+    if (![4, 5].includes(type)) return formError("type", "BASE_TYPE_CHOICES", "Value must be one of {4, 5}.");
+    const data = ((body as { data?: unknown }).data ?? {}) as MessageBody;
+    if (type === 4) {
+      const refused = checkMessageBody(data, [], "create");
+      if (refused !== undefined) return refused;
+    }
+    const interaction = this.#options.interactions.acknowledge(id, token);
+    if ("status" in interaction) return interaction;
+    const message = this.#respond(interaction, type === 5 ? FLAGS.loading : 0, data);
+    interaction.responseId = message.id;
+    if (query.get("with_response") !== "true") return { status: 204 };
+    const ephemeral = (message.flags & FLAGS.ephemeral) !== 0;
+    return ok({
+      interaction: {
+        id,
+        type: 2,
+        ...(this.#options.tellsResponseId && { response_message_id: message.id }),
+        response_message_loading: type === 5,
+        response_message_ephemeral: ephemeral,
+      },
+      resource: { type, ...(type === 4 && { message }) },
+    });
+  }
+
+  #respond(interaction: Interaction, flags: number, data: MessageBody): WireMessage {
+    const { world, gateway, onChange } = this.#options;
+    const ephemeral = Number(data.flags ?? 0) & FLAGS.ephemeral;
+    const message = world.addMessage({
+      channelId: interaction.channelId,
+      author: world.bot,
+      type: MESSAGE_TYPES.command,
+      flags: flags | ephemeral,
+      content: typeof data.content === "string" ? data.content : "",
+      extras: {
+        webhook_id: world.applicationId,
+        application_id: world.applicationId,
+        interaction_metadata: {
+          id: interaction.id,
+          type: 2,
+          user: world.users.get(interaction.userId),
+          authorizing_integration_owners: owners(interaction, world),
+          name: interaction.command,
+        },
+      },
+    });
+    if (!ephemeral) gateway.dispatchMessage("MESSAGE_CREATE", message);
+    onChange(interaction.channelId);
+    return message;
+  }
+
+  /** What a webhook address names: the response, or a follow-up of the same token. */
+  #responseOf([, token = "", which = ""]: readonly string[]): WireMessage | ApiError {
+    const interaction = this.#options.interactions.ofToken(token);
+    if ("status" in interaction) return interaction;
+    const id = which === "@original" ? interaction.responseId : which;
+    const message = this.#options.world.messages.get(id ?? "");
+    return message?.webhook_id === undefined ? apiError(404, 10008, "Unknown Message") : message;
+  }
+
+  #editResponse(request: ApiRequest, ids: readonly string[]): ApiResult | ApiError {
+    const message = this.#responseOf(ids);
+    return "status" in message ? message : this.#change(message, request);
+  }
+
+  #getResponse(ids: readonly string[]): ApiResult | ApiError {
+    const message = this.#responseOf(ids);
+    return "status" in message ? message : ok(this.#options.world.fresh(message));
+  }
+
+  #deleteResponse(ids: readonly string[]): ApiResult | ApiError {
+    const message = this.#responseOf(ids);
+    if ("status" in message) return message;
+    const channel = this.#options.world.channels.get(message.channel_id);
+    if (channel !== undefined) this.remove(message, channel);
+    return { status: 204 };
+  }
+
+  #followUp({ body: untyped, files, query }: ApiRequest, ids: readonly string[]): ApiResult | ApiError {
+    const { interactions, world, gateway, onChange } = this.#options;
+    const body = untyped as MessageBody;
+    const interaction = interactions.ofToken(ids[1] ?? "");
+    if ("status" in interaction) return interaction;
+    const refused = checkMessageBody(body, files, "create") ?? interactions.followUp(interaction);
+    if (refused !== undefined) return refused;
+    const message = world.addMessage({
+      channelId: interaction.channelId,
+      author: world.bot,
+      type: MESSAGE_TYPES.reply,
+      content: typeof body.content === "string" ? body.content : "",
+      files,
+      extras: { webhook_id: world.applicationId, application_id: world.applicationId },
+    });
+    gateway.dispatchMessage("MESSAGE_CREATE", message);
+    onChange(interaction.channelId);
+    return query.get("wait") === "true" ? ok(message) : { status: 204 };
+  }
+}
+
+/** Who authorized the application here (discord.md §4.2): `0` the guild, `1` the user. */
+export function owners(interaction: Interaction, world: World): Record<string, string> {
+  if (interaction.userInstall) return { "1": interaction.userId };
+  const inGuild = world.channels.get(interaction.channelId)?.guild_id !== undefined;
+  return { "0": inGuild ? world.guildId : "0" };
+}
+
+function ok(body: object | readonly object[]): ApiResult {
+  return { status: 200, body };
+}
+
+function nonceKey(nonce: unknown): string {
+  return `${typeof nonce}:${String(nonce)}`;
+}
+
+/** Limits of a slash command (discord.md §2.1, §4.1). */
+function checkCommand(command: Record<string, unknown>): ApiError | undefined {
+  const { name, description, type = 1, options = [] } = command;
+  if (typeof name !== "string" || !/^[-_'\p{L}\p{N}]{1,32}$/u.test(name) || name !== name.toLowerCase()) {
+    return formError("name", "APPLICATION_COMMAND_INVALID_NAME", "Command name is invalid");
+  }
+  if (type === 1 && (typeof description !== "string" || description.length < 1 || description.length > 100)) {
+    return formError("description", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.");
+  }
+  if (!Array.isArray(options) || options.length > 25) {
+    return formError("options", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.");
+  }
+  const required = (options as { required?: boolean }[]).map((option) => option.required === true);
+  if (required.some((each, index) => each && required[index - 1] === false)) {
+    return formError("options", "APPLICATION_COMMAND_OPTIONS_REQUIRED_INVALID", "Required options first");
+  }
+  return undefined;
+}

@@ -1,0 +1,87 @@
+import { expect, it } from "vitest";
+import { startDiscord } from "../../sandbox/discord/start-discord.ts";
+import type { Exchange } from "../../sandbox/stand-in.ts";
+import { discordViolations } from "./discord-spec.ts";
+import { answerOf, openBridge } from "./harness.ts";
+
+/** Everything that happens in a day, in a second. */
+async function aBusyDay(): Promise<readonly Exchange[]> {
+  await using discord = await startDiscord();
+  await using bridge = await openBridge(discord);
+  const ada = discord.person("Ada");
+  const thread = discord.addThread(discord.general, "Plans");
+  const file = { name: "a.txt", bytes: new TextEncoder().encode("hello"), contentType: "text/plain" };
+  ada.say(discord.general, "@Coze hi", { files: [file] });
+  ada.say(thread, "@Coze hi there");
+  ada.dm("hello", { files: [file] });
+  ada.dm("", { stickers: ["wave"] });
+  ada.dm("", { forward: { text: "look", files: [file] } });
+  ada.dm("", { voice: file.bytes });
+  ada.dm("");
+  ada.slash(discord.general, { question: "why?", file });
+  ada.slash(ada.dmChannel, { question: "and here?" });
+  ada.slash(discord.general, { question: "mine", userInstall: true });
+  await expect.poll(() => bridge.turns.length).toBe(9);
+  for (const turn of bridge.turns) {
+    const reply = await bridge.reply(turn);
+    reply.show({ answer: answerOf("One moment") });
+    const shown = (): boolean =>
+      [...discord.world.messages.values()].some(({ content }) => content === "One moment");
+    await expect.poll(shown).toBe(true);
+    await reply.finish({ answer: answerOf("Done.", true), notice: "a notice" });
+  }
+  discord.gateway.askToReconnect();
+  await expect.poll(() => discord.traffic.exchanges.some(({ name }) => name === "RESUMED")).toBe(true);
+  await expect.poll(() => discord.commands.length).toBe(1);
+  return [...discord.traffic.exchanges];
+}
+
+it("speaks as Discord describes its API and its gateway, both ways", async () => {
+  const exchanges = await aBusyDay();
+  expect(discordViolations(exchanges)).toEqual([]);
+  const kinds = new Set(exchanges.map(({ kind, name }) => `${kind} ${name.replaceAll(/\d{17,}/g, "{id}")}`));
+  expect([...kinds]).toEqual(
+    expect.arrayContaining([
+      "http POST /channels/{id}/messages",
+      "http PATCH /channels/{id}/messages/{id}",
+      "http GET /gateway/bot",
+      "received op 2",
+      "received op 6",
+      "sent READY",
+      "sent GUILD_CREATE",
+      "sent MESSAGE_CREATE",
+      "sent MESSAGE_UPDATE",
+      "sent INTERACTION_CREATE",
+    ]),
+  );
+});
+
+it.each<[string, Partial<Exchange>]>([
+  [
+    "a create whose nonce is an object",
+    { kind: "http", name: "POST /channels/100000000000000001/messages", request: { nonce: {} } },
+  ],
+  [
+    "an answer without author",
+    {
+      kind: "http",
+      name: "POST /channels/100000000000000001/messages",
+      request: { content: "a" },
+      status: 200,
+      response: { id: "1" },
+    },
+  ],
+  ["a call nobody described", { kind: "http", name: "POST /channels/100000000000000001/shout", status: 200 }],
+  [
+    "a message without content",
+    { kind: "sent", name: "MESSAGE_CREATE", request: { op: 0, d: { id: "1", channel_id: "2" } } },
+  ],
+  ["an identify without intents", { kind: "received", name: "op 2", request: { op: 2, d: { token: "t" } } }],
+  [
+    "a refusal without a code",
+    { kind: "http", name: "GET /users/@me", status: 401, response: { message: "no" } },
+  ],
+])("notices %s", (_name, exchange) => {
+  const whole: Exchange = { service: "discord", kind: "http", name: "", at: 0, ...exchange };
+  expect(discordViolations([whole])).toHaveLength(1);
+});

@@ -1,0 +1,126 @@
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-discord.ts";
+import { answerOf, calls, openBridge } from "./harness.ts";
+
+let discord: DiscordStandIn;
+
+beforeEach(async () => {
+  discord = await startDiscord();
+});
+
+afterEach(() => discord[Symbol.asyncDispose]());
+
+function frames(name: string): number {
+  return discord.traffic.exchanges.filter(
+    (exchange) => exchange.kind === "received" && exchange.name === name,
+  ).length;
+}
+
+it("logs in with the intents that need no permission, and says so in its health", async () => {
+  await using bridge = await openBridge(discord);
+  const identify = discord.traffic.exchanges.find(({ name }) => name === "op 2");
+  expect(identify?.request).toMatchObject({ d: { intents: 4609 } });
+  expect(bridge.adapter.health()).toEqual({ ok: true, detail: "connected" });
+});
+
+it("§11.2 a message missed before a resume arrives, and the one before it has its old key", async () => {
+  await using bridge = await openBridge(discord);
+  const ada = discord.person("Ada");
+  ada.dm("before");
+  await expect.poll(() => bridge.turns).toHaveLength(1);
+  discord.gateway.askToReconnect();
+  await expect.poll(() => discord.gateway.connected).toBe(0);
+  ada.dm("while away");
+  await expect.poll(() => bridge.turns.map(({ text }) => text)).toContain("while away");
+  const keys = new Set(bridge.turns.map(({ dedupeKey }) => dedupeKey));
+  expect(keys.size).toBe(2);
+  expect([frames("op 2"), frames("op 6")]).toEqual([1, 1]);
+});
+
+it("comes back after the connection was cut", async () => {
+  await using bridge = await openBridge(discord);
+  discord.gateway.drop();
+  await expect.poll(() => bridge.adapter.health().detail).toBe("reconnecting");
+  discord.person("Ada").dm("still there?");
+  await expect.poll(() => bridge.turns).toHaveLength(1);
+  expect(bridge.adapter.health().ok).toBe(true);
+});
+
+it("a running answer does not notice that the gateway is away", async () => {
+  await using bridge = await openBridge(discord);
+  discord.person("Ada").say(discord.general, "@Coze hi");
+  await expect.poll(() => bridge.turns).toHaveLength(1);
+  const [turn] = bridge.turns;
+  if (turn === undefined) return;
+  const reply = await bridge.reply(turn);
+  discord.gateway.drop();
+  await reply.finish({ answer: answerOf("whole", true) });
+  expect(discord.view(discord.general).messages.at(-1)?.text).toBe("whole");
+});
+
+it("§11.51 resumes when its heartbeats are not acknowledged", async () => {
+  await using quick = await startDiscord({ heartbeatMs: 60 });
+  await using _bridge = await openBridge(quick);
+  quick.gateway.acknowledges = false;
+  const resumed = (): boolean => quick.traffic.exchanges.some(({ name }) => name === "op 6");
+  await expect.poll(resumed).toBe(true);
+  quick.gateway.acknowledges = true;
+});
+
+it("§11.52 a wrong token is told with what to click, after one call", async () => {
+  await expect(openBridge(discord, { token: "wrong" })).rejects.toMatchObject({
+    code: "PLATFORM_AUTH",
+    message: expect.stringContaining("Reset Token") as string,
+  });
+  expect(calls(discord, /./)).toHaveLength(1);
+  expect(discord.gateway.connections).toBe(0);
+});
+
+it.each([
+  [4004, "no longer accepts the bot token"],
+  [4014, "no longer allows the intents"],
+])("§11.52 close code %i later on ends in words, without a storm", async (code, words) => {
+  await using bridge = await openBridge(discord);
+  discord.gateway.close(code);
+  await expect
+    .poll(() => bridge.adapter.health())
+    .toMatchObject({
+      ok: false,
+      detail: expect.stringContaining(words) as string,
+    });
+  expect(frames("op 2")).toBe(1);
+  expect(bridge.log.filter(({ level }) => level === "error")).toHaveLength(1);
+});
+
+it("§11.56 says once that Discord is away, however often it is tried", async () => {
+  await using bridge = await openBridge(discord);
+  discord.gateway.refuseConnections(true);
+  discord.gateway.drop();
+  await expect.poll(() => discord.gateway.connections, { timeout: 5_000 }).toBeGreaterThan(3);
+  const warnings = bridge.log.filter(({ level }) => level === "warn");
+  expect(warnings.map(({ message }) => message)).toEqual(["discord gateway state"]);
+  discord.gateway.refuseConnections(false);
+});
+
+it("an intake that nobody waits for any more gives up", async () => {
+  discord.faults.plan("GET /gateway/bot", { do: "hang" });
+  await using bridge = await openBridge(discord, { intake: false });
+  const controller = new AbortController();
+  const opening = bridge.adapter.openIntake(() => Promise.resolve(), { signal: controller.signal });
+  await expect.poll(() => calls(discord, /gateway/)).toHaveLength(1);
+  controller.abort(new Error("stopped"));
+  await expect(opening).rejects.toThrow("stopped");
+});
+
+it("a closed intake receives nothing, and replies still go out", async () => {
+  await using bridge = await openBridge(discord, { intake: false });
+  const received: string[] = [];
+  const intake = await bridge.adapter.openIntake((turn) => Promise.resolve(void received.push(turn.text)), {
+    signal: AbortSignal.timeout(10_000),
+  });
+  discord.person("Ada").dm("one");
+  await expect.poll(() => received).toEqual(["one"]);
+  await intake[Symbol.asyncDispose]();
+  await expect.poll(() => discord.gateway.connected).toBe(0);
+  expect(bridge.adapter.health().ok).toBe(false);
+});

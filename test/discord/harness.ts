@@ -1,0 +1,181 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { createDiscordAdapter } from "../../adapters/discord/index.ts";
+import type { DiscordStandIn } from "../../sandbox/discord/start-discord.ts";
+import type { Exchange } from "../../sandbox/stand-in.ts";
+import { type AnswerState, EMPTY_ANSWER } from "../../src/core/answer-state.ts";
+import { BridgeError } from "../../src/core/errors.ts";
+import type { Clock } from "../../src/core/gate.ts";
+import type { Json } from "../../src/core/json.ts";
+import type { Adapter, Download, Log, OnTurn, Reply, Sealer } from "../../src/core/ports.ts";
+import type { IncomingTurn, Turn } from "../../src/core/turn.ts";
+
+export const REAL_TIME: Clock = {
+  now: () => performance.now(),
+  after: (ms, call) => {
+    const timer = setTimeout(call, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** An answer as far as it is written. */
+export function answerOf(text: string, completed = false): AnswerState {
+  return {
+    ...EMPTY_ANSWER,
+    status: completed ? "completed" : "running",
+    answers: [{ messageId: "1", text, reasoning: "", contentType: "text", completed }],
+  };
+}
+
+export function toTurn(incoming: IncomingTurn): Turn {
+  const { dedupeKey: _key, continues: _continues, ...turn } = incoming;
+  return { ...turn, v: 1, reference: "K7Q2FM", route: { botId: "7380000000000000009" } };
+}
+
+export interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly fields: object;
+}
+
+/** Keeps what is logged. */
+export function collectingLog(lines: LogLine[]): Log {
+  const at =
+    (level: string) =>
+    (fields: object, message: string): void => {
+      lines.push({ level, message, fields });
+    };
+  return {
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    child: () => collectingLog(lines),
+  };
+}
+
+/** Unreadable elsewhere and expiring, which is all that the port promises. */
+function memorySealer(now: () => number): Sealer {
+  const kept = new Map<string, { secret: string; expiresAt: number }>();
+  return {
+    seal: (secret, expiresAt) => {
+      const id = `sealed-${kept.size}`;
+      kept.set(id, { secret, expiresAt });
+      return id;
+    },
+    open: (sealed) => {
+      const found = kept.get(sealed);
+      return found !== undefined && now() < found.expiresAt ? found.secret : undefined;
+    },
+  };
+}
+
+/** Fetches from the stand-in only, as the sandbox wires it. */
+function loopbackDownload(standIn: DiscordStandIn): Download {
+  return async (url, { maxBytes, signal }) => {
+    if (new URL(url).host !== standIn.fileHost) throw new BridgeError("FILE_FORBIDDEN_HOST", "not here");
+    const response = await fetch(url, { signal, redirect: "error" });
+    if (!response.ok) throw new BridgeError("FILE_GONE", `status ${response.status}`);
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    if (bytes.byteLength > maxBytes) throw new BridgeError("FILE_TOO_LARGE", "too large");
+    const folder = await mkdtemp(join(tmpdir(), "coze-bridge-test-"));
+    const path = join(folder, "file");
+    await writeFile(path, bytes);
+    return {
+      path,
+      bytes: bytes.byteLength,
+      [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+    };
+  };
+}
+
+export interface BridgeOptions {
+  readonly wallNow?: () => number;
+  readonly clock?: Clock;
+  readonly token?: string;
+  /** Replaces the storing of a turn. */
+  readonly onTurn?: OnTurn;
+  /** Opens the intake too, default true. */
+  readonly intake?: boolean;
+}
+
+/** The adapter, connected to a stand-in, with what came out of it. */
+export interface Bridge extends AsyncDisposable {
+  readonly adapter: Adapter;
+  /** Turns as they were handed in, twins included. */
+  readonly turns: IncomingTurn[];
+  readonly log: LogLine[];
+  /** What the replies saved last. */
+  saved: Json | undefined;
+  /** Opens the reply to a turn. */
+  reply(turn: IncomingTurn, options?: { saved?: Json; signal?: AbortSignal }): Promise<Reply>;
+}
+
+export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions = {}): Promise<Bridge> {
+  const turns: IncomingTurn[] = [];
+  const log: LogLine[] = [];
+  const wallNow = options.wallNow ?? Date.now;
+  const adapter = createDiscordAdapter(
+    { token: options.token ?? standIn.token, apiUrl: standIn.apiUrl },
+    {
+      log: collectingLog(log),
+      clock: options.clock ?? REAL_TIME,
+      download: loopbackDownload(standIn),
+      sealer: memorySealer(wallNow),
+      wallNow,
+    },
+  );
+  const onTurn: OnTurn = async (turn) => {
+    await options.onTurn?.(turn);
+    turns.push(turn);
+  };
+  const bridge: Bridge = {
+    adapter,
+    turns,
+    log,
+    saved: undefined,
+    reply: (turn, { saved, signal = new AbortController().signal } = {}) =>
+      adapter.openReply(toTurn(turn), {
+        saved,
+        signal,
+        save: (state) => {
+          bridge.saved = state;
+          return Promise.resolve();
+        },
+      }),
+    [Symbol.asyncDispose]: async () => {
+      await adapter[Symbol.asyncDispose]();
+      expect(loudCalls(standIn), "calls without silent allowed_mentions (§11.33)").toEqual([]);
+    },
+  };
+  try {
+    if (options.intake !== false) await adapter.openIntake(onTurn, { signal: AbortSignal.timeout(15_000) });
+  } catch (error) {
+    await adapter[Symbol.asyncDispose]();
+    throw error;
+  }
+  return bridge;
+}
+
+/** Creates and edits that could ping somebody: checked at the end of every test. */
+export function loudCalls(standIn: DiscordStandIn): readonly string[] {
+  const writes = /^(POST|PATCH) \/(channels\/\d+\/messages|webhooks\/)/;
+  const silent = JSON.stringify({ parse: [], replied_user: false });
+  return calls(standIn, writes)
+    .filter(({ request }) => {
+      const { allowed_mentions: allowed } = request as { allowed_mentions?: unknown };
+      return JSON.stringify(allowed) !== silent;
+    })
+    .map(({ name }) => name);
+}
+
+/** HTTP exchanges whose name matches, oldest first. */
+export function calls(standIn: DiscordStandIn, name: RegExp): readonly Exchange[] {
+  return standIn.traffic.exchanges.filter((exchange) => exchange.kind === "http" && name.test(exchange.name));
+}
+
+export const CREATE: RegExp = /^POST \/channels\/\d+\/messages$/;
+export const EDIT: RegExp = /^PATCH \/channels\/\d+\/messages\/\d+$/;
+export const HOOK_EDIT: RegExp = /^PATCH \/webhooks\//;

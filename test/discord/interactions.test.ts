@@ -1,0 +1,265 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { COZE_COMMAND } from "../../adapters/discord/commands.ts";
+import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-discord.ts";
+import { type SeenMessage, VirtualClock } from "../../sandbox/stand-in.ts";
+import { BridgeError } from "../../src/core/errors.ts";
+import { answerOf, type Bridge, CREATE, calls, EDIT, HOOK_EDIT, openBridge } from "./harness.ts";
+
+const CALLBACK = /^POST \/interactions\//;
+const FOLLOW_UP = /^POST \/webhooks\//;
+const MINUTE = 60_000;
+
+let clock: VirtualClock;
+let discord: DiscordStandIn;
+
+beforeEach(async () => {
+  clock = new VirtualClock(Date.UTC(2026, 0, 2, 3, 4, 5));
+  discord = await startDiscord({ clock });
+});
+
+afterEach(() => discord[Symbol.asyncDispose]());
+
+function open(options: Parameters<typeof openBridge>[1] = {}): Promise<Bridge> {
+  return openBridge(discord, { wallNow: () => clock.now(), ...options });
+}
+
+async function turnOf(bridge: Bridge): Promise<Bridge["turns"][number]> {
+  await expect.poll(() => bridge.turns, { timeout: 5_000 }).toHaveLength(1);
+  const [turn] = bridge.turns;
+  if (turn === undefined) throw new Error("no turn");
+  return turn;
+}
+
+function fromBot(): readonly SeenMessage[] {
+  return discord.view(discord.general).messages.filter(({ bot }) => bot);
+}
+
+const done = (text: string): { answer: ReturnType<typeof answerOf> } => ({ answer: answerOf(text, true) });
+
+describe("a slash command", () => {
+  it("is acknowledged before it is stored, then answered in place", async () => {
+    const acknowledged: boolean[] = [];
+    await using bridge = await open({
+      onTurn: () => Promise.resolve(void acknowledged.push(fromBot()[0]?.unfinished === true)),
+    });
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    const reply = await bridge.reply(await turnOf(bridge));
+    expect(acknowledged).toEqual([true]);
+    reply.show({ answer: answerOf("Because") });
+    await expect.poll(() => fromBot()[0]?.text).toBe("Because");
+    const { messageKeys } = await reply.finish(done("Because of this."));
+    expect(fromBot()).toMatchObject([{ text: "Because of this.", unfinished: false }]);
+    expect(messageKeys).toEqual([`discord:${discord.general}:${fromBot()[0]?.id}`]);
+    expect(calls(discord, /typing$/)).toEqual([]);
+  });
+
+  it("§11.47 uses no bot token on its own routes", async () => {
+    await using bridge = await open();
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    const reply = await bridge.reply(await turnOf(bridge));
+    await reply.finish(done("Because."));
+    const open_ = [...calls(discord, CALLBACK), ...calls(discord, HOOK_EDIT)];
+    expect(open_.map(({ headers }) => headers?.["request-authorization"])).toEqual(["none", "none"]);
+    expect(calls(discord, CREATE)).toEqual([]);
+  });
+
+  it("puts later parts into the channel, where they have a nonce", async () => {
+    await using bridge = await open();
+    discord.person("Ada").slash(discord.general, { question: "more" });
+    const reply = await bridge.reply(await turnOf(bridge));
+    await reply.finish(done(`${"a".repeat(1990)}\n\n${"b".repeat(1990)}`));
+    expect(fromBot().map(({ text }) => text[0])).toEqual(["a", "b"]);
+    expect(calls(discord, CREATE)).toHaveLength(1);
+    expect(calls(discord, FOLLOW_UP)).toEqual([]);
+  });
+
+  it("of a user's own installation gets follow-ups instead, and none of them twice", async () => {
+    await using bridge = await open();
+    discord.person("Ada").slash(discord.general, { question: "more", userInstall: true });
+    const reply = await bridge.reply(await turnOf(bridge));
+    discord.faults.plan(FOLLOW_UP, { do: "commit-then-reset" });
+    await expect(reply.finish(done(`${"a".repeat(1990)}\n\n${"b".repeat(1990)}`))).rejects.toMatchObject({
+      code: "PLATFORM_UNKNOWN_OUTCOME",
+      retryable: false,
+    });
+    expect(fromBot().map(({ text }) => text[0])).toEqual(["a", "b"]);
+  });
+
+  it("that cannot be stored says so instead of thinking for ever", async () => {
+    await using _bridge = await open({
+      onTurn: () => Promise.reject(new BridgeError("QUEUE_UNAVAILABLE", "down")),
+    });
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    await expect
+      .poll(() => fromBot())
+      .toMatchObject([
+        {
+          text: "-# The bridge cannot take questions right now. Please try again in a minute.",
+          unfinished: false,
+        },
+      ]);
+  });
+
+  it("leaves its token out of the turn and out of the log", async () => {
+    await using bridge = await open();
+    discord.faults.plan(HOOK_EDIT, {
+      do: "answer",
+      status: 400,
+      body: { code: 50035, message: "no", errors: {} },
+    });
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    const turn = await turnOf(bridge);
+    const [callback] = calls(discord, CALLBACK);
+    const token = callback?.name.split("/")[3] ?? "";
+    const failure = await (await bridge.reply(turn)).finish(done("a")).catch((error: unknown) => error);
+    const dump = (value: unknown): string =>
+      value instanceof Error
+        ? `${value.stack} ${dump(value.cause)} ${JSON.stringify(value)}`
+        : JSON.stringify(value);
+    expect(token.length).toBeGreaterThan(20);
+    expect(dump(failure)).toContain("edit message");
+    expect([dump(turn), dump(failure), JSON.stringify(bridge.log)].join()).not.toContain(token);
+    expect(bridge.log.map(({ fields }) => dump(Object.values(fields)[0])).join()).not.toContain(token);
+  });
+});
+
+describe("the three seconds", () => {
+  it("§11.42 an acknowledgement at 2.9 s is in time", async () => {
+    await using bridge = await open();
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    // Before the event has crossed the wire: what follows happens 2.9 s later by Discord's clock.
+    clock.advance(2900);
+    await turnOf(bridge);
+    expect(fromBot()).toMatchObject([{ unfinished: true }]);
+  });
+
+  it("§11.42 one that comes too late is answered in the channel", async () => {
+    await using bridge = await open();
+    discord.faults.plan(CALLBACK, {
+      do: "answer",
+      status: 404,
+      body: { code: 10062, message: "Unknown interaction" },
+    });
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    const reply = await bridge.reply(await turnOf(bridge));
+    await reply.finish(done("Because."));
+    expect(fromBot()).toMatchObject([{ text: "Because." }]);
+    expect(calls(discord, CREATE)).toHaveLength(1);
+  });
+
+  it("§11.42 too late and without a way into the channel there is nothing to answer", async () => {
+    await using bridge = await open();
+    discord.faults.plan(CALLBACK, {
+      do: "answer",
+      status: 404,
+      body: { code: 10062, message: "Unknown interaction" },
+    });
+    discord.person("Ada").slash(discord.general, { question: "why?", userInstall: true });
+    await expect
+      .poll(() => bridge.log.map(({ message }) => message))
+      .toContain("interaction expired before it was acknowledged");
+    expect(bridge.turns).toEqual([]);
+  });
+
+  it("§11.15 an old one that a resume brings is not even tried", async () => {
+    await using bridge = await open();
+    discord.gateway.drop();
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    clock.advance(10_000);
+    await expect.poll(() => bridge.log.map(({ message }) => message)).toContain("interaction came too late");
+    expect(calls(discord, CALLBACK)).toEqual([]);
+  });
+
+  it.each(["commit-then-reset", "commit-then-hang"] as const)(
+    "§11.43 an acknowledgement whose answer is lost (%s) is repeated, and 40060 is success",
+    async (fault) => {
+      await using bridge = await open();
+      discord.faults.plan(CALLBACK, { do: fault });
+      discord.person("Ada").slash(discord.general, { question: "why?" });
+      const reply = await bridge.reply(await turnOf(bridge));
+      await reply.finish(done("Because."));
+      expect(calls(discord, CALLBACK).map(({ status }) => status)).toEqual([0, 400]);
+      expect(fromBot()).toMatchObject([{ text: "Because.", unfinished: false }]);
+    },
+  );
+
+  it("§11.16 two gateways both succeed, with one key", async () => {
+    await using one = await open();
+    await using two = await open();
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    await expect.poll(() => [one.turns.length, two.turns.length]).toEqual([1, 1]);
+    expect(one.turns[0]?.dedupeKey).toBe(two.turns[0]?.dedupeKey);
+    expect(fromBot()).toHaveLength(1);
+  });
+});
+
+describe("the fifteen minutes", () => {
+  it("§11.44 pass without a gap: the channel takes over at fourteen", async () => {
+    await using bridge = await open();
+    discord.person("Ada").slash(discord.general, { question: "long one" });
+    const reply = await bridge.reply(await turnOf(bridge));
+    reply.show({ answer: answerOf("half") });
+    await expect.poll(() => fromBot()[0]?.text).toBe("half");
+    clock.advance(14.5 * MINUTE);
+    await reply.finish(done("whole"));
+    expect(fromBot()).toMatchObject([{ text: "whole" }]);
+    expect(calls(discord, EDIT)).toHaveLength(1);
+  });
+
+  it("§11.44 a token that dies early is no end, and costs no bot token", async () => {
+    await using bridge = await open();
+    discord.person("Ada").slash(discord.general, { question: "long one" });
+    const reply = await bridge.reply(await turnOf(bridge));
+    discord.faults.plan(HOOK_EDIT, {
+      do: "answer",
+      status: 401,
+      body: { code: 50027, message: "Invalid Webhook Token" },
+    });
+    await reply.finish(done("whole"));
+    expect(fromBot()).toMatchObject([{ text: "whole", unfinished: false }]);
+  });
+
+  it("§11.44 a first text after fourteen minutes still fills the deferred response", async () => {
+    await using bridge = await open();
+    discord.person("Ada").slash(discord.general, { question: "long one" });
+    const turn = await turnOf(bridge);
+    clock.advance(20 * MINUTE);
+    const reply = await bridge.reply(turn);
+    await reply.finish(done("late"));
+    expect(fromBot()).toMatchObject([{ text: "late", unfinished: false }]);
+  });
+
+  it("§11.44 a user's own installation ends with its token", async () => {
+    await using bridge = await open();
+    discord.person("Ada").slash(discord.general, { question: "long one", userInstall: true });
+    const turn = await turnOf(bridge);
+    clock.advance(20 * MINUTE);
+    const reply = await bridge.reply(turn);
+    await expect(reply.finish(done("late"))).rejects.toMatchObject({ code: "PLATFORM_GONE" });
+  });
+});
+
+it("finds its response also where Discord does not tell the id", async () => {
+  await using plain = await startDiscord({ tellsResponseId: false });
+  await using bridge = await openBridge(plain);
+  plain.person("Ada").slash(plain.general, { question: "why?" });
+  const reply = await bridge.reply(await turnOf(bridge));
+  await reply.finish(done("Because."));
+  expect(plain.view(plain.general).messages).toMatchObject([{ text: "Because." }]);
+});
+
+describe("the registration of the command", () => {
+  it("happens once, and leaves other commands alone", async () => {
+    {
+      await using _first = await open();
+      await expect.poll(() => discord.commands).toHaveLength(1);
+    }
+    await using second = await open();
+    await expect.poll(() => calls(discord, /^GET \/applications\/\d+\/commands/)).toHaveLength(2);
+    await second[Symbol.asyncDispose]();
+    expect(calls(discord, /^POST \/applications/)).toHaveLength(1);
+    expect(discord.commands).toMatchObject([
+      { name: COZE_COMMAND.name, options: [{ name: "question" }, { name: "file" }] },
+    ]);
+  });
+});

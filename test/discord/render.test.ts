@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import { codePoints, MAX_CONTENT, renderParts } from "../../adapters/discord/render.ts";
+import { answerOf } from "./harness.ts";
+
+function texts(markdown: string, options: { final?: boolean; notice?: string } = {}): readonly string[] {
+  const { final = true, notice } = options;
+  const content = { answer: answerOf(markdown, final), ...(notice !== undefined && { notice }) };
+  return renderParts(content, { final, locale: "en" }).map((part) => part.content);
+}
+
+describe("the size of a message", () => {
+  it("§11.30 is 2,000 code points, no more", () => {
+    expect(texts("a".repeat(2000))).toHaveLength(1);
+    const two = texts("a".repeat(2001));
+    expect(two).toHaveLength(2);
+    expect(two.join("")).toBe("a".repeat(2001));
+  });
+
+  it("§11.30 counts an emoji as one", () => {
+    expect(texts("😀".repeat(1990))).toEqual(["😀".repeat(1990)]);
+  });
+
+  it("§11.30 never ends in half a character", () => {
+    const parts = texts(`${"a".repeat(1999)}${"😀".repeat(10)}`);
+    expect(parts.every((part) => part.isWellFormed() && codePoints(part) <= MAX_CONTENT)).toBe(true);
+  });
+
+  it("§11.31 closes a fence at the border and opens it again", () => {
+    const code = Array.from({ length: 200 }, (_, line) => `const value${line} = ${line};`).join("\n");
+    const parts = texts(`\`\`\`ts\n${code}\n\`\`\``);
+    expect(parts.length).toBeGreaterThan(1);
+    for (const part of parts) {
+      expect(part.startsWith("```ts\n")).toBe(true);
+      expect(part.trimEnd().endsWith("```")).toBe(true);
+      expect(codePoints(part)).toBeLessThanOrEqual(MAX_CONTENT);
+    }
+  });
+});
+
+describe("mentions from the model", () => {
+  it("§11.33 are plain to see and inert, outside code only", () => {
+    const shown = texts("@everyone <@123> <@!5> <@&7> `@everyone`").join("");
+    expect(shown).toBe("@\u200beveryone <\u200b@123> <\u200b@!5> <\u200b@&7> `@everyone`");
+  });
+
+  it("are inert in a notice as well, where the name of a file may hold one", () => {
+    expect(texts("ok", { notice: "“@here.png” is too large" })).toEqual([
+      "ok\n-# “@\u200bhere.png” is too large",
+    ]);
+  });
+});
+
+describe("an answer that says nothing", () => {
+  it("§11.32 is a notice at the end, never an empty message", () => {
+    expect(texts(" \n ")).toEqual(["-# The bot had nothing to say to this."]);
+  });
+
+  it.each(["", " ", "##", "**", "```"])("is not shown while it is only %j", (markdown) => {
+    expect(texts(markdown, { final: false })).toEqual([]);
+  });
+});
+
+describe("a notice", () => {
+  it("stands in small print below the answer", () => {
+    expect(texts("answer", { notice: "one\ntwo" })).toEqual(["answer\n-# one\n-# two"]);
+  });
+
+  it("gets a message of its own where there is no room", () => {
+    expect(texts("a".repeat(2000), { notice: "n" })).toEqual(["a".repeat(2000), "-# n"]);
+  });
+});
+
+it("heals half-written Markdown for display only", () => {
+  expect(texts("this is **bo", { final: false })).toEqual(["this is **bo**"]);
+  expect(texts("this is **bo")).toEqual(["this is **bo"]);
+});

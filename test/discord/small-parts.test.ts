@@ -1,0 +1,86 @@
+import { describe, expect, it } from "vitest";
+import { hasExpired } from "../../adapters/discord/fetch-attachment.ts";
+import { nonceOf } from "../../adapters/discord/nonce.ts";
+import { timeOfId } from "../../adapters/discord/normalize.ts";
+import { tokensLeft } from "../../adapters/discord/pacer.ts";
+import { TypingSign } from "../../adapters/discord/typing-sign.ts";
+import { VirtualClock } from "../../sandbox/stand-in.ts";
+
+describe("a nonce", () => {
+  it("§11.22 always fits", () => {
+    expect(nonceOf("x".repeat(500), 12, "answer")).toMatch(/^[\w-]{22}$/);
+  });
+
+  it("§11.21 is the same for the same message, and another for another", () => {
+    const nonces = [
+      nonceOf("t", 0, "answer"),
+      nonceOf("t", 1, "answer"),
+      nonceOf("t", 0, "notice"),
+      nonceOf("u", 0, "answer"),
+    ];
+    expect(new Set(nonces).size).toBe(4);
+    expect(nonceOf("t", 0, "answer")).toBe(nonces[0]);
+  });
+});
+
+describe("tokens left, by the headers", () => {
+  it("are exact for a leaky bucket", () => {
+    expect(tokensLeft({ limit: 5, remaining: 3, resetAfterMs: 1400 })).toBeCloseTo(3.6);
+  });
+
+  it("are the remaining ones of a fixed window that has just begun", () => {
+    expect(tokensLeft({ limit: 5, remaining: 4, resetAfterMs: 5000 })).toBe(4);
+  });
+
+  it("are unknown behind a large outer limit", () => {
+    expect(tokensLeft({ limit: 50_000, remaining: 49_999, resetAfterMs: 1000 })).toBeUndefined();
+  });
+});
+
+describe("typing", () => {
+  const start = (fails = false): { clock: VirtualClock; sent: AbortSignal[]; sign: TypingSign } => {
+    const clock = new VirtualClock(0);
+    const sent: AbortSignal[] = [];
+    const sign = new TypingSign((signal) => {
+      sent.push(signal);
+      return fails ? Promise.reject(new Error("no")) : Promise.resolve();
+    }, clock);
+    return { clock, sent, sign };
+  };
+
+  it("is said at once and every eight seconds", () => {
+    const { clock, sent } = start();
+    expect(sent).toHaveLength(1);
+    clock.advance(16_000);
+    expect(sent).toHaveLength(3);
+  });
+
+  it("ends when it is stopped, and calls back one under way", () => {
+    const { clock, sent, sign } = start();
+    sign.stop();
+    expect(sent[0]?.aborted).toBe(true);
+    clock.advance(60_000);
+    expect(sent).toHaveLength(1);
+  });
+
+  it("ends by itself after two minutes", () => {
+    const { clock, sent } = start();
+    clock.advance(600_000);
+    expect(sent).toHaveLength(16);
+  });
+
+  it("may fail without anybody noticing", async () => {
+    await expect(start(true).sign.settled()).resolves.toBeUndefined();
+  });
+});
+
+it("a file's address expires at the second it names", () => {
+  const url = "https://cdn.discordapp.com/attachments/1/2/a.png?ex=10&is=1&hm=x";
+  expect([hasExpired(url, 15_999), hasExpired(url, 16_000)]).toEqual([false, true]);
+  expect(hasExpired("https://cdn.discordapp.com/a.png", 1e15)).toBe(false);
+});
+
+it("an id tells its time", () => {
+  // The example of Discord's own documentation (reference, "Snowflakes").
+  expect(timeOfId("175928847299117063")).toBe(1_462_015_105_796);
+});
