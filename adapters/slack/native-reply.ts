@@ -67,6 +67,8 @@ export class NativeReply implements Reply {
   /** Another renderer took over. */
   #edit: Reply | undefined;
   #lastWriteAt: number | undefined;
+  /** Ends the wait for an interim append: the last one does not stand behind it. */
+  readonly #hurry = new AbortController();
   #running: Promise<void> | undefined;
   #failure: unknown;
 
@@ -86,6 +88,7 @@ export class NativeReply implements Reply {
   async finish(content: ReplyContent): Promise<FinishedReply> {
     this.#final = true;
     this.#latest = content;
+    this.#hurry.abort();
     try {
       await this.#running;
       this.#start();
@@ -231,16 +234,28 @@ export class NativeReply implements Reply {
   }
 
   async #append(segment: Segment): Promise<void> {
-    const { target, signal } = this.#options;
     const plan = planAppend(segment.shown, this.#pending(), this.#now() - segment.startedAt);
     if (plan.text === "") return plan.rotate ? this.#stop(segment, { last: false }) : undefined;
-    const gate = this.#context.pacer.method(target.team, "append");
-    await gate.acquire(this.#permit(), { lastEditAt: this.#lastWriteAt, signal });
-    if (this.#stopped) return;
+    if (!(await this.#mayAppend()) || this.#stopped) return;
     // The permit may have taken a while: whatever is newest now goes out.
     const { text, rotate } = planAppend(segment.shown, this.#pending(), this.#now() - segment.startedAt);
     if (text !== "") await this.#send(segment, text, rotate ? borderOf(segment.shown + text).close : "");
     if ((rotate || segment.full) && segment.open) await this.#stop(segment, { last: false });
+  }
+
+  /** @returns False when the last state came while an interim one waited: the loop looks again. */
+  async #mayAppend(): Promise<boolean> {
+    const { target, signal } = this.#options;
+    const permit = this.#permit();
+    const waiting = permit === "final" ? signal : AbortSignal.any([signal, this.#hurry.signal]);
+    const gate = this.#context.pacer.method(target.team, "append");
+    try {
+      await gate.acquire(permit, { lastEditAt: this.#lastWriteAt, signal: waiting });
+      return true;
+    } catch (error) {
+      if (signal.aborted || !this.#hurry.signal.aborted) throw error;
+      return false;
+    }
   }
 
   async #send(segment: Segment, text: string, close: string): Promise<void> {

@@ -14,6 +14,14 @@ export function fileJson(file: SlackFile, { team, origin }: { team: string; orig
     filetype: file.name.split(".").at(-1) ?? "",
     pretty_type: file.mimetype,
     user: "U0SAND0000",
+    user_team: team,
+    username: "",
+    public_url_shared: false,
+    display_as_bot: false,
+    is_starred: false,
+    has_rich_preview: false,
+    file_access: "visible",
+    media_display_type: "unknown",
     mode: "hosted",
     editable: false,
     size: file.bytes.length,
@@ -23,6 +31,7 @@ export function fileJson(file: SlackFile, { team, origin }: { team: string; orig
     url_private: `${url}/${encodeURIComponent(file.name)}`,
     url_private_download: `${url}/download/${encodeURIComponent(file.name)}`,
     permalink: `${origin}/archives/files/${file.id}`,
+    permalink_public: `${origin}/archives/public/${file.id}`,
     ...file.odd,
   };
 }
