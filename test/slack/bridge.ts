@@ -15,6 +15,9 @@ import type { Json } from "../../src/core/json.ts";
 import type { Adapter, AdapterTools, Download, Log, OnTurn, Reply, Sealer } from "../../src/core/ports.ts";
 import type { IncomingTurn, Turn } from "../../src/core/turn.ts";
 
+/** Patience of a test that waits for something to happen on a busy machine. */
+export const SOON = { timeout: 10_000 } as const;
+
 export interface LogLine {
   readonly level: string;
   readonly fields: object;

@@ -1,8 +1,10 @@
-import { expect, it } from "vitest";
-import { openBridge } from "./bridge.ts";
+import { it } from "vitest";
+import { openBridge, SOON } from "./bridge.ts";
 import { slackViolations } from "./slack-spec.ts";
 
-it("§14.1 takes a mention and its message twin for one turn, in both orders", async () => {
+it.concurrent("§14.1 takes a mention and its message twin for one turn, in both orders", async ({
+  expect,
+}) => {
   await using bridge = await openBridge();
   const { slack } = bridge;
   const { deliveries } = slack.person("Ada").say(slack.general, "@Coze hello");
@@ -18,7 +20,7 @@ it("§14.1 takes a mention and its message twin for one turn, in both orders", a
   expect(bridge.turns).toHaveLength(1);
 });
 
-it("§14.1 takes twins on two sockets of two processes for one turn", async () => {
+it.concurrent("§14.1 takes twins on two sockets of two processes for one turn", async ({ expect }) => {
   await using bridge = await openBridge();
   const { slack } = bridge;
   await bridge.openAnother();
@@ -29,7 +31,9 @@ it("§14.1 takes twins on two sockets of two processes for one turn", async () =
   expect(bridge.turns).toHaveLength(1);
 });
 
-it("§14.2 takes four deliveries of one event for one turn while the first insert is slow", async () => {
+it.concurrent("§14.2 takes four deliveries of one event for one turn while the first insert is slow", async ({
+  expect,
+}) => {
   const { promise: inserted, resolve: insert } = Promise.withResolvers<void>();
   await using bridge = await openBridge({
     slack: { subscriptions: ["app_mention"], echo: false, ackTimeoutMs: 60 },
@@ -37,17 +41,19 @@ it("§14.2 takes four deliveries of one event for one turn while the first inser
   });
   const { slack } = bridge;
   const [delivery] = slack.person("Ada").say(slack.general, "@Coze hello").deliveries;
-  await expect.poll(() => delivery?.attempts).toBe(4);
+  await expect.poll(() => delivery?.attempts, SOON).toBe(4);
   insert();
   await delivery?.done;
   expect(delivery?.acked).toBe(true);
   expect(bridge.turns).toHaveLength(1);
 });
 
-it("§14.3 §14.4 does not acknowledge what could not be stored, and takes its retry", async () => {
+it.concurrent("§14.3 §14.4 does not acknowledge what could not be stored, and takes its retry", async ({
+  expect,
+}) => {
   let failures = 1;
   await using bridge = await openBridge({
-    slack: { subscriptions: ["app_mention"], ackTimeoutMs: 50 },
+    slack: { subscriptions: ["app_mention"], ackTimeoutMs: 500 },
     onTurn: () => {
       failures -= 1;
       return failures >= 0 ? Promise.reject(new Error("disk full")) : Promise.resolve();
@@ -60,7 +66,7 @@ it("§14.3 §14.4 does not acknowledge what could not be stored, and takes its r
   expect(bridge.turns).toHaveLength(1);
 });
 
-it("never acknowledges before the turn is stored", async () => {
+it.concurrent("never acknowledges before the turn is stored", async ({ expect }) => {
   const { promise: stored, resolve: store } = Promise.withResolvers<void>();
   const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
   await using bridge = await openBridge({
@@ -79,8 +85,10 @@ it("never acknowledges before the turn is stored", async () => {
   expect(delivery?.acked).toBe(true);
 });
 
-it("§14.5 acknowledges the redelivery of an event whose acknowledgement was lost", async () => {
-  await using bridge = await openBridge({ slack: { subscriptions: ["app_mention"], ackTimeoutMs: 100 } });
+it.concurrent("§14.5 acknowledges the redelivery of an event whose acknowledgement was lost", async ({
+  expect,
+}) => {
+  await using bridge = await openBridge({ slack: { subscriptions: ["app_mention"], ackTimeoutMs: 500 } });
   const { slack } = bridge;
   slack.sockets.loseAcks = 1;
   const [delivery] = slack.person("Ada").say(slack.general, "@Coze hello").deliveries;
@@ -89,7 +97,9 @@ it("§14.5 acknowledges the redelivery of an event whose acknowledgement was los
   expect(bridge.turns).toHaveLength(1);
 });
 
-it("§14.6 loses no envelope that arrives on the old socket after a warning", async () => {
+it.concurrent("§14.6 loses no envelope that arrives on the old socket after a warning", async ({
+  expect,
+}) => {
   await using bridge = await openBridge({ slack: { subscriptions: ["app_mention"], retryMs: [] } });
   const { slack } = bridge;
   const ada = slack.person("Ada");
@@ -98,31 +108,33 @@ it("§14.6 loses no envelope that arrives on the old socket after a warning", as
   await Promise.all(said.flatMap(({ deliveries }) => deliveries).map(({ done }) => done));
   expect(slack.deliveries.open).toEqual([]);
   expect(bridge.turns.map(({ text }) => text)).toEqual(["1", "2", "3"]);
-  await expect.poll(() => slack.sockets.greeted).toBe(2);
+  await expect.poll(() => slack.sockets.greeted, SOON).toBe(2);
 });
 
-it("§14.7 gets what was open at a refresh again on the new socket", async () => {
+it.concurrent("§14.7 gets what was open at a refresh again on the new socket", async ({ expect }) => {
   const { promise: stored, resolve: store } = Promise.withResolvers<void>();
   await using bridge = await openBridge({
-    slack: { subscriptions: ["app_mention"], ackTimeoutMs: 100 },
+    slack: { subscriptions: ["app_mention"], ackTimeoutMs: 100, retryMs: Array<number>(100).fill(50) },
     onTurn: () => stored,
   });
   const { slack } = bridge;
   const ada = slack.person("Ada");
   const said = Array.from({ length: 20 }, (_, number) => ada.say(slack.general, `@Coze ${number}`));
   slack.sockets.disconnect("refresh_requested", { keepOpen: false });
-  await expect.poll(() => slack.sockets.greeted).toBe(2);
+  await expect.poll(() => slack.sockets.greeted, SOON).toBe(2);
   store();
   await Promise.all(said.flatMap(({ deliveries }) => deliveries).map(({ done }) => done));
   expect(slack.deliveries.open).toEqual([]);
   expect(bridge.turns).toHaveLength(20);
 });
 
-it("§14.8 stops with a clear error, and without a storm, when Socket Mode is switched off", async () => {
+it.concurrent("§14.8 stops with a clear error, and without a storm, when Socket Mode is switched off", async ({
+  expect,
+}) => {
   await using bridge = await openBridge();
   const { slack, adapter, log } = bridge;
   slack.sockets.disconnect("link_disabled", { keepOpen: false });
-  await expect.poll(() => adapter.health().ok).toBe(false);
+  await expect.poll(() => adapter.health().ok, SOON).toBe(false);
   expect(adapter.health().detail).toContain("switched off");
   expect(log.filter(({ level }) => level === "error").map(({ message }) => message)).toEqual([
     "slack socket mode is switched off, no longer receiving",
@@ -130,7 +142,7 @@ it("§14.8 stops with a clear error, and without a storm, when Socket Mode is sw
   expect(slack.sockets.greeted).toBe(1);
 });
 
-it("§14.9 survives one refusal of the app token and server errors", async () => {
+it.concurrent("§14.9 survives one refusal of the app token and server errors", async ({ expect }) => {
   await using bridge = await openBridge();
   const { slack, adapter } = bridge;
   slack.faults.plan("POST /api/apps.connections.open", {
@@ -141,10 +153,10 @@ it("§14.9 survives one refusal of the app token and server errors", async () =>
   slack.faults.plan("POST /api/apps.connections.open", { do: "answer", status: 500, body: "<html>" });
   slack.sockets.dropAll();
   await expect.poll(() => slack.sockets.greeted, { timeout: 5_000 }).toBe(2);
-  await expect.poll(() => adapter.health().ok).toBe(true);
+  await expect.poll(() => adapter.health().ok, SOON).toBe(true);
 });
 
-it("§14.9 says what to do when Slack does not take a token at all", async () => {
+it.concurrent("§14.9 says what to do when Slack does not take a token at all", async ({ expect }) => {
   const wrong = ["xoxb", "wrong"].join("-");
   await expect(openBridge({ settings: { botToken: wrong } })).rejects.toMatchObject({
     code: "PLATFORM_AUTH",
@@ -152,7 +164,7 @@ it("§14.9 says what to do when Slack does not take a token at all", async () =>
   });
 });
 
-it("§14.12 acknowledges a payload without an event, and lives on", async () => {
+it.concurrent("§14.12 acknowledges a payload without an event, and lives on", async ({ expect }) => {
   await using bridge = await openBridge();
   const { slack } = bridge;
   const limited = {
@@ -166,10 +178,12 @@ it("§14.12 acknowledges a payload without an event, and lives on", async () => 
   await delivery.done;
   expect(delivery.acked).toBe(true);
   slack.person("Ada").dm("still there?");
-  await expect.poll(() => bridge.turns.length).toBe(1);
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
 });
 
-it("§14.13 ignores unknown envelopes, binary frames, broken JSON and huge frames", async () => {
+it.concurrent("§14.13 ignores unknown envelopes, binary frames, broken JSON and huge frames", async ({
+  expect,
+}) => {
   await using bridge = await openBridge();
   const { slack } = bridge;
   slack.sockets.sendRaw(JSON.stringify({ type: "close", envelope_id: "e1", payload: {} }));
@@ -178,15 +192,15 @@ it("§14.13 ignores unknown envelopes, binary frames, broken JSON and huge frame
   slack.sockets.sendRaw('{"type": "events_api", ');
   slack.sockets.sendRaw(JSON.stringify({ type: "nonsense", payload: "x".repeat(1_000_000) }));
   slack.person("Ada").dm("still there?");
-  await expect.poll(() => bridge.turns.length).toBe(1);
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
   expect(slack.sockets.greeted).toBe(1);
 });
 
-it("§14.19 makes no turn of its own messages, edits and streams", async () => {
+it.concurrent("§14.19 makes no turn of its own messages, edits and streams", async ({ expect }) => {
   await using bridge = await openBridge({ slack: { limits: false } });
   const { slack } = bridge;
   const said = slack.person("Ada").say(slack.general, "@Coze hello");
-  await expect.poll(() => bridge.turns.length).toBe(1);
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
   const before = slack.deliveries.all.length;
   const own = { user: slack.workspace.bot.userId, bot: true };
   const { channels } = slack.workspace;
@@ -214,7 +228,9 @@ it("§14.19 makes no turn of its own messages, edits and streams", async () => {
   expect(bridge.turns).toHaveLength(1);
 });
 
-it("§14.23 answers a reply that also goes to the channel once, in its thread", async () => {
+it.concurrent("§14.23 answers a reply that also goes to the channel once, in its thread", async ({
+  expect,
+}) => {
   await using bridge = await openBridge();
   const { slack } = bridge;
   const ada = slack.person("Ada");
@@ -224,7 +240,9 @@ it("§14.23 answers a reply that also goes to the channel once, in its thread", 
   expect(bridge.turns.map(({ address }) => address)).toMatchObject([{ thread: root.ts }]);
 });
 
-it("§14.25 answers a bare mention with one sentence of help, and asks nothing", async () => {
+it.concurrent("§14.25 answers a bare mention with one sentence of help, and asks nothing", async ({
+  expect,
+}) => {
   await using bridge = await openBridge();
   const { slack } = bridge;
   const { deliveries } = slack.person("Ada").say(slack.general, "@Coze");
@@ -234,14 +252,14 @@ it("§14.25 answers a bare mention with one sentence of help, and asks nothing",
   expect(help.map(({ text }) => text)).toEqual([expect.stringContaining("Ask me something")]);
 });
 
-it("follows a thread it answers in without being mentioned, and no other", async () => {
+it.concurrent("follows a thread it answers in without being mentioned, and no other", async ({ expect }) => {
   await using bridge = await openBridge();
   const { slack } = bridge;
   const ada = slack.person("Ada");
   const root = ada.say(slack.general, "@Coze hello");
-  await expect.poll(() => bridge.turns.length).toBe(1);
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
   ada.say(slack.general, "and then?", { thread: root.ts });
-  await expect.poll(() => bridge.turns.length).toBe(2);
+  await expect.poll(() => bridge.turns.length, SOON).toBe(2);
   expect(bridge.turns[1]).toMatchObject({
     conversation: bridge.turns[0]?.conversation,
     continues: `slack:${slack.general}:${root.ts}`,
@@ -252,38 +270,38 @@ it("follows a thread it answers in without being mentioned, and no other", async
   expect(bridge.turns).toHaveLength(2);
 });
 
-it("knows a thread again after a restart, by one look at it", async () => {
+it.concurrent("knows a thread again after a restart, by one look at it", async ({ expect }) => {
   await using bridge = await openBridge();
   const { slack } = bridge;
   const ada = slack.person("Ada");
   const root = ada.say(slack.general, "@Coze hello");
-  await expect.poll(() => bridge.turns.length).toBe(1);
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
   await bridge.adapter[Symbol.asyncDispose]();
   await bridge.openAnother();
-  await expect.poll(() => slack.sockets.open).toBe(1);
+  await expect.poll(() => slack.sockets.open, SOON).toBe(1);
   for (const text of ["still there?", "and now?"]) ada.say(slack.general, text, { thread: root.ts });
-  await expect.poll(() => bridge.turns.length).toBe(3);
+  await expect.poll(() => bridge.turns.length, SOON).toBe(3);
   expect(slack.traffic.exchanges.filter(({ name }) => name.endsWith("conversations.replies"))).toHaveLength(
     1,
   );
   expect(slackViolations(slack.traffic.exchanges)).toEqual([]);
 });
 
-it("keeps the order of a conversation while names are looked up", async () => {
+it.concurrent("keeps the order of a conversation while names are looked up", async ({ expect }) => {
   await using bridge = await openBridge({ slack: { subscriptions: ["message.im"], echo: false } });
   const { slack } = bridge;
   slack.faults.plan("POST /api/users.info", { do: "delay", ms: 80 });
   const ada = slack.person("Ada");
   for (let number = 0; number < 5; number += 1) ada.dm(`question ${number}`);
-  await expect.poll(() => bridge.turns.length).toBe(5);
+  await expect.poll(() => bridge.turns.length, SOON).toBe(5);
   expect(bridge.turns.map(({ text }) => text.at(-1))).toEqual(["0", "1", "2", "3", "4"]);
 });
 
-it("shows ids where it may not look up names", async () => {
+it.concurrent("shows ids where it may not look up names", async ({ expect }) => {
   await using bridge = await openBridge({ slack: { scopes: ["chat:write", "im:history"] } });
   const ada = bridge.slack.person("Ada");
   ada.dm("hello");
-  await expect.poll(() => bridge.turns.length).toBe(1);
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
   expect(bridge.turns[0]?.asker.name).toBe(ada.id);
   const lacking = bridge.log.filter(({ message }) => message === "slack app lacks a scope");
   expect(lacking.map(({ fields }) => (fields as { scope: string }).scope)).toContain("users:read");

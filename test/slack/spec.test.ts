@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { answer, openBridge } from "./bridge.ts";
+import { answer, openBridge, SOON } from "./bridge.ts";
 import { slackViolations } from "./slack-spec.ts";
 
 it("speaks only what Slack's descriptions know, both ways", async () => {
@@ -15,7 +15,7 @@ it("speaks only what Slack's descriptions know, both ways", async () => {
   ]) {
     const before = bridge.turns.length;
     say();
-    await expect.poll(() => bridge.turns.length).toBe(before + 1);
+    await expect.poll(() => bridge.turns.length, SOON).toBe(before + 1);
     const { reply } = await bridge.reply();
     reply.show({ answer: answer("So") });
     await reply.finish({ answer: answer("So it is.\n\n```ts\nlet a = 1;\n```"), notice: "A notice." });
