@@ -1,0 +1,135 @@
+import { z } from "zod";
+import { BridgeError, PlatformError } from "../../src/core/errors.ts";
+import type { Gate } from "../../src/core/gate.ts";
+import type { Part, PartWriter } from "../../src/core/growing-reply.ts";
+import type { ReplyContent } from "../../src/core/ports.ts";
+import type { Locale } from "../../src/core/turn.ts";
+import { messageKey } from "./address.ts";
+import { findLostMessage, PART_METADATA, type ThreadMessage } from "./own-messages.ts";
+import type { Place } from "./place.ts";
+import { renderParts, type SlackPart, toPlainBlocks } from "./render.ts";
+import type { SlackContext } from "./slack-context.ts";
+
+/** Which reply a writer writes. */
+export interface ReplyTarget {
+  readonly team: string;
+  readonly place: Place;
+  /** The question; our messages come after it. */
+  readonly after: string | undefined;
+  readonly reference: string;
+  readonly locale: Locale;
+}
+
+const posted = z.object({ ts: z.string() });
+const anything = z.object({});
+
+/** What Slack says to blocks it cannot digest (slack.md §1.2). */
+const BLOCK_TROUBLE = /^(invalid_blocks(_format)?|msg_blocks_too_long|msg_blocks_too_many|block_mismatch)$/;
+
+/** Replies by `chat.postMessage` and `chat.update`. @see docs/reference/slack.md §1.8 */
+export class EditWriter implements PartWriter {
+  readonly #context: SlackContext;
+  readonly #target: ReplyTarget;
+  /** Parts that were posted without an answer from Slack. */
+  readonly #uncertain = new Set<number>();
+
+  constructor(context: SlackContext, target: ReplyTarget) {
+    this.#context = context;
+    this.#target = target;
+  }
+
+  render(content: ReplyContent, { final }: { final: boolean }): readonly SlackPart[] {
+    return renderParts(content, { final, locale: this.#target.locale });
+  }
+
+  async create(part: Part, index: number, { signal }: { signal: AbortSignal }): Promise<string> {
+    const lost = this.#uncertain.has(index) ? await this.#findPart(index, signal) : undefined;
+    if (lost !== undefined) {
+      await this.edit(lost, part, { signal });
+      return lost;
+    }
+    try {
+      return await withPlainRepeat(asSlackPart(part), (shown) => this.#post(shown, index, signal));
+    } catch (error) {
+      if (error instanceof BridgeError && error.code === "PLATFORM_UNKNOWN_OUTCOME")
+        this.#uncertain.add(index);
+      throw error;
+    }
+  }
+
+  async #post({ text, blocks }: SlackPart, index: number, signal: AbortSignal): Promise<string> {
+    const { place, reference } = this.#target;
+    const args = {
+      channel: place.channel,
+      thread_ts: place.thread,
+      text,
+      blocks,
+      // Unfurling would fetch what the model wrote (slack.md §9.4 rule 7).
+      unfurl_links: false,
+      unfurl_media: false,
+      parse: "none",
+      metadata: { event_type: PART_METADATA, event_payload: { turn: reference, part: index } },
+    };
+    return (await this.#context.api.call("chat.postMessage", posted, args, { signal })).ts;
+  }
+
+  #findPart(index: number, signal: AbortSignal): Promise<string | undefined> {
+    const isPart = ({ metadata }: ThreadMessage): boolean =>
+      metadata?.event_type === PART_METADATA &&
+      metadata.event_payload?.["turn"] === this.#target.reference &&
+      metadata.event_payload["part"] === index;
+    return findLostMessage(this.#context, this.#target, isPart, { signal });
+  }
+
+  async edit(messageId: string, part: Part, { signal }: { signal: AbortSignal }): Promise<void> {
+    await withPlainRepeat(asSlackPart(part), (shown) => this.#update(messageId, shown, signal));
+  }
+
+  async #update(ts: string, { text, blocks }: SlackPart, signal: AbortSignal): Promise<void> {
+    const { channel } = this.#target.place;
+    const args = { channel, ts, text, blocks, parse: "none" };
+    try {
+      await this.#context.api.call("chat.update", anything, args, { signal });
+    } catch (error) {
+      if (!(error instanceof PlatformError) || error.platformCode !== "streaming_state_conflict") throw error;
+      // Left streaming by an earlier process: stopped first, then replaced (slack.md §1.6).
+      await this.#context.api.stream("chat.stopStream", anything, { channel, ts }, { signal });
+      await this.#context.api.call("chat.update", anything, args, { signal });
+    }
+  }
+
+  async remove(messageId: string, { signal }: { signal: AbortSignal }): Promise<void> {
+    const args = { channel: this.#target.place.channel, ts: messageId };
+    try {
+      await this.#context.api.call("chat.delete", anything, args, { signal });
+    } catch (error) {
+      if (!(error instanceof PlatformError) || error.platformCode !== "message_not_found") throw error;
+    }
+  }
+
+  gate(call: "create" | "edit"): Gate {
+    const { team, place } = this.#target;
+    return call === "create"
+      ? this.#context.pacer.post(team, place.channel)
+      : this.#context.pacer.method(team, "update");
+  }
+
+  messageKey(messageId: string): string {
+    return messageKey(this.#target.place.channel, messageId);
+  }
+}
+
+/** All parts come from our own `render`. */
+function asSlackPart(part: Part): SlackPart {
+  return part as SlackPart;
+}
+
+/** One block Slack cannot digest fails the whole call; the text shall be there all the same. */
+async function withPlainRepeat<T>(part: SlackPart, send: (part: SlackPart) => Promise<T>): Promise<T> {
+  try {
+    return await send(part);
+  } catch (error) {
+    if (!(error instanceof PlatformError) || !BLOCK_TROUBLE.test(error.platformCode ?? "")) throw error;
+    return send(toPlainBlocks(part));
+  }
+}

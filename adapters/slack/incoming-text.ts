@@ -1,0 +1,51 @@
+/** Names for ids; an id without a name is shown as it is. */
+export type Names = ReadonlyMap<string, string>;
+
+/** Users a text mentions, each once. */
+export function mentionedUsers(text: string): readonly string[] {
+  return [...new Set([...text.matchAll(/<@([UW][A-Z0-9]+)(?:\|[^>]*)?>/g)].map((match) => match[1] ?? ""))];
+}
+
+export function mentions(text: string, user: string): boolean {
+  return mentionedUsers(text).includes(user);
+}
+
+/** Takes the first mention of us away, wherever it stands; a second one is part of the sentence. */
+export function withoutMention(text: string, user: string): string {
+  const found = new RegExp(`<@${user}(?:\\|[^>]*)?>[,:：，]?`).exec(text);
+  if (found === null) return text.trim();
+  const before = text.slice(0, found.index).trimEnd();
+  const after = text.slice(found.index + found[0].length).trimStart();
+  return `${before}${before === "" || after === "" ? "" : " "}${after}`.trim();
+}
+
+/**
+ * Slack's markup to what a person would read: tokens first, entities last (slack.md §9.3).
+ *
+ * @param names - Display names by user id.
+ */
+export function toPlainText(text: string, names: Names): string {
+  return text
+    .replace(/<([^<>\n]+)>/g, (_token, inner: string) => toWords(inner, names))
+    .replaceAll("&lt;", "<")
+    .replaceAll("&gt;", ">")
+    .replaceAll("&amp;", "&");
+}
+
+function toWords(inner: string, names: Names): string {
+  const bar = inner.indexOf("|");
+  const target = bar < 0 ? inner : inner.slice(0, bar);
+  const label = bar < 0 ? "" : inner.slice(bar + 1);
+  if (target.startsWith("@")) return `@${names.get(target.slice(1)) ?? (label || target.slice(1))}`;
+  if (target.startsWith("#")) return `#${label || target.slice(1)}`;
+  if (target.startsWith("!")) return specialMention(target, label);
+  if (target.startsWith("mailto:")) return label || target.slice("mailto:".length);
+  return label === "" || label === target ? target : `${label} (${target})`;
+}
+
+/** `<!here>`, `<!subteam^S1|@group>`, `<!date^…|fallback>`. */
+function specialMention(target: string, label: string): string {
+  if (label !== "") return label;
+  const name = target.slice(1).split("^")[0] ?? "";
+  return `@${name}`;
+}

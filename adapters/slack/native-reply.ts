@@ -1,0 +1,341 @@
+import { z } from "zod";
+import { BridgeError, PlatformError } from "../../src/core/errors.ts";
+import type { Permit } from "../../src/core/gate.ts";
+import type { FinishedReply, Reply, ReplyContent } from "../../src/core/ports.ts";
+import { messageKey } from "./address.ts";
+import type { ReplyTarget } from "./edit-writer.ts";
+import { findLostMessage } from "./own-messages.ts";
+import { hasLetter, MAX_PARTS, noticeBlock, showableMarkdown } from "./render.ts";
+import { borderOf, planAppend } from "./segments.ts";
+import type { SlackContext } from "./slack-context.ts";
+
+export interface NativeReplyOptions {
+  readonly target: ReplyTarget;
+  /** Who sees the stream live (slack.md §1.1). */
+  readonly recipient: { readonly user: string; readonly team: string };
+  /** Called with all message ids whenever there is a new one. */
+  readonly save: (messages: readonly string[]) => Promise<void>;
+  /** Another way to show the answer: in these messages, by edits. */
+  readonly openEdit: (messages: readonly string[]) => Reply;
+  readonly signal: AbortSignal;
+}
+
+/** One stream. */
+interface Segment {
+  readonly ts: string;
+  readonly startedAt: number;
+  /** All that was appended, with what was reopened at its start. */
+  shown: string;
+  open: boolean;
+  /** Slack takes no more text for it. */
+  full: boolean;
+}
+
+const started = z.object({ ts: z.string() });
+const anything = z.object({});
+
+/** Errors of `chat.startStream` that say: not like this, and not here again (slack.md §1.2). */
+const NEVER_HERE = /^(unknown_method|method_deprecated|feature_not_enabled)$/;
+const NOT_THIS_TIME =
+  /^(channel_type_not_supported|missing_recipient_(user|team)_id|(user|team)_not_found|invalid_arguments|not_subscribed_to_message_stream_stopped)$/;
+
+const MAX_TRIES = 6;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 30_000;
+
+/**
+ * A reply by Slack's own streams: append-only, one call at a time, in segments that end before Slack ends them.
+ *
+ * What was appended cannot be taken back. When the final text is not a continuation of it, or when it is uncertain
+ * what arrived, the streams are stopped and the same messages are edited once to what they should say.
+ *
+ * @see docs/reference/slack.md §1.2, §1.5, §1.6
+ */
+export class NativeReply implements Reply {
+  readonly #context: SlackContext;
+  readonly #options: NativeReplyOptions;
+  readonly #segments: Segment[] = [];
+  readonly #leave: () => void;
+  #latest: ReplyContent | undefined;
+  #final = false;
+  #stopped = false;
+  #stoppedByUser = false;
+  /** What all segments show together, without reopened fences. */
+  #sent = "";
+  /** The streams do not show what they should: edit them at the end. */
+  #repair = false;
+  /** Another renderer took over. */
+  #edit: Reply | undefined;
+  #lastWriteAt: number | undefined;
+  /** Ends the wait for an interim append: the last one does not stand behind it. */
+  readonly #hurry = new AbortController();
+  #running: Promise<void> | undefined;
+  #failure: unknown;
+
+  constructor(context: SlackContext, options: NativeReplyOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#leave = context.pacer.method(options.target.team, "append").join();
+  }
+
+  show(content: ReplyContent): void {
+    if (this.#final || this.#stopped || this.#failure !== undefined) return;
+    this.#latest = content;
+    if (this.#edit === undefined) this.#start();
+    else this.#edit.show(content);
+  }
+
+  async finish(content: ReplyContent): Promise<FinishedReply> {
+    this.#final = true;
+    this.#latest = content;
+    this.#hurry.abort();
+    try {
+      await this.#running;
+      this.#start();
+      await this.#running;
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#edit !== undefined) return await this.#edit.finish(content);
+      return {
+        messageKeys: this.#segments.map(({ ts }) => messageKey(this.#options.target.place.channel, ts)),
+      };
+    } finally {
+      this.#leave();
+    }
+  }
+
+  async abandon(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+    await this.#edit?.abandon();
+    this.#leave();
+  }
+
+  #start(): void {
+    this.#running ??= this.#write()
+      .catch((error: unknown) => {
+        this.#failure = error;
+        this.#context.log.warn({ err: error }, "reply stopped growing");
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+  }
+
+  async #write(): Promise<void> {
+    for (let tries = 1; !this.#stopped && this.#edit === undefined; ) {
+      const step = this.#next();
+      if (step === undefined) return;
+      try {
+        await step();
+        tries = 1;
+      } catch (error) {
+        if (!(error instanceof BridgeError) || !error.retryable || tries >= MAX_TRIES) throw error;
+        if (error.code !== "PLATFORM_RATE_LIMITED") await this.#pause(error, tries);
+        tries += 1;
+      }
+    }
+  }
+
+  async #pause(error: BridgeError, tries: number): Promise<void> {
+    const ms = error.retryAfterMs ?? FIRST_PAUSE_MS * 2 ** (tries - 1);
+    await this.#context.sleep(Math.min(LONGEST_PAUSE_MS, ms), this.#options.signal);
+  }
+
+  /** What has to be done next; `undefined` when all that may be shown is shown. */
+  #next(): (() => Promise<void>) | undefined {
+    const pending = this.#pending();
+    const segment = this.#segments.at(-1);
+    const open = segment?.open === true;
+    if (pending !== "" && !this.#stoppedByUser) {
+      if (open) return () => this.#append(segment);
+      if (this.#segments.length >= MAX_PARTS) this.#repair = true;
+      else if (hasLetter(pending) || this.#segments.length > 0) return () => this.#startSegment();
+    }
+    if (!this.#final) return undefined;
+    if (open) return () => this.#stop(segment, { last: true });
+    if (this.#stoppedByUser) return undefined;
+    return this.#needsEdit() ? () => this.#switchToEdit() : undefined;
+  }
+
+  #needsEdit(): boolean {
+    return this.#repair || this.#segments.length === 0;
+  }
+
+  /** What is still to be appended. A text that does not continue what was sent marks the reply for repair. */
+  #pending(): string {
+    if (this.#latest === undefined) return "";
+    const text = showableMarkdown(this.#latest, { final: this.#final });
+    if (text.startsWith(this.#sent)) return text.slice(this.#sent.length);
+    // Coze's last word may have lost the white space at its end.
+    if (this.#sent.startsWith(text) && this.#sent.slice(text.length).trim() === "") return "";
+    // An interim text may only look different for a moment; the last one decides.
+    if (this.#final) this.#repair = true;
+    return "";
+  }
+
+  async #startSegment(): Promise<void> {
+    const { target, recipient, signal } = this.#options;
+    const gate = this.#context.pacer.method(target.team, "startStream");
+    await gate.acquire(this.#permit(), { signal });
+    if (this.#stopped) return;
+    const previous = this.#segments.at(-1);
+    const reopen = previous === undefined ? "" : borderOf(previous.shown).reopen;
+    const plan = planAppend(reopen, this.#pending(), 0);
+    if (plan.text === "") return;
+    const text = reopen + plan.text;
+    const args = {
+      channel: target.place.channel,
+      thread_ts: target.place.thread,
+      recipient_user_id: recipient.user,
+      recipient_team_id: recipient.team,
+      markdown_text: plan.rotate ? text + borderOf(text).close : text,
+    };
+    try {
+      const { ts } = await this.#context.api.stream("chat.startStream", started, args, { signal });
+      await this.#opened(ts, text, plan.text);
+    } catch (error) {
+      await this.#startFailed(error, text, plan.text);
+      return;
+    }
+    const segment = this.#segments.at(-1);
+    if (plan.rotate && segment !== undefined) await this.#stop(segment, { last: false });
+  }
+
+  async #opened(ts: string, shown: string, sent: string): Promise<void> {
+    this.#segments.push({ ts, startedAt: this.#now(), shown, open: true, full: false });
+    this.#sent += sent;
+    this.#lastWriteAt = this.#now();
+    await this.#options.save(this.#segments.map((segment) => segment.ts));
+  }
+
+  async #startFailed(error: unknown, shown: string, sent: string): Promise<void> {
+    const { team } = this.#options.target;
+    if (!(error instanceof PlatformError)) throw error;
+    const name = error.platformCode ?? "";
+    if (NEVER_HERE.test(name)) this.#context.latches.turnOff("native stream", team, error);
+    if (NEVER_HERE.test(name) || NOT_THIS_TIME.test(name)) {
+      await this.#switchToEdit();
+      return;
+    }
+    if (error.code === "PLATFORM_RATE_LIMITED") this.#refused("startStream", error);
+    const lost = error.code === "PLATFORM_UNKNOWN_OUTCOME" ? await this.#findStream() : undefined;
+    if (lost === undefined) throw error;
+    // It is there, but what it shows is not certain.
+    this.#repair = true;
+    await this.#opened(lost, shown, sent);
+  }
+
+  #findStream(): Promise<string | undefined> {
+    const known = new Set(this.#segments.map(({ ts }) => ts));
+    const { target, signal } = this.#options;
+    const isOurs = ({ ts, metadata }: { ts: string; metadata?: unknown }): boolean =>
+      metadata === undefined && !known.has(ts);
+    return findLostMessage(this.#context, target, isOurs, { signal });
+  }
+
+  async #append(segment: Segment): Promise<void> {
+    const plan = planAppend(segment.shown, this.#pending(), this.#now() - segment.startedAt);
+    if (plan.text === "") return plan.rotate ? this.#stop(segment, { last: false }) : undefined;
+    if (!(await this.#mayAppend()) || this.#stopped) return;
+    // The permit may have taken a while: whatever is newest now goes out.
+    const { text, rotate } = planAppend(segment.shown, this.#pending(), this.#now() - segment.startedAt);
+    if (text !== "") await this.#send(segment, text, rotate ? borderOf(segment.shown + text).close : "");
+    if ((rotate || segment.full) && segment.open) await this.#stop(segment, { last: false });
+  }
+
+  /** @returns False when the last state came while an interim one waited: the loop looks again. */
+  async #mayAppend(): Promise<boolean> {
+    const { target, signal } = this.#options;
+    const permit = this.#permit();
+    const waiting = permit === "final" ? signal : AbortSignal.any([signal, this.#hurry.signal]);
+    const gate = this.#context.pacer.method(target.team, "append");
+    try {
+      await gate.acquire(permit, { lastEditAt: this.#lastWriteAt, signal: waiting });
+      return true;
+    } catch (error) {
+      if (signal.aborted || !this.#hurry.signal.aborted) throw error;
+      return false;
+    }
+  }
+
+  async #send(segment: Segment, text: string, close: string): Promise<void> {
+    const { target, signal } = this.#options;
+    const args = { channel: target.place.channel, ts: segment.ts, markdown_text: text + close };
+    try {
+      await this.#context.api.stream("chat.appendStream", anything, args, { signal });
+    } catch (error) {
+      if (!this.#appendFailed(error, segment)) return;
+    }
+    segment.shown += text;
+    this.#sent += text;
+    this.#lastWriteAt = this.#now();
+  }
+
+  /** @returns Whether the text has to be taken for sent. */
+  #appendFailed(error: unknown, segment: Segment): boolean {
+    if (!(error instanceof PlatformError)) throw error;
+    if (error.code === "PLATFORM_RATE_LIMITED") this.#refused("append", error);
+    switch (error.platformCode ?? "") {
+      case "message_not_in_streaming_state":
+        // Slack ended it, e.g. after five minutes: the rest goes into another one (slack.md §1.6).
+        segment.open = false;
+        return false;
+      case "stopped_by_user":
+        segment.open = false;
+        this.#stoppedByUser = true;
+        return false;
+      case "msg_too_long":
+        segment.full = true;
+        return false;
+      default:
+        break;
+    }
+    if (error.code !== "PLATFORM_UNKNOWN_OUTCOME") throw error;
+    // Sent again it might stand there twice. It is taken for sent, and put right at the end.
+    this.#repair = true;
+    return true;
+  }
+
+  async #stop(segment: Segment, { last }: { last: boolean }): Promise<void> {
+    const { target, signal } = this.#options;
+    await this.#context.pacer.method(target.team, "stopStream").acquire("final", { signal });
+    const notice = last && !this.#repair ? this.#latest?.notice : undefined;
+    const args = {
+      channel: target.place.channel,
+      ts: segment.ts,
+      ...(!last && { session_status: "processing" }),
+      ...(notice !== undefined && { blocks: [noticeBlock(notice)] }),
+    };
+    try {
+      await this.#context.api.stream("chat.stopStream", anything, args, { signal });
+    } catch (error) {
+      if (!(error instanceof PlatformError)) throw error;
+      if (error.code === "PLATFORM_RATE_LIMITED") this.#refused("stopStream", error);
+      if (error.retryable) throw error;
+      // It is over already, by an earlier try of ours or by Slack: what it should show is written by an edit.
+      if (error.platformCode !== "message_not_in_streaming_state") throw error;
+      if (last) this.#repair = true;
+    }
+    segment.open = false;
+  }
+
+  /** `async` for its callers' sake: the next round of the loop sees that another one writes now. */
+  async #switchToEdit(): Promise<void> {
+    this.#edit = this.#options.openEdit(this.#segments.map(({ ts }) => ts));
+    if (!this.#final && this.#latest !== undefined) this.#edit.show(this.#latest);
+  }
+
+  #refused(method: "startStream" | "append" | "stopStream", { retryAfterMs }: PlatformError): void {
+    const { team } = this.#options.target;
+    this.#context.pacer.method(team, method).refused(retryAfterMs ?? FIRST_PAUSE_MS);
+  }
+
+  #permit(): Permit {
+    if (this.#final) return "final";
+    return this.#segments.length === 0 ? "first" : "edit";
+  }
+
+  #now(): number {
+    return this.#context.tools.clock.now();
+  }
+}

@@ -1,0 +1,258 @@
+import { z } from "zod";
+import { localeOf } from "../../src/core/locale.ts";
+import type { Attachment, IncomingTurn } from "../../src/core/turn.ts";
+import { messageKey, type SlackAddress } from "./address.ts";
+import { mentionedUsers, mentions, type Names, toPlainText, withoutMention } from "./incoming-text.ts";
+
+const file = z.object({
+  id: z.string(),
+  name: z.string().nullish(),
+  title: z.string().nullish(),
+  mimetype: z.string().nullish(),
+  size: z.number().nullish(),
+  mode: z.string().nullish(),
+  is_external: z.boolean().nullish(),
+  file_access: z.string().nullish(),
+  url_private: z.string().nullish(),
+  url_private_download: z.string().nullish(),
+});
+
+const messageEvent = z.object({
+  type: z.enum(["app_mention", "message"]),
+  subtype: z.string().optional(),
+  channel: z.string(),
+  channel_type: z.string().optional(),
+  user: z.string().optional(),
+  bot_id: z.string().nullish(),
+  app_id: z.string().nullish(),
+  hidden: z.boolean().optional(),
+  text: z.string().nullish(),
+  ts: z.string(),
+  thread_ts: z.string().optional(),
+  team: z.string().optional(),
+  user_team: z.string().optional(),
+  source_team: z.string().optional(),
+  files: z.array(file).optional(),
+});
+
+const envelope = z.object({
+  team_id: z.string().nullish(),
+  context_team_id: z.string().nullish(),
+  api_app_id: z.string().optional(),
+  authorizations: z.array(z.object({ team_id: z.string().nullish() })).nullish(),
+});
+
+const command = z.object({
+  team_id: z.string(),
+  channel_id: z.string(),
+  channel_name: z.string().optional(),
+  user_id: z.string(),
+  user_name: z.string().optional(),
+  command: z.string(),
+  text: z.string().optional(),
+  response_url: z.string(),
+  trigger_id: z.string(),
+});
+
+/** Who we are in the workspace (slack.md §3.7). */
+export interface SlackSelf {
+  readonly userId: string;
+  readonly botId: string;
+  readonly appId?: string;
+  readonly teamId: string;
+}
+
+/** What normalizing needs to know beyond the payload. */
+export interface NormalizeContext {
+  readonly self: SlackSelf;
+  readonly names: Names;
+  /** The asker's client language, e.g. `zh-CN`. */
+  readonly localeHint?: string;
+  /** Whether we take part in a thread, by its key; asked only for replies that do not mention us. */
+  readonly isOurThread: (threadKey: string) => boolean;
+}
+
+/** A turn, or why it is none; `help` is a mention of us and nothing else, which deserves a sentence. */
+export type Normalized =
+  | { readonly turn: IncomingTurn; readonly dropped?: undefined }
+  | { readonly dropped: string; readonly help?: SlackAddress & { readonly locale: "en" | "zh" } };
+
+/** Subtypes that people's questions come with (slack.md §3.2). */
+const QUESTIONS: ReadonlySet<string> = new Set(["file_share", "thread_broadcast"]);
+
+/** A message or mention (slack.md §3.1, §3.2). Pure; never throws, whatever the payload. */
+export function normalizeMessage(body: unknown, event: unknown, context: NormalizeContext): Normalized {
+  const message = messageEvent.safeParse(event);
+  const outer = envelope.safeParse(body);
+  if (!message.success || !outer.success) return { dropped: "unreadable" };
+  const dropped = reasonToDrop(message.data, context);
+  if (dropped !== undefined) return { dropped };
+  return toTurn(message.data, teamOf(outer.data, context.self), context);
+}
+
+type MessageEvent = z.infer<typeof messageEvent>;
+
+function reasonToDrop(event: MessageEvent, { self, isOurThread }: NormalizeContext): string | undefined {
+  if (event.user === self.userId || event.bot_id === self.botId) return "own message";
+  if (event.app_id != null && event.app_id === self.appId) return "own message";
+  if (event.bot_id != null) return "from another bot";
+  if (event.user === undefined || /^USLACK(BOT)?$/.test(event.user)) return "not from a person";
+  if (event.subtype !== undefined && !QUESTIONS.has(event.subtype)) return `subtype ${event.subtype}`;
+  if (event.hidden === true) return "hidden";
+  if (event.type === "app_mention" || isDm(event)) return undefined;
+  if (mentions(event.text ?? "", self.userId)) return undefined;
+  if (event.thread_ts === undefined) return "not for us";
+  // Somebody else is spoken to first (slack.md §3.6).
+  if (/^\s*<@/.test(event.text ?? "")) return "for somebody else";
+  return isOurThread(messageKey(event.channel, event.thread_ts)) ? undefined : "a thread without us";
+}
+
+/** The thread whose membership decides about an event, or `undefined` when it does not matter. */
+export function threadInQuestion(
+  event: unknown,
+  self: SlackSelf,
+): { channel: string; thread: string } | undefined {
+  const parsed = messageEvent.safeParse(event);
+  if (!parsed.success || parsed.data.thread_ts === undefined) return undefined;
+  let asked = false;
+  const isOurThread = (): boolean => {
+    asked = true;
+    return false;
+  };
+  reasonToDrop(parsed.data, { self, names: new Map(), isOurThread });
+  return asked ? { channel: parsed.data.channel, thread: parsed.data.thread_ts } : undefined;
+}
+
+/** The people whose names a payload needs: the asker first. */
+export function usersOf(event: unknown): readonly string[] {
+  const parsed = messageEvent.safeParse(event);
+  if (!parsed.success) return [];
+  const { user, text } = parsed.data;
+  return [...new Set([...(user === undefined ? [] : [user]), ...mentionedUsers(text ?? "")])];
+}
+
+function isDm(event: MessageEvent): boolean {
+  // A mention has no channel type, but is never sent for DMs. Ids that begin with D are DMs everywhere else.
+  return event.channel_type === "im" || (event.channel_type === undefined && event.channel.startsWith("D"));
+}
+
+/** The workspace through which we see the event; `team_id` may be a guest's (slack.md §3.1). */
+function teamOf(outer: z.infer<typeof envelope>, self: SlackSelf): string {
+  return outer.context_team_id ?? outer.authorizations?.[0]?.team_id ?? outer.team_id ?? self.teamId;
+}
+
+function toTurn(event: MessageEvent, team: string, context: NormalizeContext): Normalized {
+  const { self, names, localeHint } = context;
+  const user = event.user ?? "";
+  const dm = isDm(event);
+  const text = toPlainText(withoutMention(event.text ?? "", self.userId), names).trim();
+  const locale = localeOf(text, localeHint);
+  const files = event.files ?? [];
+  const key = `slack:${team}:${event.channel}:${event.ts}`;
+  const address: SlackAddress = {
+    team,
+    channel: event.channel,
+    thread: event.thread_ts ?? event.ts,
+    message: event.ts,
+    user,
+    userTeam: event.user_team ?? event.source_team ?? event.team ?? team,
+    kind: dm ? "dm" : "channel",
+    ...specialFiles(files),
+  };
+  if (text === "" && files.length === 0) return { dropped: "empty", help: { ...address, locale } };
+  // A channel's conversation is the thread; a DM is one, unless somebody opens a thread in it (design.md §5).
+  const thread = dm ? event.thread_ts : (event.thread_ts ?? event.ts);
+  return {
+    turn: {
+      id: `${key}#r0`,
+      dedupeKey: key,
+      platform: "slack",
+      installation: team,
+      conversation: `slack:${team}:${event.channel}${thread === undefined ? "" : `:${thread}`}`,
+      asker: { key: `slack:${team}:${user}`, name: names.get(user) ?? user },
+      text,
+      attachments: files.map(toAttachment),
+      locale,
+      sentAt: Math.floor(Number(event.ts) * 1000) || 0,
+      address,
+      ...(event.thread_ts !== undefined && { continues: messageKey(event.channel, event.thread_ts) }),
+    },
+  };
+}
+
+function toAttachment(from: z.infer<typeof file>): Attachment {
+  return {
+    id: from.id,
+    name: from.name ?? from.title ?? from.id,
+    ...(typeof from.size === "number" && from.size > 0 && { size: from.size }),
+    ...(typeof from.mimetype === "string" && from.mimetype !== "" && { contentType: from.mimetype }),
+    url: from.url_private_download ?? from.url_private ?? "",
+  };
+}
+
+/** slack.md §3.5 */
+function specialFiles(files: readonly z.infer<typeof file>[]): Pick<SlackAddress, "files"> {
+  const special: Record<string, "external" | "gone" | "stub"> = {};
+  for (const { id, mode, is_external, file_access } of files) {
+    if (mode === "external" || is_external === true) special[id] = "external";
+    else if (mode === "tombstone" || mode === "hidden_by_limit") special[id] = "gone";
+    else if (file_access === "check_file_info") special[id] = "stub";
+    else if (file_access === "access_denied" || file_access === "file_not_found") special[id] = "gone";
+  }
+  return Object.keys(special).length === 0 ? {} : { files: special };
+}
+
+/** How long Slack lets a response URL live, in ms (slack.md §4.2). */
+export const RESPONSE_URL_TTL_MS = 1_800_000;
+
+/**
+ * A slash command (slack.md §4.1). It has no message: its question is posted when its turn runs.
+ *
+ * @param seal - Makes the response URL unreadable at rest.
+ * @param now - Ms since the epoch: a command carries no time.
+ */
+export function normalizeCommand(
+  body: unknown,
+  context: Pick<NormalizeContext, "names" | "localeHint"> & {
+    seal: (secret: string) => string;
+    now: number;
+  },
+): Normalized {
+  const parsed = command.safeParse(body);
+  if (!parsed.success) return { dropped: "unreadable" };
+  const { team_id: team, channel_id: channel, user_id: user, trigger_id: trigger } = parsed.data;
+  const text = toPlainText(parsed.data.text ?? "", context.names).trim();
+  const locale = localeOf(text, context.localeHint);
+  const address: SlackAddress = {
+    team,
+    channel,
+    user,
+    userTeam: team,
+    kind: channel.startsWith("D") ? "dm" : "channel",
+    command: { responseUrl: context.seal(parsed.data.response_url), question: text },
+  };
+  if (text === "") return { dropped: "empty", help: { ...address, locale } };
+  const key = `slack:${team}:${channel}:${trigger}`;
+  return {
+    turn: {
+      id: `${key}#r0`,
+      dedupeKey: key,
+      platform: "slack",
+      installation: team,
+      // Until its question is posted the command is a place of its own; replies in the thread continue it.
+      conversation: key,
+      asker: { key: `slack:${team}:${user}`, name: context.names.get(user) ?? parsed.data.user_name ?? user },
+      text,
+      attachments: [],
+      locale,
+      sentAt: context.now,
+      address,
+    },
+  };
+}
+
+/** Users a command needs the names of. */
+export function usersOfCommand(body: unknown): readonly string[] {
+  const parsed = command.safeParse(body);
+  return parsed.success ? [...new Set([parsed.data.user_id, ...mentionedUsers(parsed.data.text ?? "")])] : [];
+}

@@ -1,0 +1,42 @@
+import type { BucketLimits } from "../../src/core/gate.ts";
+import { type Clock, type Gate, Gates } from "../../src/core/gate.ts";
+
+/** What Slack counts. */
+export type SlackBucket = "post" | "update" | "append" | "startStream" | "stopStream";
+
+/**
+ * Slack's limits: per method and workspace, `chat.postMessage` per channel.
+ *
+ * The bursts are assumptions: Slack guarantees only the rates (slack.md §1.9, §8.1; pacing.md §3). Bursts that are
+ * too small cost a little time, bursts that are too large cost refusals.
+ */
+export const SLACK_LIMITS: Readonly<Record<SlackBucket, BucketLimits>> = {
+  // About one a second in a channel, "short bursts" (slack.md §1.8).
+  post: { burst: 3, tokensPerSecond: 1, minGapMs: 0 },
+  // Tier 3, 50 a minute.
+  update: { burst: 3, tokensPerSecond: 50 / 60, minGapMs: 1_000 },
+  // Tier 4, 100 a minute. Under 200 ms the client only flickers (pacing.md §4.4).
+  append: { burst: 10, tokensPerSecond: 100 / 60, minGapMs: 250 },
+  // Tier 2, 20 a minute each.
+  startStream: { burst: 10, tokensPerSecond: 20 / 60, minGapMs: 0 },
+  stopStream: { burst: 10, tokensPerSecond: 20 / 60, minGapMs: 0 },
+};
+
+/** The gates of one process, by Slack's own buckets. */
+export class SlackPacer {
+  readonly #gates: Gates;
+
+  constructor(clock: Clock) {
+    this.#gates = new Gates(clock);
+  }
+
+  /** Posting to a channel. */
+  post(team: string, channel: string): Gate {
+    return this.#gates.of(`post:${team}:${channel}`, SLACK_LIMITS.post);
+  }
+
+  /** A method that the whole workspace shares. */
+  method(team: string, method: Exclude<SlackBucket, "post">): Gate {
+    return this.#gates.of(`${method}:${team}`, SLACK_LIMITS[method]);
+  }
+}

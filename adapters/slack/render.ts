@@ -1,0 +1,112 @@
+import { answerMarkdown } from "../../src/core/answer-state.ts";
+import type { Part } from "../../src/core/growing-reply.ts";
+import type { Json } from "../../src/core/json.ts";
+import { noticeFor } from "../../src/core/notices.ts";
+import type { ReplyContent } from "../../src/core/ports.ts";
+import type { Locale } from "../../src/core/turn.ts";
+import { healMarkdown } from "../../src/markdown/heal.ts";
+import { splitMarkdown } from "../../src/markdown/split.ts";
+import { neutralize, stableLength, toInertText } from "./neutralize.ts";
+
+/** Markdown blocks of one payload may hold 12,000 characters in sum (slack.md §1.5, §1.8); 10 % margin (§9.2). */
+export const PART_LIMIT = 10_800;
+/** Notification and screen-reader text of a message with blocks (slack.md §9.2). */
+const FALLBACK_LIMIT = 200;
+/** Messages of one answer, and the note when that is not enough (slack.md §1.5). */
+export const MAX_PARTS = 20;
+/** A section's text (slack.md §1.8). */
+const SECTION_LIMIT = 2_900;
+
+/** One message as `chat.postMessage` and `chat.update` take it. */
+export interface SlackPart extends Part {
+  readonly text: string;
+  readonly blocks: readonly Json[];
+}
+
+/** The answer as far as it may be shown: harmless, and nothing half that could become something else. */
+export function showableMarkdown(content: ReplyContent, { final }: { final: boolean }): string {
+  const markdown = answerMarkdown(content.answer);
+  return neutralize(final ? markdown : markdown.slice(0, stableLength(markdown)));
+}
+
+/** Cuts the content into messages; none when there is nothing to show yet. */
+export function renderParts(
+  content: ReplyContent,
+  { final, locale }: { final: boolean; locale: Locale },
+): readonly SlackPart[] {
+  const markdown = showableMarkdown(content, { final });
+  const texts = hasLetter(markdown)
+    ? splitMarkdown(final ? markdown : healMarkdown(markdown), {
+        limit: PART_LIMIT,
+        measure: (text) => text.length,
+      })
+    : [];
+  const notice = noticeOf(content, { final, locale, shown: texts.length });
+  const kept = texts.slice(0, MAX_PARTS);
+  const parts = kept.map((text, index) => toPart(text, index === kept.length - 1 ? notice : undefined));
+  return parts.length === 0 && notice !== undefined ? [toPart("", notice)] : parts;
+}
+
+/** A bare `##` or `**` renders to nothing, which Slack refuses. */
+export function hasLetter(markdown: string): boolean {
+  return /[\p{L}\p{N}\p{S}\p{Extended_Pictographic}]/u.test(markdown.replaceAll("`", ""));
+}
+
+/** What stands below the answer. An end without any text still says something (slack.md §9.4 rule 10). */
+export function noticeOf(
+  { notice }: ReplyContent,
+  { final, locale, shown }: { final: boolean; locale: Locale; shown: number },
+): string | undefined {
+  if (shown > MAX_PARTS) return notice === undefined ? CUT[locale] : `${CUT[locale]} ${notice}`;
+  return notice ?? (final && shown === 0 ? noticeFor("COZE_NO_ANSWER", locale) : undefined);
+}
+
+const CUT: Readonly<Record<Locale, string>> = {
+  en: "The answer is too long for Slack; the rest is not shown.",
+  zh: "回答太长，Slack 无法全部显示，后面的内容已省略。",
+};
+
+function toPart(markdown: string, notice: string | undefined): SlackPart {
+  const blocks: Json[] = [];
+  if (markdown !== "") blocks.push({ type: "markdown", text: markdown });
+  if (notice !== undefined) blocks.push(noticeBlock(notice));
+  return { text: fallbackText(markdown === "" ? (notice ?? "") : markdown), blocks };
+}
+
+/** A sentence of ours, small and set apart. */
+export function noticeBlock(notice: string): Json {
+  return {
+    type: "context",
+    elements: [{ type: "mrkdwn", text: `_${toInertText(notice).replaceAll("_", "‗")}_` }],
+  };
+}
+
+function fallbackText(markdown: string): string {
+  const plain = markdown
+    .replace(/&lt;|&gt;/g, " ")
+    .replace(/[`*_~#>|]+/g, " ")
+    .replace(/\s+/g, " ")
+    .trim();
+  const short = [...plain].slice(0, FALLBACK_LIMIT).join("");
+  return toInertText(short === "" ? "…" : short);
+}
+
+/** The same message without Markdown, for when Slack cannot digest a block (slack.md §1.10, §14 case 43). */
+export function toPlainBlocks(part: SlackPart): SlackPart {
+  const blocks = part.blocks.flatMap((block): readonly Json[] => {
+    const text = markdownOf(block);
+    if (text === undefined) return [block];
+    return splitMarkdown(text, { limit: SECTION_LIMIT, measure: (piece) => piece.length }).map((piece) => ({
+      type: "section",
+      text: { type: "plain_text", text: piece, emoji: false },
+    }));
+  });
+  return { ...part, blocks };
+}
+
+function markdownOf(block: Json): string | undefined {
+  if (typeof block !== "object" || block === null || !("type" in block) || !("text" in block))
+    return undefined;
+  const { type, text } = block as { readonly type: Json; readonly text: Json };
+  return type === "markdown" && typeof text === "string" ? text : undefined;
+}

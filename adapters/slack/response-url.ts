@@ -1,0 +1,108 @@
+import { request } from "undici";
+import { PlatformError } from "../../src/core/errors.ts";
+import type { FinishedReply, Reply, ReplyContent } from "../../src/core/ports.ts";
+import type { Locale } from "../../src/core/turn.ts";
+import { splitMarkdown } from "../../src/markdown/split.ts";
+import { toPlatformError, toPlatformFailure } from "./errors.ts";
+import { toInertText } from "./neutralize.ts";
+import { noticeOf, showableMarkdown } from "./render.ts";
+import { CALL_TIMEOUT_MS } from "./web-api.ts";
+
+/** Posts per response URL (slack.md §4.2), one of them kept for a retry. */
+const MAX_POSTS = 4;
+/** `text` of one post (slack.md §1.8). */
+const TEXT_LIMIT = 3_500;
+
+/** A response URL must lead to Slack, or to the stand-in that plays Slack (slack.md §4.2). */
+export function isResponseUrl(url: string, apiUrl: string): boolean {
+  const target = URL.parse(url);
+  const api = new URL(apiUrl);
+  if (target === null || target.username !== "" || target.password !== "") return false;
+  const isSlack = target.protocol === "https:" && target.hostname === "hooks.slack.com" && target.port === "";
+  return isSlack || (!isSlackHost(api.hostname) && target.origin === api.origin);
+}
+
+export function isSlackHost(hostname: string): boolean {
+  return hostname === "slack.com" || hostname.endsWith(".slack.com");
+}
+
+export interface ResponseUrlOptions {
+  /** The opened response URL; `undefined` when it expired. */
+  readonly url: string | undefined;
+  readonly apiUrl: string;
+}
+
+/** Says one thing to who sent a command, and to nobody else. @throws {PlatformError} */
+export async function postToResponseUrl(
+  text: string,
+  { url, apiUrl }: ResponseUrlOptions,
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  if (url === undefined || !isResponseUrl(url, apiUrl)) {
+    throw new PlatformError("PLATFORM_GONE", "the command's response URL has expired", { platform: "slack" });
+  }
+  try {
+    const answer = await request(url, {
+      method: "POST",
+      headers: { "content-type": "application/json; charset=utf-8" },
+      body: JSON.stringify({ response_type: "ephemeral", replace_original: false, text }),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]),
+    });
+    await answer.body.dump();
+    if (answer.statusCode === 404) throw toPlatformFailure("response_url", { error: "message_not_found" });
+    if (answer.statusCode >= 300) throw toPlatformFailure("response_url", { httpStatus: answer.statusCode });
+  } catch (error) {
+    throw signal.aborted ? signal.reason : toPlatformError("response_url", error);
+  }
+}
+
+/**
+ * The reply to a command where we may not write: the final answer only, seen by the asker alone.
+ *
+ * @see docs/reference/slack.md §4.3
+ */
+export class ResponseUrlReply implements Reply {
+  readonly #options: ResponseUrlOptions & { locale: Locale; signal: AbortSignal };
+  /** Posts that went out: a finish that is tried again goes on after them. */
+  #posted = 0;
+
+  constructor(options: ResponseUrlOptions & { locale: Locale; signal: AbortSignal }) {
+    this.#options = options;
+  }
+
+  show(): void {
+    // Ephemeral messages cannot grow: five posts are all there is.
+  }
+
+  async finish(content: ReplyContent): Promise<FinishedReply> {
+    const { locale, signal } = this.#options;
+    const texts = toTexts(content, locale);
+    while (this.#posted < texts.length) {
+      await postToResponseUrl(texts[this.#posted] ?? "", this.#options, { signal });
+      this.#posted += 1;
+    }
+    return { messageKeys: [] };
+  }
+
+  async abandon(): Promise<void> {
+    // Nothing is on screen.
+  }
+}
+
+function toTexts(content: ReplyContent, locale: Locale): readonly string[] {
+  const markdown = showableMarkdown(content, { final: true });
+  const texts =
+    markdown.trim() === ""
+      ? []
+      : splitMarkdown(markdown, { limit: TEXT_LIMIT, measure: (text) => text.length });
+  const cut = texts.length > MAX_POSTS;
+  const notice = noticeOf(content, {
+    final: true,
+    locale,
+    shown: cut ? Number.POSITIVE_INFINITY : texts.length,
+  });
+  const kept = texts.slice(0, MAX_POSTS);
+  const last = kept.pop() ?? "";
+  const end = notice === undefined ? last : `${last}\n\n_${toInertText(notice)}_`;
+  return [...kept, end.trim()];
+}

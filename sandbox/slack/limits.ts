@@ -1,0 +1,53 @@
+import { LeakyBucket, type StandInClock } from "../stand-in.ts";
+
+interface Rate {
+  readonly capacity: number;
+  readonly perMinute: number;
+}
+
+/**
+ * What the stand-in allows per method and workspace. Slack guarantees the rates only; the bursts are those that
+ * pacing.md §3 assumes, or less.
+ */
+const METHOD_RATES: Readonly<Record<string, Rate>> = {
+  "chat.startStream": { capacity: 20, perMinute: 20 },
+  "chat.stopStream": { capacity: 20, perMinute: 20 },
+  "chat.update": { capacity: 3, perMinute: 50 },
+  "chat.appendStream": { capacity: 20, perMinute: 100 },
+  "chat.delete": { capacity: 50, perMinute: 50 },
+  "conversations.replies": { capacity: 50, perMinute: 50 },
+  "conversations.open": { capacity: 50, perMinute: 50 },
+  "apps.connections.open": { capacity: 50, perMinute: 50 },
+  "users.info": { capacity: 100, perMinute: 100 },
+  "files.info": { capacity: 100, perMinute: 100 },
+};
+
+/** One message a second in a channel, short bursts (slack.md §1.8). */
+const POST_RATE: Rate = { capacity: 4, perMinute: 60 };
+
+export class Limits {
+  readonly #clock: StandInClock;
+  readonly #buckets = new Map<string, LeakyBucket>();
+
+  constructor(clock: StandInClock) {
+    this.#clock = clock;
+  }
+
+  /** @returns Seconds to wait, as `Retry-After` says it: a whole number; 0 when the call may pass. */
+  take(method: string, channel: string): number {
+    const rate = method === "chat.postMessage" ? POST_RATE : METHOD_RATES[method];
+    if (rate === undefined) return 0;
+    const key = method === "chat.postMessage" ? `${method}:${channel}` : method;
+    let bucket = this.#buckets.get(key);
+    if (bucket === undefined) {
+      bucket = new LeakyBucket({
+        capacity: rate.capacity,
+        perSecond: rate.perMinute / 60,
+        clock: this.#clock,
+      });
+      this.#buckets.set(key, bucket);
+    }
+    const { ok, retryAfterMs } = bucket.take();
+    return ok ? 0 : Math.max(1, Math.ceil(retryAfterMs / 1000));
+  }
+}

@@ -1,0 +1,254 @@
+import { type Arguments, isTrue, textOf } from "./arguments.ts";
+import { blocksError } from "./blocks.ts";
+import { SlackRefusal } from "./refusal.ts";
+import type { SlackChannel, SlackMessage, Workspace } from "./workspace.ts";
+
+const MAX_MARKDOWN_TEXT = 12_000;
+const MAX_TEXT_ON_UPDATE = 4_000;
+const MAX_TEXT_ON_POST = 40_000;
+/** Cumulative size of a stream, in UTF-8 bytes (slack.md §1.5: observed between 11,600 and 12,000). */
+const MAX_STREAM_BYTES = 11_600;
+
+/** What can be told to the stand-in about facts the reference calls uncertain. */
+export interface MessageSwitches {
+  /** Whether a stream in a DM needs recipient ids as well (slack.md §1.1). */
+  readonly recipientInDms: boolean;
+  /** Whether a table with an empty cell is refused (slack.md §9.1). */
+  readonly refuseEmptyCells: boolean;
+}
+
+/** The chat methods. Each throws a {@link SlackRefusal}, or returns the body beside `ok`. */
+export class Messages {
+  readonly #workspace: Workspace;
+  readonly #switches: MessageSwitches;
+  /** Called with what the app's own events would tell. */
+  readonly #echo: (
+    kind: "posted" | "changed" | "deleted",
+    channel: SlackChannel,
+    message: SlackMessage,
+  ) => void;
+
+  constructor(
+    workspace: Workspace,
+    switches: MessageSwitches,
+    echo: (kind: "posted" | "changed" | "deleted", channel: SlackChannel, message: SlackMessage) => void,
+  ) {
+    this.#workspace = workspace;
+    this.#switches = switches;
+    this.#echo = echo;
+  }
+
+  postMessage(args: Arguments): Arguments {
+    const channel = this.#writable(args);
+    const content = this.#content(args, MAX_TEXT_ON_POST);
+    const threadTs = this.#thread(channel, args);
+    const from = { user: this.#workspace.bot.userId, bot: true };
+    const metadata = this.#metadata(args);
+    const message = this.#workspace.post(channel, from, { ...content, threadTs, metadata });
+    this.#echo("posted", channel, message);
+    return { channel: channel.id, ts: message.ts, message: this.toJson(message) };
+  }
+
+  update(args: Arguments): Arguments {
+    const { channel, message } = this.#own(args, "cant_update_message");
+    if (this.#workspace.streamState(message) === "in_progress")
+      throw new SlackRefusal("streaming_state_conflict");
+    const content = this.#content(args, MAX_TEXT_ON_UPDATE);
+    const metadata = this.#metadata(args);
+    message.text = content.text;
+    message.blocks = content.blocks;
+    // It replaces all that was streamed (slack.md §1.6).
+    message.stream = undefined;
+    if (metadata !== undefined) message.metadata = metadata;
+    message.edits += 1;
+    this.#echo("changed", channel, message);
+    this.#workspace.changed(channel.id);
+    return { channel: channel.id, ts: message.ts, text: message.text, message: this.toJson(message) };
+  }
+
+  delete(args: Arguments): Arguments {
+    const { channel, message } = this.#own(args, "cant_delete_message");
+    channel.messages.delete(message.ts);
+    this.#echo("deleted", channel, message);
+    this.#workspace.changed(channel.id);
+    return { channel: channel.id, ts: message.ts };
+  }
+
+  startStream(args: Arguments): Arguments {
+    const channel = this.#writable(args);
+    const threadTs = this.#thread(channel, args);
+    if (threadTs === undefined) throw new SlackRefusal("invalid_arguments");
+    const recipient = textOf(args, "recipient_user_id");
+    if (channel.kind !== "im" || this.#switches.recipientInDms) {
+      if (textOf(args, "recipient_team_id") === "") throw new SlackRefusal("missing_recipient_team_id");
+      if (recipient === "") throw new SlackRefusal("missing_recipient_user_id");
+    }
+    if (recipient !== "" && !this.#workspace.users.has(recipient)) throw new SlackRefusal("user_not_found");
+    const markdown = streamText(args) ?? "";
+    if (Buffer.byteLength(markdown) > MAX_STREAM_BYTES) throw new SlackRefusal("msg_too_long");
+    const stream = {
+      startedAt: this.#workspace.clock.now(),
+      state: "in_progress" as const,
+      recipient: recipient === "" ? undefined : recipient,
+      firstPiece: markdown,
+      markdown,
+    };
+    const from = { user: this.#workspace.bot.userId, bot: true };
+    const message = this.#workspace.post(channel, from, { threadTs, stream });
+    this.#echo("posted", channel, message);
+    return { channel: channel.id, ts: message.ts };
+  }
+
+  appendStream(args: Arguments): Arguments {
+    const { channel, message, stream } = this.#streaming(args);
+    const text = streamText(args);
+    if (text === undefined || text === "") throw new SlackRefusal("no_text");
+    if (Buffer.byteLength(stream.markdown + text) > MAX_STREAM_BYTES) throw new SlackRefusal("msg_too_long");
+    stream.markdown += text;
+    message.edits += 1;
+    this.#echo("changed", channel, message);
+    this.#workspace.changed(channel.id);
+    return { channel: channel.id, ts: message.ts };
+  }
+
+  stopStream(args: Arguments): Arguments {
+    const { channel, message, stream } = this.#streaming(args);
+    if (args["blocks"] !== undefined) {
+      const error = blocksError(args["blocks"]);
+      if (error !== undefined) throw new SlackRefusal(error);
+      message.blocks = args["blocks"] as readonly unknown[];
+    }
+    // What comes with the stop is appended; it replaces nothing (slack.md §1.2).
+    stream.markdown += streamText(args) ?? "";
+    stream.state = "completed";
+    message.metadata = this.#metadata(args) ?? message.metadata;
+    this.#echo("changed", channel, message);
+    this.#workspace.changed(channel.id);
+    return { channel: channel.id, ts: message.ts, message: this.toJson(message) };
+  }
+
+  replies(args: Arguments): Arguments {
+    const channel = this.#known(args);
+    const root = textOf(args, "ts");
+    if (!channel.messages.has(root)) throw new SlackRefusal("thread_not_found");
+    const oldest = Number(textOf(args, "oldest") || 0);
+    const limit = Number(args["limit"] ?? 1000);
+    const messages = [...channel.messages.values()]
+      .filter(({ ts, threadTs, onlyFor }) => onlyFor === undefined && (ts === root || threadTs === root))
+      .filter(({ ts }) => ts === root || Number(ts) > oldest)
+      .map((message) => this.toJson(message, { metadata: isTrue(args["include_all_metadata"]) }));
+    return { messages: messages.slice(0, limit), has_more: messages.length > limit };
+  }
+
+  /** A message as the API and the events show it. */
+  toJson(message: SlackMessage, { metadata = true }: { metadata?: boolean } = {}): Record<string, unknown> {
+    const { team, appId, bot } = this.#workspace;
+    const state = this.#workspace.streamState(message);
+    return {
+      type: "message",
+      user: message.user,
+      text: message.stream?.markdown ?? message.text,
+      ts: message.ts,
+      team,
+      ...(message.bot && { bot_id: bot.botId, app_id: appId }),
+      ...(message.threadTs !== undefined && { thread_ts: message.threadTs }),
+      ...(message.blocks.length > 0 && { blocks: message.blocks }),
+      ...(metadata && message.metadata !== undefined && { metadata: message.metadata }),
+      ...(state !== undefined && { streaming_state: state === "in_progress" ? "in_progress" : "completed" }),
+    };
+  }
+
+  #streaming(args: Arguments): {
+    channel: SlackChannel;
+    message: SlackMessage;
+    stream: NonNullable<SlackMessage["stream"]>;
+  } {
+    const { channel, message } = this.#own(args, "message_not_owned_by_app");
+    const state = this.#workspace.streamState(message);
+    if (state === "stopped") throw new SlackRefusal("stopped_by_user");
+    if (message.stream === undefined || state !== "in_progress") {
+      throw new SlackRefusal("message_not_in_streaming_state");
+    }
+    return { channel, message, stream: message.stream };
+  }
+
+  #own(args: Arguments, otherwise: string): { channel: SlackChannel; message: SlackMessage } {
+    const channel = this.#known(args);
+    const message = channel.messages.get(textOf(args, "ts"));
+    if (message === undefined || message.onlyFor !== undefined) throw new SlackRefusal("message_not_found");
+    if (!message.bot) throw new SlackRefusal(otherwise);
+    return { channel, message };
+  }
+
+  #known(args: Arguments): SlackChannel {
+    const channel = this.#workspace.channels.get(textOf(args, "channel"));
+    const member = channel?.members.has(this.#workspace.bot.userId) === true;
+    // What the app cannot see does not exist for it (slack.md §4.3).
+    if (channel === undefined || (channel.kind !== "channel" && !member))
+      throw new SlackRefusal("channel_not_found");
+    return channel;
+  }
+
+  #writable(args: Arguments): SlackChannel {
+    const channel = this.#known(args);
+    if (!channel.members.has(this.#workspace.bot.userId)) throw new SlackRefusal("not_in_channel");
+    if (channel.archived) throw new SlackRefusal("is_archived");
+    return channel;
+  }
+
+  #thread(channel: SlackChannel, args: Arguments): string | undefined {
+    const ts = textOf(args, "thread_ts");
+    if (ts === "") return undefined;
+    if (!channel.messages.has(ts)) throw new SlackRefusal("thread_not_found");
+    return ts;
+  }
+
+  #content(args: Arguments, maxText: number): { text: string; blocks: readonly unknown[] } {
+    const text = textOf(args, "text");
+    const markdown = textOf(args, "markdown_text");
+    const blocks = args["blocks"] ?? [];
+    if (markdown !== "") {
+      if (text !== "" || args["blocks"] !== undefined) throw new SlackRefusal("markdown_text_conflict");
+      if (markdown.length > MAX_MARKDOWN_TEXT) throw new SlackRefusal("msg_too_long");
+      return { text: markdown, blocks: [{ type: "markdown", text: markdown }] };
+    }
+    const error = blocksError(blocks);
+    if (error !== undefined) throw new SlackRefusal(error);
+    const list = blocks as readonly unknown[];
+    if (text.trim() === "" && list.length === 0) throw new SlackRefusal("no_text");
+    if (text.length > maxText) throw new SlackRefusal("msg_too_long");
+    if (this.#switches.refuseEmptyCells && hasEmptyCell(list)) throw new SlackRefusal("invalid_blocks");
+    return { text, blocks: list };
+  }
+
+  #metadata(args: Arguments): unknown {
+    const { metadata } = args;
+    if (metadata === undefined) return undefined;
+    const { event_type: type, event_payload: payload } = metadata as Arguments;
+    if (typeof type !== "string" || typeof payload !== "object")
+      throw new SlackRefusal("invalid_metadata_format");
+    return metadata;
+  }
+}
+
+/** The text of a stream call: as `markdown_text` or in chunks; a stand-in has to accept both (slack.md §1.4). */
+function streamText(args: Arguments): string | undefined {
+  const { markdown_text: text, chunks } = args;
+  if (typeof text === "string") {
+    if (text.length > MAX_MARKDOWN_TEXT) throw new SlackRefusal("msg_too_long");
+    return text;
+  }
+  if (chunks === undefined) return undefined;
+  if (!Array.isArray(chunks)) throw new SlackRefusal("invalid_chunks");
+  return (chunks as readonly Arguments[])
+    .filter(({ type }) => type === "markdown_text")
+    .map((chunk) => textOf(chunk, "text"))
+    .join("");
+}
+
+function hasEmptyCell(blocks: readonly unknown[]): boolean {
+  return blocks.some((block) => {
+    const { type, text } = block as Arguments;
+    return type === "markdown" && /^\|.*\|\s*\|/m.test(String(text));
+  });
+}

@@ -1,0 +1,347 @@
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  type ChatView,
+  type Exchange,
+  type Fault,
+  Faults,
+  type PlatformStandIn,
+  REAL_CLOCK,
+  type StandInClock,
+  Traffic,
+} from "../stand-in.ts";
+import { type Arguments, parseArguments, readBytes } from "./arguments.ts";
+import { Deliveries } from "./delivery.ts";
+import { LOGIN_PAGE } from "./files.ts";
+import { Limits } from "./limits.ts";
+import { type MessageSwitches, Messages } from "./messages.ts";
+import { type NewFile, People, type SlackPerson } from "./people.ts";
+import { ResponseUrls } from "./response-urls.ts";
+import { Sockets } from "./sockets.ts";
+import { callMethod } from "./web-api.ts";
+import { type SlackChannel, type SlackFile, type SlackMessage, Workspace } from "./workspace.ts";
+
+/** Scopes of the README's manifest, with the optional ones. */
+const ALL_SCOPES: readonly string[] = [
+  "app_mentions:read",
+  "assistant:write",
+  "chat:write",
+  "commands",
+  "files:read",
+  "files:write",
+  "im:history",
+  "im:write",
+  "users:read",
+  "channels:history",
+  "groups:history",
+];
+
+export interface SlackStandInOptions {
+  /** Default: any free one. */
+  readonly port?: number;
+  readonly clock?: StandInClock;
+  /** Whether rate limits are enforced, default true. */
+  readonly limits?: boolean;
+  /** Default all that the manifest asks for. */
+  readonly scopes?: readonly string[];
+  /** Events the app is subscribed to, default mentions, DMs and the messages of channels. */
+  readonly subscriptions?: readonly string[];
+  /** Deliver by signed requests to this address instead of sockets. */
+  readonly eventsUrl?: string;
+  /** Default 3 s. */
+  readonly ackTimeoutMs?: number;
+  /** Waits before repeats; default Slack's: nearly at once, 1 min, 5 min. */
+  readonly retryMs?: readonly number[];
+  readonly switches?: Partial<MessageSwitches>;
+  /** Whether people's events tell of the app's own messages, default true. */
+  readonly echo?: boolean;
+}
+
+/** A Slack workspace on loopback, with one app installed. */
+export class SlackStandIn implements PlatformStandIn {
+  readonly traffic: Traffic = new Traffic();
+  readonly faults: Faults = new Faults();
+  readonly workspace: Workspace;
+  readonly sockets: Sockets;
+  readonly deliveries: Deliveries;
+  // Put together so that no scanner takes them for real ones.
+  readonly botToken: string = ["xoxb", "sandbox", "bot"].join("-");
+  readonly appToken: string = ["xapp", "1", "sandbox"].join("-");
+  readonly signingSecret: string = "sandbox-signing-secret";
+  /** A public channel that the app is a member of. */
+  readonly general: string;
+  /** A public channel without the app. */
+  readonly random: string;
+  /** A private channel without the app. */
+  readonly secret: string;
+  /** Scopes the app has; may be changed. */
+  readonly scopes: Set<string>;
+  /** Where events go as signed requests; sockets are used while unset. */
+  eventsUrl: string | undefined;
+  readonly #options: SlackStandInOptions;
+  readonly #server: Server;
+  readonly #messages: Messages;
+  readonly #people: People;
+  readonly #responseUrls: ResponseUrls;
+  readonly #limits: Limits;
+  readonly #uploads = new Map<string, { bytes: number; file: SlackFile }>();
+  #origin = "";
+
+  constructor(options: SlackStandInOptions) {
+    this.#options = options;
+    const clock = options.clock ?? REAL_CLOCK;
+    this.eventsUrl = options.eventsUrl;
+    this.scopes = new Set(options.scopes ?? ALL_SCOPES);
+    this.workspace = new Workspace(clock);
+    this.#limits = new Limits(clock);
+    const record = (exchange: Omit<Exchange, "service" | "at">): void => this.#record(exchange);
+    this.sockets = new Sockets({ clock, appId: this.workspace.appId, record });
+    this.deliveries = new Deliveries({
+      clock,
+      sockets: this.sockets,
+      record,
+      http: () =>
+        this.eventsUrl === undefined ? undefined : { url: this.eventsUrl, signingSecret: this.signingSecret },
+      ackTimeoutMs: options.ackTimeoutMs ?? 3_000,
+      retryMs: options.retryMs ?? [100, 60_000, 300_000],
+    });
+    const switches = { recipientInDms: false, refuseEmptyCells: false, ...options.switches };
+    this.#messages = new Messages(this.workspace, switches, (kind, channel, message) =>
+      this.#echo(kind, channel, message),
+    );
+    this.#responseUrls = new ResponseUrls(this.workspace);
+    this.#people = new People({
+      workspace: this.workspace,
+      deliveries: this.deliveries,
+      responseUrls: this.#responseUrls,
+      subscriptions: new Set(
+        options.subscriptions ?? ["app_mention", "message.im", "message.channels", "message.groups"],
+      ),
+      scopes: this.scopes,
+      origin: () => this.#origin,
+    });
+    const bot = this.workspace.bot.userId;
+    this.general = this.workspace.addChannel("general", "channel", [bot]).id;
+    this.random = this.workspace.addChannel("random", "channel", []).id;
+    this.secret = this.workspace.addChannel("secret", "group", []).id;
+    this.#server = createServer((request, response) => {
+      this.#serve(request, response).catch((error: unknown) => response.destroy(error as Error));
+    });
+    this.#server.on("upgrade", (request, socket, head) => this.sockets.upgrade(request, socket, head));
+  }
+
+  async listen(): Promise<void> {
+    this.#server.listen(this.#options.port ?? 0, "127.0.0.1");
+    await once(this.#server, "listening");
+    const address = this.#server.address();
+    if (address === null || typeof address === "string") throw new Error("no port");
+    this.#origin = `http://127.0.0.1:${address.port}`;
+  }
+
+  /** Base of the Web API, for `SLACK_API_URL`. */
+  get apiUrl(): string {
+    return `${this.#origin}/api/`;
+  }
+
+  /** Address without a path. */
+  get origin(): string {
+    return this.#origin;
+  }
+
+  /** Somebody in the workspace; the same name is the same person. */
+  person(name: string, options: { locale?: string; team?: string } = {}): SlackPerson {
+    return this.#people.person(name, options);
+  }
+
+  /** A file as people upload it. `odd` overrides fields of the file object. */
+  newFile(file: NewFile): SlackFile {
+    return this.#people.newFile(file);
+  }
+
+  view(place: string, as?: string): ChatView {
+    return this.workspace.view(place, as);
+  }
+
+  onChange(listener: (place: string) => void): () => void {
+    return this.workspace.onChange(listener);
+  }
+
+  /** The recipient presses stop on everything that streams in a place (slack.md §2.2). */
+  stopStreams(place: string): void {
+    for (const message of this.workspace.channels.get(place)?.messages.values() ?? []) {
+      if (message.stream?.state === "in_progress") message.stream.state = "stopped";
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.deliveries.close();
+    this.sockets.close();
+    this.#server.closeAllConnections();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #record(exchange: Omit<Exchange, "service" | "at">): void {
+    this.traffic.record({ service: "slack", at: this.workspace.clock.now(), ...exchange });
+  }
+
+  /** The app's own messages come back as events (slack.md §3.2). */
+  #echo(kind: "posted" | "changed" | "deleted", channel: SlackChannel, message: SlackMessage): void {
+    if (this.#options.echo !== false) this.#people.echo(kind, channel, this.#messages.toJson(message));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? "/", this.#origin);
+    const name = `${request.method} ${callName(url.pathname)}`;
+    const call: HttpCall = { request, url, name, body: await readBytes(request) };
+    const fault = this.faults.take(name);
+    if (fault?.do === "hang") return;
+    if (fault?.do === "reset") return void request.socket.destroy();
+    if (fault?.do === "delay") {
+      await new Promise<void>((resolve) => this.workspace.clock.after(fault.ms, resolve));
+    }
+    const answer = fault?.do === "answer" ? toAnswer(fault) : await this.#answer(call);
+    if (fault?.do === "commit-then-hang") return;
+    if (fault?.do === "commit-then-reset") return void request.socket.destroy();
+    const shown = fault?.do === "commit-then-answer" ? toAnswer(fault) : answer;
+    this.#record({
+      kind: "http",
+      name,
+      request: shown.args ?? answer.args,
+      status: shown.status,
+      response: shown.json ?? shown.body.toString("utf8", 0, 2_000),
+      headers: shown.headers,
+    });
+    response.writeHead(shown.status, shown.headers).end(shown.body);
+  }
+
+  async #answer(call: HttpCall): Promise<HttpAnswer> {
+    const { pathname } = call.url;
+    if (pathname.startsWith("/api/")) return this.#answerApi(call, pathname.slice("/api/".length));
+    if (pathname.startsWith("/files-pri/")) return this.#answerFile(call);
+    if (pathname.startsWith("/upload/")) return this.#answerUpload(call);
+    if (pathname.startsWith("/commands/")) {
+      const { status, body } = this.#responseUrls.post(call.url.pathname, call.body.toString("utf8"));
+      return text(status, body);
+    }
+    return text(404, "not found");
+  }
+
+  async #answerApi({ request, url, body }: HttpCall, method: string): Promise<HttpAnswer> {
+    const type = request.headers["content-type"] ?? "";
+    const parsed =
+      request.method === "GET" ? Object.fromEntries(url.searchParams) : await parseArguments(type, body);
+    const { token: bodyToken, ...args } = parsed ?? {};
+    const bearer = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
+    const token = bearer ?? (typeof bodyToken === "string" ? bodyToken : undefined);
+    if (token === this.botToken || token === this.appToken) {
+      const wait =
+        this.#options.limits === false ? 0 : this.#limits.take(method, String(args["channel"] ?? ""));
+      if (wait > 0) return limited(wait, args);
+    }
+    const { body: result, accepted } = callMethod(
+      method,
+      { token, args: parsed === undefined ? undefined : args },
+      {
+        workspace: this.workspace,
+        messages: this.#messages,
+        origin: this.#origin,
+        newSocketUrl: () => `${this.#origin.replace("http", "ws")}${this.sockets.newTicket()}`,
+        newUpload: (file, bytes) => this.#newUpload(file, bytes),
+        tokens: { bot: this.botToken, app: this.appToken, scopes: this.scopes },
+      },
+    );
+    return json(200, result, args, {
+      "x-slack-req-id": randomUUID().replaceAll("-", ""),
+      "x-oauth-scopes": [...this.scopes].join(","),
+      "x-accepted-oauth-scopes": accepted,
+    });
+  }
+
+  #newUpload(name: string, bytes: number): { url: string; file: SlackFile } {
+    const file = this.#people.newFile({ name, mimetype: "application/octet-stream", bytes: Buffer.alloc(0) });
+    this.#uploads.set(file.id, { bytes, file });
+    return { url: `${this.#origin}/upload/v1/${file.id}`, file };
+  }
+
+  #answerUpload({ url, body }: HttpCall): HttpAnswer {
+    const upload = this.#uploads.get(url.pathname.split("/").at(-1) ?? "");
+    if (upload === undefined) return text(404, "not found");
+    if (upload.bytes !== body.length) return text(400, "length mismatch");
+    this.workspace.files.set(upload.file.id, { ...upload.file, bytes: body });
+    return text(200, `OK - ${body.length}`);
+  }
+
+  #answerFile({ request, url }: HttpCall): HttpAnswer {
+    const id = /^\/files-pri\/[^-/]+-([^/]+)\//.exec(url.pathname)?.[1] ?? "";
+    const file = this.workspace.files.get(id);
+    const allowed =
+      request.headers.authorization === `Bearer ${this.botToken}` && this.scopes.has("files:read");
+    if (!allowed) {
+      return {
+        ...text(200, LOGIN_PAGE),
+        headers: { "content-type": "text/html; charset=utf-8", "x-slack-meta": "acl_fail" },
+      };
+    }
+    if (file === undefined) return text(404, "not found");
+    return { status: 200, headers: { "content-type": file.mimetype }, body: file.bytes };
+  }
+}
+
+interface HttpCall {
+  readonly request: IncomingMessage;
+  readonly url: URL;
+  readonly name: string;
+  readonly body: Buffer;
+}
+
+interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+  readonly json?: unknown;
+  readonly args?: Arguments;
+}
+
+/** Secrets and names in paths do not belong in a call's name. */
+function callName(pathname: string): string {
+  if (pathname.startsWith("/api/")) return pathname;
+  return `/${pathname.split("/")[1] ?? ""}`;
+}
+
+function text(status: number, body: string): HttpAnswer {
+  return { status, headers: { "content-type": "text/plain; charset=utf-8" }, body: Buffer.from(body) };
+}
+
+function json(
+  status: number,
+  body: object,
+  args: Arguments,
+  headers: Readonly<Record<string, string>> = {},
+): HttpAnswer {
+  return {
+    status,
+    headers: { "content-type": "application/json; charset=utf-8", ...headers },
+    body: Buffer.from(JSON.stringify(body)),
+    json: body,
+    args,
+  };
+}
+
+function limited(seconds: number, args: Arguments): HttpAnswer {
+  return json(429, { ok: false, error: "ratelimited" }, args, { "retry-after": String(seconds) });
+}
+
+function toAnswer(fault: Extract<Fault, { readonly status: number }>): HttpAnswer {
+  const headers = "headers" in fault ? fault.headers : undefined;
+  if (typeof fault.body === "object") return json(fault.status, fault.body, {}, headers);
+  const page = { "content-type": "text/html; charset=utf-8", ...headers };
+  return { ...text(fault.status, fault.body ?? ""), headers: page };
+}
+
+/** Starts a workspace. */
+export async function startSlack(options: SlackStandInOptions = {}): Promise<SlackStandIn> {
+  const slack = new SlackStandIn(options);
+  await slack.listen();
+  return slack;
+}

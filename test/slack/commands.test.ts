@@ -1,0 +1,86 @@
+import { expect, it } from "vitest";
+import { answer, callsOf, openBridge, SOON } from "./bridge.ts";
+
+it("posts a command's question, and answers in its thread", async () => {
+  await using bridge = await openBridge();
+  const { slack } = bridge;
+  const ada = slack.person("Ada");
+  ada.slash(slack.general, "what is <!channel> & a bridge?");
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  const { reply, saves } = await bridge.reply();
+  const { messageKeys } = await reply.finish({ answer: answer("A way over.") });
+  const messages = slack.view(slack.general).messages.filter(({ ephemeral }) => ephemeral !== true);
+  expect(messages.map(({ text }) => text)).toEqual([
+    "@Ada asked:\n> what is <!channel> & a bridge?",
+    "A way over.",
+  ]);
+  expect(messages[1]?.parent).toBe(messages[0]?.id);
+  expect(messageKeys[0]).toBe(`slack:${slack.general}:${messages[0]?.id}`);
+  expect(callsOf(slack, "chat.postMessage")[0]?.["text"]).not.toContain("<!");
+  // Another attempt finds the question posted.
+  await (await bridge.reply(undefined, saves.at(-1))).reply.finish({ answer: answer("A way over.") });
+  expect(slack.view(slack.general).messages.filter(({ text }) => text.includes("asked"))).toHaveLength(1);
+});
+
+it("tells the sender at once that a command is worked on", async () => {
+  await using bridge = await openBridge();
+  const { slack } = bridge;
+  slack.person("Ada").slash(slack.general, "hello");
+  await expect.poll(() => slack.view(slack.general).messages.at(0)?.text, SOON).toBe("Working on it…");
+  expect(slack.view(slack.general).messages[0]?.ephemeral).toBe(true);
+});
+
+it("tells who sends a command without a question what to do", async () => {
+  await using bridge = await openBridge();
+  const { slack } = bridge;
+  slack.person("Ada").slash(slack.general, " ");
+  await expect.poll(() => slack.view(slack.general).messages.at(0)?.text, SOON).toContain("Ask me something");
+  expect(bridge.turns).toEqual([]);
+});
+
+it("§14.53 answers a command of a private channel in the app's DM, with one pointer to it", async () => {
+  await using bridge = await openBridge();
+  const { slack } = bridge;
+  const ada = slack.person("Ada");
+  ada.slash(slack.secret, "psst");
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  const { reply } = await bridge.reply();
+  await reply.finish({ answer: answer("I whisper.") });
+  const dm = slack.workspace.dmWith(ada.id).id;
+  expect(slack.view(dm).messages.map(({ text }) => text)).toEqual(["@Ada asked:\n> psst", "I whisper."]);
+  const pointers = slack.view(slack.secret).messages.filter(({ text }) => text.includes("direct messages"));
+  expect(pointers).toHaveLength(1);
+  expect(pointers[0]?.ephemeral).toBe(true);
+});
+
+it("§14.53 answers only once, at the end, where it may not even write a DM", async () => {
+  await using bridge = await openBridge({ slack: { scopes: ["chat:write", "commands"] } });
+  const { slack } = bridge;
+  slack.person("Ada").slash(slack.secret, "psst");
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  const { reply } = await bridge.reply();
+  reply.show({ answer: answer("I") });
+  await reply.finish({ answer: answer("I whisper <!here>.\n\n".repeat(1_000)) });
+  const texts = slack.view(slack.secret).messages.map(({ text }) => text);
+  expect(texts.filter((text) => text.includes("I whisper"))).toHaveLength(4);
+  expect(texts.at(-1)).toContain("too long for Slack");
+});
+
+it("§14.54 says that the place is gone when a response URL is used up or too old", async () => {
+  await using bridge = await openBridge({ slack: { scopes: ["chat:write", "commands"] } });
+  const { slack } = bridge;
+  slack.person("Ada").slash(slack.secret, "psst");
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  slack.faults.plan("POST /commands", { do: "answer", status: 404, body: "used_url" });
+  const { reply } = await bridge.reply();
+  await expect(reply.finish({ answer: answer("Too late.") })).rejects.toMatchObject({
+    code: "PLATFORM_GONE",
+  });
+});
+
+it("stores no response URL in the clear", async () => {
+  await using bridge = await openBridge();
+  bridge.slack.person("Ada").slash(bridge.slack.general, "hello");
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  expect(JSON.stringify(bridge.turns)).not.toContain("/commands/");
+});

@@ -1,0 +1,103 @@
+import { readFile } from "node:fs/promises";
+import { expect, it } from "vitest";
+import { mayFetch } from "../../adapters/slack/files.ts";
+import { isResponseUrl } from "../../adapters/slack/response-url.ts";
+import type { NewFile } from "../../sandbox/slack/people.ts";
+import type { LocalFile } from "../../src/core/ports.ts";
+import { openBridge, type SlackBridge, SOON, toTurn } from "./bridge.ts";
+
+const PDF: NewFile = { name: "a.pdf", mimetype: "application/pdf", bytes: Buffer.from("%PDF-1.7 text") };
+
+async function upload(bridge: SlackBridge, file: NewFile): Promise<() => Promise<LocalFile>> {
+  const before = bridge.turns.length;
+  bridge.slack.person("Ada").dm("", { files: [file] });
+  await expect.poll(() => bridge.turns.length, SOON).toBe(before + 1);
+  const turn = toTurn(bridge.turns.at(-1));
+  const attachment = turn.attachments[0];
+  if (attachment === undefined) throw new Error("no attachment");
+  return () =>
+    bridge.adapter.fetchAttachment(turn, attachment, { maxBytes: 1_000_000, signal: bridge.signal });
+}
+
+it("§14.24 brings a file that comes without a word", async () => {
+  await using bridge = await openBridge();
+  const fetch = await upload(bridge, PDF);
+  expect(bridge.turns[0]).toMatchObject({
+    text: "",
+    attachments: [{ name: "a.pdf", contentType: "application/pdf" }],
+  });
+  await using file = await fetch();
+  expect(await readFile(file.path, "utf8")).toBe("%PDF-1.7 text");
+});
+
+it("§14.49 names the scope when Slack serves its login page instead of a file", async () => {
+  await using bridge = await openBridge();
+  const fetch = await upload(bridge, PDF);
+  bridge.slack.scopes.delete("files:read");
+  await expect(fetch()).rejects.toMatchObject({
+    code: "PLATFORM_PERMISSION",
+    message: expect.stringContaining("files:read") as string,
+  });
+});
+
+it("§14.49 fetches an HTML file that says it is one", async () => {
+  await using bridge = await openBridge();
+  const page = { name: "a.html", mimetype: "text/html", bytes: Buffer.from("<!doctype html><p>hi") };
+  await using file = await (await upload(bridge, page))();
+  expect(file.bytes).toBe(20);
+});
+
+it("§14.49 waits for an upload that is not ready yet", async () => {
+  await using bridge = await openBridge();
+  const fetch = await upload(bridge, PDF);
+  bridge.slack.faults.plan("GET /files-pri", { do: "answer", status: 404 });
+  await using file = await fetch();
+  expect(file.bytes).toBe(13);
+});
+
+it("§14.24 tells apart what is deleted, kept elsewhere, and only a stub", async () => {
+  await using bridge = await openBridge();
+  const odd = async (fields: Record<string, unknown>): Promise<() => Promise<LocalFile>> =>
+    upload(bridge, { ...PDF, odd: fields });
+  await expect((await odd({ mode: "tombstone" }))()).rejects.toMatchObject({ code: "FILE_GONE" });
+  await expect((await odd({ mode: "hidden_by_limit" }))()).rejects.toMatchObject({ code: "FILE_GONE" });
+  const external = { mode: "external", is_external: true, url_private: "https://drive.example/x" };
+  await expect((await odd(external))()).rejects.toMatchObject({ code: "FILE_FORBIDDEN_HOST" });
+  expect(bridge.fetched).toEqual([]);
+  await using file = await (await odd({ file_access: "check_file_info" }))();
+  expect(file.bytes).toBe(13);
+});
+
+const API = "https://slack.com/api/";
+
+it.each([
+  "https://files.slack.com@evil.example/files-pri/T1-F1/a.pdf",
+  "https://files.slack.com.evil.example/files-pri/T1-F1/a.pdf",
+  "https://files.slack.com:8443/files-pri/T1-F1/a.pdf",
+  "http://files.slack.com/files-pri/T1-F1/a.pdf",
+  "https://fi\u0131es.slack.com/files-pri/T1-F1/a.pdf",
+  "https://user:pass@files.slack.com/files-pri/T1-F1/a.pdf",
+  "https://files.slack.com/api/api.test?x=1",
+  "https://files.slack.com/files-pri/../api/api.test",
+  "https://slack.com/files-pri/T1-F1/a.pdf",
+  "http://127.0.0.1:8080/files-pri/T1-F1/a.pdf",
+  "not a url",
+])("§14.50 never sends the token to %s", (url) => {
+  expect(mayFetch(url, API)).toBe(false);
+});
+
+it("§14.50 takes Slack's file host however it is written", () => {
+  expect(mayFetch("https://files.slack.com/files-pri/T1-F1/download/a.pdf", API)).toBe(true);
+  expect(mayFetch("https://FILES.SLACK.COM:443/files-pri/T1-F1/a.pdf", API)).toBe(true);
+});
+
+it("posts to response URLs of Slack only", () => {
+  expect(isResponseUrl("https://hooks.slack.com/commands/T1/1/x", API)).toBe(true);
+  for (const url of [
+    "https://hooks.slack.com.evil.example/x",
+    "http://hooks.slack.com/x",
+    "http://127.0.0.1/x",
+  ]) {
+    expect(isResponseUrl(url, API)).toBe(false);
+  }
+});

@@ -1,0 +1,197 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { mentionedUsers, toPlainText, withoutMention } from "../../adapters/slack/incoming-text.ts";
+import {
+  type Normalized,
+  normalizeCommand,
+  normalizeMessage,
+  type SlackSelf,
+} from "../../adapters/slack/normalize.ts";
+
+function load(name: string): Record<string, Record<string, unknown>> {
+  const path = join(import.meta.dirname, "../fixtures/specs", name);
+  return JSON.parse(readFileSync(path, "utf8")) as Record<string, Record<string, unknown>>;
+}
+
+const RECORDED = load("recorded/slack-production-events.json");
+const BOLT = load("slack-recorded-payloads.json")["payloads"] ?? {};
+const SAMPLES = load("slack-event-samples.json");
+
+const SELF: SlackSelf = { userId: "U00FAKEBOT01", botId: "B00FAKEBOT01", teamId: "T00FAKE00AA" };
+
+function normalize(body: unknown, changes: { self?: SlackSelf; ours?: boolean } = {}): Normalized {
+  const event = (body as { event?: unknown }).event;
+  return normalizeMessage(body, event, {
+    self: changes.self ?? SELF,
+    names: new Map([["U00FAKEUSER1", "Ada"]]),
+    isOurThread: () => changes.ours ?? false,
+  });
+}
+
+it("reads the recorded mention, thread reply and DM of a real workspace", () => {
+  const mention = normalize(RECORDED["dm/slack"]?.["mention"]);
+  expect(mention.dropped === undefined && mention.turn).toMatchObject({
+    dedupeKey: "slack:T00FAKE00AA:C00FAKECHAN1:1767376988.871629",
+    conversation: "slack:T00FAKE00AA:C00FAKECHAN1:1767376988.871629",
+    asker: { key: "slack:T00FAKE00AA:U00FAKEUSER1", name: "Ada" },
+    text: "Hey",
+    sentAt: 1_767_376_988_871,
+    address: { kind: "channel", thread: "1767376988.871629" },
+  });
+  const reply = RECORDED["dm/slack"]?.["dmRequest"];
+  expect(normalize(reply)).toEqual({ dropped: "a thread without us" });
+  const ours = normalize(reply, { ours: true });
+  expect(ours.dropped === undefined && ours.turn).toMatchObject({
+    conversation: "slack:T00FAKE00AA:C00FAKECHAN1:1767376988.871629",
+    continues: "slack:C00FAKECHAN1:1767376988.871629",
+    text: "DM me",
+  });
+  const dm = normalize(RECORDED["dm/slack"]?.["dmMessage"]);
+  expect(dm.dropped === undefined && dm.turn).toMatchObject({
+    conversation: "slack:T00FAKE00AA:D0A5319PS02",
+    text: "Hey!",
+    address: { kind: "dm", thread: "1767377001.319859" },
+  });
+});
+
+it("reads the channel token of a recorded message", () => {
+  const result = normalize(RECORDED["channel-mention/slack"]?.["mention"]);
+  expect(result.dropped === undefined && result.turn.text).toBe(
+    "Can you see the name of this channel: #C00FAKECHAN2?",
+  );
+});
+
+it("reads the recorded file of a mention", () => {
+  const result = normalize(RECORDED["streaming/slack"]?.["aiMentionWithFile"], {
+    self: { ...SELF, userId: String(RECORDED["streaming/slack"]?.["botUserId"]) },
+  });
+  expect(result.dropped === undefined && result.turn.attachments[0]).toMatchObject({
+    id: expect.stringMatching(/^F/) as string,
+    url: expect.stringMatching(/^https:\/\/files\.slack\.com\//) as string,
+  });
+});
+
+it("never throws, whatever Slack sends", () => {
+  const recordings = [RECORDED, { BOLT }, { SAMPLES }]
+    .flatMap((file) => Object.values(file))
+    .flatMap((each) => Object.values(each));
+  expect(recordings.length).toBeGreaterThan(80);
+  for (const recording of [...recordings, null, 7, "x", [], {}]) {
+    const body = recording ?? {};
+    const event = (body as { event?: unknown }).event;
+    expect(() =>
+      normalizeMessage(body, event, { self: SELF, names: new Map(), isOurThread: () => true }),
+    ).not.toThrow();
+    expect(() =>
+      normalizeCommand(body, { names: new Map(), seal: (secret) => secret, now: 0 }),
+    ).not.toThrow();
+  }
+});
+
+it.each([
+  "MessageChangedPayload",
+  "MessageDeletedPayload",
+  "MessageBotPayload",
+  "MessageChannelJoinPayload",
+  "MessageChannelTopicPayload",
+  "MessageRepliedPayload",
+  "MessageMePayload",
+  "MessageEkmAccessDeniedPayload",
+])("makes no turn of %s", (name) => {
+  const body = SAMPLES[name] as { event: Record<string, unknown> };
+  const event = {
+    ...body.event,
+    channel: "D1",
+    channel_type: "im",
+    user: "U2",
+    ts: "1.2",
+    text: "hi",
+    hidden: false,
+  };
+  expect(
+    normalizeMessage(body, event, { self: SELF, names: new Map(), isOurThread: () => true }).dropped,
+  ).toBeDefined();
+});
+
+const message = (event: Record<string, unknown>): { team_id: string; event: Record<string, unknown> } => ({
+  team_id: "T00FAKE00AA",
+  event: { type: "message", user: "U2", ts: "1.2", channel: "C1", channel_type: "channel", ...event },
+});
+
+it.each([
+  ["own message", { bot_id: "B00FAKEBOT01", text: "<@U00FAKEBOT01> hi" }],
+  ["own message", { user: "U00FAKEBOT01", text: "<@U00FAKEBOT01> hi" }],
+  ["from another bot", { bot_id: "B2", text: "<@U00FAKEBOT01> hi" }],
+  ["not from a person", { user: "USLACKBOT", text: "<@U00FAKEBOT01> hi" }],
+  ["for somebody else", { thread_ts: "1.1", text: "<@U3> look" }],
+  ["not for us", { text: "hello all" }],
+])("§14.19 §14.20 drops what is %s", (dropped, event) => {
+  expect(normalize(message(event), { ours: true })).toEqual({ dropped });
+});
+
+it.each([
+  ["message.edited by an unfurl", { message: { text: "a" }, previous_message: { text: "a" } }],
+  ["a real edit", { message: { text: "b", edited: { ts: "2" } }, previous_message: { text: "a" } }],
+  ["a changed reply_count", { message: { text: "a", reply_count: 2 }, previous_message: { text: "a" } }],
+])("§14.21 makes no turn of %s", (_what, change) => {
+  expect(
+    normalize(message({ subtype: "message_changed", hidden: true, user: undefined, ...change })).dropped,
+  ).toBeDefined();
+});
+
+it.each([
+  ["<@U00FAKEBOT01> why?", "why?"],
+  ["why, <@U00FAKEBOT01|coze>?", "why, ?"],
+  ["is it so <@U00FAKEBOT01>", "is it so"],
+  ["<@U00FAKEBOT01>: and <@U00FAKEBOT01>", "and @coze"],
+  ["<@U00FAKEBOT01>，为什么", "为什么"],
+])("§14.25 takes the mention out of %j", (text, plain) => {
+  const names = new Map([["U00FAKEBOT01", "coze"]]);
+  expect(toPlainText(withoutMention(text, "U00FAKEBOT01"), names)).toBe(plain);
+});
+
+it.each([
+  ["<@U2> and <@W3|grid>", "@Ada and @grid"],
+  ["<#C1|general> <#C2>", "#general #C2"],
+  ["<!here> <!channel> <!everyone>", "@here @channel @everyone"],
+  ["<!subteam^S1|@team> <!date^1^{date}|today>", "@team today"],
+  ["<mailto:a@b.example|a@b.example>", "a@b.example"],
+  ["<https://a.example|here> <https://b.example>", "here (https://a.example) https://b.example"],
+  ["1 &lt; 2 &amp;&amp; 3 &gt; 2", "1 < 2 && 3 > 2"],
+  // Tokens first, entities last: what was escaped is no token.
+  ["&lt;@U2&gt; &amp;lt;", "<@U2> &lt;"],
+])("reads %j as people do", (text, plain) => {
+  expect(toPlainText(text, new Map([["U2", "Ada"]]))).toBe(plain);
+});
+
+it("asks for the names of people on Grid as well", () => {
+  expect(mentionedUsers("<@U1> <@W2|x> <@U1> <#C3>")).toEqual(["U1", "W2"]);
+});
+
+it("§14.27 keeps a guest's own workspace apart from the one we are in", () => {
+  const body = {
+    ...message({ text: "<@U00FAKEBOT01> hi", user_team: "T9GUEST" }),
+    team_id: "T9GUEST",
+    context_team_id: "T00FAKE00AA",
+  };
+  const result = normalize(body);
+  expect(result.dropped === undefined && result.turn).toMatchObject({
+    installation: "T00FAKE00AA",
+    address: { team: "T00FAKE00AA", userTeam: "T9GUEST" },
+  });
+});
+
+it("reads the recorded slash command", () => {
+  const result = normalizeCommand(RECORDED["slash-commands/slack"]?.["slashCommandWithArgs"], {
+    names: new Map(),
+    seal: () => "sealed",
+    now: 5,
+  });
+  expect(result.dropped === undefined && result.turn).toMatchObject({
+    text: "some arguments here",
+    installation: "T00FAKE00BB",
+    sentAt: 5,
+    address: { command: { responseUrl: "sealed", question: "some arguments here" } },
+  });
+});

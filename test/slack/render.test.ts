@@ -1,0 +1,154 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { neutralize, stableLength, toInertText } from "../../adapters/slack/neutralize.ts";
+import { renderParts } from "../../adapters/slack/render.ts";
+import { borderOf, planAppend, SEGMENT_LIMITS } from "../../adapters/slack/segments.ts";
+import { answer } from "./bridge.ts";
+
+/** A token Slack would act on: a ping or a link with another label. */
+const LIVE_TOKEN = /<[@#!]|<https?:[^<>\s]*\|/;
+
+it.each([
+  ["<!channel> look", "&lt;!channel&gt; look"],
+  ["<@U123> <#C1|x> <!subteam^S1>", "&lt;@U123&gt; &lt;#C1|x&gt; &lt;!subteam^S1&gt;"],
+  ["<https://a.example|the docs>", "[the docs](https://a.example)"],
+  ["<https://evil.example|https://bank.example>", "https://bank.example (evil.example)"],
+  ["[https://bank.example](https://evil.example/x)", "https://bank.example (evil.example)"],
+  ["[bank.example](https://www.bank.example)", "[bank.example](https://www.bank.example)"],
+  ["[run](javascript:alert(1))", "[run](javascript:alert(1))"],
+  ["see [the code](file:///etc/passwd)", "see the code (file:///etc/passwd)"],
+  ["hi @channel and me@here.example", "hi @\u2060channel and me@here.example"],
+  ["a\u202Eb\u0000c\r\nd", "abc\nd"],
+  ["`<@U1>` and `a < b`", "`<\u200B@U1>` and `a < b`"],
+  ["```\n<!here> https://x.example?a=1&b=2\n```", "```\n<\u200B!here> https://x.example?a=1&b=2\n```"],
+  ["https://x.example?a=1&b=2", "https://x.example?a=1&b=2"],
+  ["1 < 2 & 3 > 2", "1 < 2 & 3 > 2"],
+])("§14.46 makes %j harmless", (markdown, harmless) => {
+  expect(neutralize(markdown)).toBe(harmless);
+});
+
+const TRICKY = [
+  "Hello <!channel> and <@U123ABC>, see <https://evil.example|https://bank.example>.",
+  "A [https://bank.example](https://evil.example) link, `code <@U1>`, **bold** @here 👩‍👩‍👧‍👦 end.",
+  "Text\r\n\n```js\nconst a = '<!here>';\n```\n\n`inline` &lt;!here&gt; and ![x](https://x.example/y.png) done.",
+  "很长的中文 @everyone，还有 <!subteam^S1|@team>。",
+];
+
+it.each(TRICKY)("§14.45 shows nothing of %j that it would take back, wherever a delta ends", (text) => {
+  const whole = neutralize(text);
+  for (let end = 0; end <= text.length; end += 1) {
+    const part = text.slice(0, end);
+    const shown = neutralize(part.slice(0, stableLength(part)));
+    expect(whole.startsWith(shown), JSON.stringify(part)).toBe(true);
+    expect(shown).not.toMatch(LIVE_TOKEN);
+    expect(shown.isWellFormed()).toBe(true);
+  }
+});
+
+it("holds back at most a few words", () => {
+  expect(stableLength(`a <${"b".repeat(1_000)}`)).toBe(1_003);
+  expect(stableLength("plain words")).toBe(11);
+});
+
+it("leaves no live token in anything, whatever the model writes", () => {
+  const piece = fc.constantFrom(
+    "<",
+    "!",
+    "@",
+    "here",
+    "channel",
+    ">",
+    "|",
+    "`",
+    "```\n",
+    "\n",
+    "a",
+    "https://",
+    "x.example",
+    "[",
+    "](",
+    ")",
+  );
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 25 }), (pieces) => {
+      const text = pieces.join("");
+      expect(neutralize(text)).not.toMatch(/<[@#!]/);
+      expect(toInertText(text)).not.toMatch(/[<>]/);
+      expect(
+        JSON.stringify(renderParts({ answer: answer(text) }, { final: true, locale: "en" })),
+      ).not.toMatch(/<[@#!]/);
+    }),
+  );
+});
+
+it("shows nothing while there is only markup, and the notice below the text", () => {
+  const render = (text: string, notice?: string): unknown =>
+    renderParts(
+      { answer: answer(text), ...(notice !== undefined && { notice }) },
+      { final: false, locale: "en" },
+    );
+  expect(render("")).toEqual([]);
+  expect(render("## ")).toEqual([]);
+  expect(render("hi", "<b> & more")).toEqual([
+    {
+      text: "hi",
+      blocks: [
+        { type: "markdown", text: "hi" },
+        { type: "context", elements: [{ type: "mrkdwn", text: "_&lt;b&gt; &amp; more_" }] },
+      ],
+    },
+  ]);
+});
+
+it("ends with a note when an answer needs too many messages", () => {
+  const parts = renderParts({ answer: answer("word ".repeat(60_000)) }, { final: true, locale: "zh" });
+  expect(parts).toHaveLength(20);
+  expect(JSON.stringify(parts.at(-1))).toContain("后面的内容已省略");
+});
+
+it("§14.32 ends an old stream at the next block, and a very old one anywhere", () => {
+  expect(planAppend("a", " b", 0)).toEqual({ text: " b", rotate: false });
+  expect(planAppend("a", " b\n\nc", SEGMENT_LIMITS.softAgeMs)).toEqual({ text: " b\n\n", rotate: true });
+  expect(planAppend("a", " b c", SEGMENT_LIMITS.softAgeMs)).toEqual({ text: " b c", rotate: false });
+  expect(planAppend("a", " b c", SEGMENT_LIMITS.hardAgeMs).rotate).toBe(true);
+});
+
+it("§14.33 keeps a stream under its size, and loses nothing at the cut", () => {
+  const pieces = fc.array(
+    fc.constantFrom("word ", "很", "\n", "\n\n", "```\n", "| a | b |\n", "👩‍👩‍👧 ", "x".repeat(700)),
+    {
+      minLength: 50,
+      maxLength: 200,
+    },
+  );
+  fc.assert(
+    fc.property(pieces, (list) => {
+      let pending = list.join("");
+      const all = pending;
+      let shown = "";
+      let sent = "";
+      for (let turns = 0; pending !== "" && turns < 500; turns += 1) {
+        const { text, rotate } = planAppend(shown, pending, 0);
+        sent += text;
+        shown += text;
+        pending = pending.slice(text.length);
+        const border = rotate ? borderOf(shown) : { close: "", reopen: "" };
+        expect(Buffer.byteLength(shown + border.close)).toBeLessThanOrEqual(11_000);
+        if (rotate) shown = border.reopen;
+      }
+      expect(sent).toBe(all);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+it("opens again what a cut closed", () => {
+  expect(borderOf("text\n\n```ts\nlet a;\n")).toEqual({ close: "```", reopen: "```ts\n" });
+  expect(borderOf("~~~~\nlet a;")).toEqual({ close: "\n~~~~", reopen: "~~~~\n" });
+  expect(borderOf("```ts\nlet a;\n```\n")).toEqual({ close: "", reopen: "" });
+  expect(borderOf("| a | b |\n|---|---|\n| 1 | 2 |\n")).toEqual({
+    close: "",
+    reopen: "| a | b |\n|---|---|\n",
+  });
+  expect(borderOf("| a | b |\n|---|---|\n| 1 | 2 |\n\n")).toEqual({ close: "", reopen: "" });
+});
