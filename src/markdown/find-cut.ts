@@ -192,23 +192,15 @@ function textCuts(scene: Scene, border: RegExp): readonly number[] {
     .filter((cut) => {
       const ahead = text.slice(cut, cut + 12);
       if (ahead === "" || CLINGS.test(ahead)) return false;
-      return fenceAt(scene, cut) !== undefined ? isInContent(scene, cut) : !BLOCK_START.test(ahead);
+      return fenceAt(scene, cut) !== undefined || !BLOCK_START.test(ahead);
     });
-}
-
-/** Not in the line that opens the fence. */
-function isInContent(scene: Scene, cut: number): boolean {
-  const fence = fenceAt(scene, cut);
-  return fence === undefined || cut > fence.content;
 }
 
 const GRAPHEMES = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
 /** Borders of characters as people see them; the last one is left out, it may still grow. */
-function characterCuts(scene: Scene): readonly number[] {
-  return [...GRAPHEMES.segment(scene.text)]
-    .map(({ index }) => index)
-    .filter((cut) => isInContent(scene, cut));
+function characterCuts({ text }: Scene): readonly number[] {
+  return [...GRAPHEMES.segment(text)].map(({ index }) => index);
 }
 
 /** The end of the text, without half a surrogate pair. */
@@ -222,7 +214,8 @@ function toCut(scene: Scene, rest: string, end: number): Cut {
   const at = from + end;
   const atLineStart = rest[end - 1] === "\n";
   // A first line that is itself too long for a part is text.
-  const fence = isInContent(scene, at) ? fenceAt(scene, at) : undefined;
+  const open = fenceAt(scene, at);
+  const fence = open !== undefined && at > open.content ? open : undefined;
   const next = skipBlank(rest, end, atLineStart);
   const following = rest.slice(next, next + 200);
   const ancestors = ancestorsAt(scene, at, next > end ? "#" : following);

@@ -36,10 +36,10 @@ export interface Fence extends Range, OpenFence {
   readonly content: number;
 }
 
-/** Reads a code block's fence; `undefined` for indented code, and for markers that nobody writes on purpose. */
+/** Reads a code block's fence; `undefined` for indented code. */
 export function toFence(node: Code, text: string): Fence | undefined {
   const { start, end } = rangeOf(node);
-  const opening = /^(`{3,20}|~{3,20})(?![`~])([^\r\n]*)(?:\r?\n|$)/.exec(text.slice(start, end));
+  const opening = /^(`{3,}|~{3,})([^\r\n]*)(?:\r?\n|$)/.exec(text.slice(start, end));
   if (opening === null) return undefined;
   const [line, marker = "", info = ""] = opening;
   const margin = text.slice(lineStart(text, start), start).replace(/[^>\t]/g, " ");

@@ -23,6 +23,9 @@ function withoutFences(markdown: string): string {
   return withoutSpace(markdown.replace(/^[ >\t]*(?:(?:-|\d\.)[ ]+)*(?:`{3,}|~{3,})\w*$/gm, ""));
 }
 
+/** Each run parses every part; thousands were run when this was written. */
+const RUNS = { numRuns: 50 };
+
 describe("any Markdown", () => {
   const limits = fc.integer({ min: 60, max: 400 });
 
@@ -31,6 +34,7 @@ describe("any Markdown", () => {
       fc.property(markdownDocument, limits, (markdown, limit) => {
         for (const part of split(markdown, limit)) expect(part.length).toBeLessThanOrEqual(limit);
       }),
+      RUNS,
     );
   });
 
@@ -40,6 +44,7 @@ describe("any Markdown", () => {
         const bodies = cutMarkdown(markdown, { limit, measure }).map(({ body }) => body);
         expect(withoutFences(bodies.join("\n"))).toBe(withoutFences(markdown));
       }),
+      RUNS,
     );
   });
 
@@ -49,6 +54,7 @@ describe("any Markdown", () => {
         for (const part of split(markdown, limit))
           expect([part, hasBalancedFences(part)]).toEqual([part, true]);
       }),
+      RUNS,
     );
   });
 
@@ -73,6 +79,7 @@ describe("any Markdown", () => {
           expect([token, count]).toEqual([token, markdown.split(token).length - 1]);
         }
       }),
+      RUNS,
     );
   });
 
@@ -88,6 +95,7 @@ describe("any Markdown", () => {
           expect(whole.slice(0, Math.max(0, early.length - 1))).toEqual(early.slice(0, -1));
         },
       ),
+      RUNS,
     );
   });
 });
@@ -121,6 +129,30 @@ describe("the parts", () => {
     ]);
   });
 
+  it.each([
+    ["a wall of backticks", "`".repeat(3000)],
+    ["quotes in quotes", `${"> ".repeat(60)}${"word ".repeat(500)}`],
+    ["a table with a wide header", `| ${"a".repeat(80)} |\n|---|\n${"| b |\n".repeat(300)}`],
+    ["a first line of a fence without end", `\`\`\`${"x ".repeat(1500)}`],
+    ["fences in list items", "- ```\n".repeat(400)],
+    ["lists in lists", Array.from({ length: 60 }, (_, depth) => `${"  ".repeat(depth)}- a`).join("\n")],
+  ])("stay few for %s", (_, text) => {
+    const parts = split(text, 100);
+    expect(Math.max(...parts.map(measure))).toBeLessThanOrEqual(100);
+    expect(parts.length).toBeLessThan((4 * text.length) / 100);
+  });
+
+  it("cost a bounded number of looks, also when the closing of a fence never quite fits", () => {
+    let looks = 0;
+    const odd = (text: string): number => {
+      looks += 1;
+      return text.length + (text.endsWith("\n```") ? 1000.5 - text.length : 0);
+    };
+    const parts = splitMarkdown(`\`\`\`\n${"x\n".repeat(1000)}`, { limit: 1000, measure: odd });
+    expect(parts.length).toBeLessThan(10);
+    expect(looks).toBeLessThan(200);
+  });
+
   it("hold any text at all, without loss", () => {
     const anything = fc.string({ unit: "binary", maxLength: 300 });
     const markup = fc.string({ unit: fc.constantFrom(..."`~>-*_[](<&\\|#: \n\ta1。"), maxLength: 300 });
@@ -132,7 +164,7 @@ describe("the parts", () => {
         }
         expect(plain(pieces.map(({ body }) => body).join(""))).toBe(plain(text));
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 });
