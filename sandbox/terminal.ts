@@ -56,6 +56,11 @@ export class ChatScreen {
     this.#next = undefined;
   }
 
+  /** Waits for somebody to type; without a terminal nobody needs to be asked. */
+  ask(prompt: string): void {
+    if (this.#live) this.#screen.write(prompt);
+  }
+
   /** A line of ours between the chats. */
   say(text: string): void {
     this.#screen.write(`${text}\n`);

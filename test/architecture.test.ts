@@ -27,7 +27,9 @@ function sourceFiles(folder: string): string[] {
 /** What a file imports: repository paths, `node:…`, or `package`; a folder's own files count as allowed. */
 function importsOf(file: string): string[] {
   const text = readFileSync(join(ROOT, file), "utf8");
-  const names = [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1] ?? "");
+  // Statements only: sentences hold the word "from", too.
+  const statements = /^(?:import|export)\s[^;"=(]*from "([^"]+)"|^import "([^"]+)"|\bimport\(\s*"([^"]+)"/gm;
+  const names = [...text.matchAll(statements)].map((match) => match[1] ?? match[2] ?? match[3] ?? "");
   return names.map((name) => {
     if (name.startsWith(".")) return normalize(join(dirname(file), name));
     return name.startsWith("node:") ? name : "package";

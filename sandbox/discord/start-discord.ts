@@ -195,6 +195,14 @@ class StandIn implements DiscordStandIn {
     };
   }
 
+  /** The client shows names where the wire has ids. */
+  #withNames(content: string): string {
+    return content.replace(/<@!?(\d+)>/g, (token, id: string) => {
+      const user = this.world.users.get(id);
+      return user === undefined ? token : `@${user.global_name ?? user.username}`;
+    });
+  }
+
   #seen(message: WireMessage): SeenMessage {
     const state = this.world.states.get(message.id);
     const parent = message.message_reference?.message_id;
@@ -202,7 +210,7 @@ class StandIn implements DiscordStandIn {
       id: message.id,
       author: message.author.global_name ?? message.author.username,
       bot: message.author.bot ?? false,
-      text: message.content,
+      text: this.#withNames(message.content),
       files: message.attachments.map(({ filename }) => filename),
       edits: state?.edits ?? 0,
       unfinished: (message.flags & FLAGS.loading) !== 0,

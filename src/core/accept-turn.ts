@@ -37,6 +37,7 @@ export async function acceptTurn(incoming: IncomingTurn, parts: AcceptParts): Pr
     { deadlineMs: parts.acceptDeadlineMs },
   );
   const { id: turnId, reference, platform, conversation } = turn;
-  parts.log.info({ turnId, reference, platform, conversation, ...result }, "turn accepted");
+  const { id: queueId, duplicate, ahead } = result;
+  parts.log.info({ turnId, reference, platform, conversation, queueId, duplicate, ahead }, "turn accepted");
   return result;
 }

@@ -1,6 +1,6 @@
 import { BridgeError } from "./errors.ts";
 import { fileNotice } from "./notices.ts";
-import type { Adapter, AnswerSource, Log, UploadedFile } from "./ports.ts";
+import type { Adapter, AnswerSource, BroughtFile, Log } from "./ports.ts";
 import type { Attachment, Turn } from "./turn.ts";
 
 /** Files of one turn that go to Coze; the rest is named in a notice. */
@@ -11,7 +11,7 @@ const MAX_FILE_BYTES = 50 * 1024 * 1024;
 const AT_ONCE = 3;
 
 export interface BroughtFiles {
-  readonly files: readonly UploadedFile[];
+  readonly files: readonly BroughtFile[];
   /** One sentence per file that does not go along. */
   readonly notices: readonly string[];
 }
@@ -24,7 +24,7 @@ interface BringParts {
 
 /** Brings a turn's attachments to Coze. One that fails does not stop the others; order is kept. */
 export async function bringFiles(turn: Turn, parts: BringParts, signal: AbortSignal): Promise<BroughtFiles> {
-  const results: (UploadedFile | string)[] = [];
+  const results: (BroughtFile | string)[] = [];
   const taken = turn.attachments.slice(0, MAX_FILES);
   for (let start = 0; start < taken.length; start += AT_ONCE) {
     const batch = taken.slice(start, start + AT_ONCE);
@@ -45,7 +45,7 @@ async function bringFile(
   attachment: Attachment,
   { adapter, source, log }: BringParts,
   signal: AbortSignal,
-): Promise<UploadedFile | string> {
+): Promise<BroughtFile | string> {
   const { name } = attachment;
   try {
     await using file = await adapter.fetchAttachment(turn, attachment, { maxBytes: MAX_FILE_BYTES, signal });

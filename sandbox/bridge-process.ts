@@ -1,0 +1,25 @@
+/**
+ * The real bridge as the sandbox's child: the product's own `start`, told in code which loopback origins it may fetch
+ * files from. Arguments are those origins; the environment is the configuration.
+ */
+
+import { shutdownSignals } from "../src/cli/shutdown-signals.ts";
+import { start } from "../src/cli/start.ts";
+
+// The parent is gone when the channel closes, whatever killed it: then there is nobody left to serve.
+const { shutdown, hurry } = shutdownSignals({
+  on(name, listener) {
+    process.on(name, listener);
+    if (name === "SIGTERM") process.once("disconnect", listener);
+  },
+});
+
+process.exitCode = await start({
+  env: process.env,
+  trustedOrigins: process.argv.slice(2),
+  shutdown,
+  hurry,
+  say: (text) => void process.stderr.write(`${text.trimEnd()}\n`),
+  onReady: (port) => process.send?.({ ready: port }),
+});
+if (process.connected) process.disconnect();

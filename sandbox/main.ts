@@ -1,0 +1,40 @@
+/** `npm start`: the bridge when there are tokens, else the sandbox. The image has neither this file nor the stand-ins. */
+import { existsSync } from "node:fs";
+import { shutdownSignals } from "../src/cli/shutdown-signals.ts";
+import { configuredServices } from "../src/config.ts";
+import { parseArguments, SANDBOX_HELP, type SandboxArguments } from "./arguments.ts";
+
+if (existsSync(".env")) process.loadEnvFile(".env");
+const say = (text: string): void => void process.stderr.write(`${text.trimEnd()}\n`);
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  let options: SandboxArguments;
+  try {
+    options = parseArguments(process.argv.slice(2));
+  } catch (error) {
+    say(`${error instanceof Error ? error.message : String(error)}\n\n${SANDBOX_HELP}`);
+    return 64;
+  }
+  if (options.help) {
+    process.stdout.write(SANDBOX_HELP);
+    return 0;
+  }
+  const signals = shutdownSignals(process);
+  const configured = configuredServices(process.env);
+  if (configured.platforms) {
+    const { start } = await import("../src/cli/start.ts");
+    return start({ env: process.env, say, ...signals });
+  }
+  const { runSandbox } = await import("./run-sandbox.ts");
+  return runSandbox({
+    env: process.env,
+    once: options.once,
+    plays: !configured.coze,
+    stdin: process.stdin,
+    stdout: process.stdout,
+    say,
+    signal: signals.shutdown,
+  });
+}

@@ -1,0 +1,59 @@
+import { type CozeStandIn, STAND_IN_BOT, STAND_IN_TOKEN, startCoze } from "./coze/coze-stand-in.ts";
+import { type DiscordStandIn, startDiscord } from "./discord/start-discord.ts";
+import { type SlackStandIn, startSlack } from "./slack/slack-stand-in.ts";
+
+export interface ServicesOptions {
+  /** Coze settings in here are passed on: then the stand-in of Coze is not used. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** How fast the scripted bot writes; 1 is a usual model. */
+  readonly speed?: number;
+}
+
+/** The stand-ins, and what the bridge must be told to find them. */
+export interface Services extends AsyncDisposable {
+  readonly coze: CozeStandIn;
+  readonly discord: DiscordStandIn;
+  readonly slack: SlackStandIn;
+  /** The bridge's variables, but for those of the machine (`DATA_DIR`, `PORT`, …). */
+  readonly bridgeEnv: Readonly<Record<string, string>>;
+  /** Where files are served from. */
+  readonly fileOrigins: readonly string[];
+}
+
+const COZE_VARIABLES = [
+  "COZE_API_TOKEN",
+  "coze_api_token",
+  "COZE_API_TOKEN_FILE",
+  "COZE_BOT_ID",
+  "COZE_API_BASE",
+  "COZE_BASE_URL",
+  "COZE_CN_BASE_URL",
+];
+
+/** Starts the three stand-ins on free loopback ports. */
+export async function startServices({ env, speed = 1 }: ServicesOptions): Promise<Services> {
+  await using stack = new AsyncDisposableStack();
+  const coze = stack.use(await startCoze({ pace: { speed } }));
+  const discord = stack.use(await startDiscord());
+  const slack = stack.use(await startSlack());
+  const standInCoze = { COZE_API_TOKEN: STAND_IN_TOKEN, COZE_BOT_ID: STAND_IN_BOT, COZE_API_BASE: coze.url };
+  const given = COZE_VARIABLES.flatMap((name) =>
+    env[name] === undefined ? [] : [[name, env[name]] as const],
+  );
+  const opened = stack.move();
+  return {
+    coze,
+    discord,
+    slack,
+    fileOrigins: [`http://${discord.fileHost}`, slack.origin],
+    bridgeEnv: {
+      ...(given.length > 0 ? Object.fromEntries(given) : standInCoze),
+      DISCORD_BOT_TOKEN: discord.token,
+      DISCORD_API_URL: discord.apiUrl,
+      SLACK_BOT_TOKEN: slack.botToken,
+      SLACK_APP_TOKEN: slack.appToken,
+      SLACK_API_URL: slack.apiUrl,
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}

@@ -1,0 +1,147 @@
+import { once } from "node:events";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Config } from "./config.ts";
+import { type AcceptParts, acceptTurn } from "./core/accept-turn.ts";
+import { type AnswerParts, answerTurn } from "./core/answer-turn.ts";
+import { BridgeError } from "./core/errors.ts";
+import type { Clock } from "./core/gate.ts";
+import type { Adapter, Consumer, Log, Run, TurnQueue } from "./core/ports.ts";
+import { createCozeClient } from "./coze/coze-client.ts";
+import { createDownload } from "./http/download.ts";
+import { type Health, openHttpServer } from "./http/server.ts";
+import { openAdapters } from "./open-adapters.ts";
+import { openSqliteQueue } from "./queue/sqlite-queue.ts";
+import { parseTurn, toPayload } from "./queue/turn-payload.ts";
+import { toReference } from "./reference.ts";
+import { openSealer } from "./store/sealer.ts";
+import { openSqliteFile } from "./store/sqlite-file.ts";
+import { createSqliteStore } from "./store/sqlite-store.ts";
+
+export interface AppOptions {
+  readonly log: Log;
+  /** Stop: running answers are finished within the grace time. */
+  readonly shutdown: AbortSignal;
+  /** Stop now: running answers are left to the next start. */
+  readonly hurry: AbortSignal;
+  /** Origins that files may be fetched from besides the platforms' own. */
+  readonly trustedOrigins: readonly string[];
+  readonly onReady: (port: number) => void;
+}
+
+/** Time that running answers have to end at a shutdown. */
+const SHUTDOWN_GRACE_MS = 25_000;
+/** An intake must answer its platform within 3 s (slack.md §3.4, discord.md §1.6). */
+const ACCEPT_DEADLINE_MS = 2_000;
+
+/** Ms on a monotonic clock, and one-off timers on it. */
+const CLOCK: Clock = {
+  now: () => performance.now(),
+  after: (ms, call) => {
+    const timer = setTimeout(call, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/**
+ * Joins the parts and runs them until `shutdown`. Opening order is shutdown order reversed: intakes stop first, then
+ * the workers finish what they hold, the queue closes, the adapters disconnect.
+ *
+ * @throws {BridgeError} when a part cannot be opened; nothing stays open then.
+ */
+export async function runApp(config: Config, options: AppOptions): Promise<void> {
+  const { log, shutdown } = options;
+  await using stack = new AsyncDisposableStack();
+  const tempDir = join(config.dataDir, "tmp");
+  const file = stack.use(await openSqliteFile(config.dataDir, { log, signal: shutdown }));
+  await mkdir(tempDir, { recursive: true, mode: 0o700 });
+  const store = createSqliteStore(file);
+  const queue = stack.use(await openSqliteQueue({ file, log }));
+  const source = stack.use(createCozeClient({ ...config.coze, log }));
+  const tools = {
+    log,
+    clock: CLOCK,
+    download: createDownload({ trustedOrigins: options.trustedOrigins, tempDir }),
+    sealer: await openSealer({ keyFile: join(config.dataDir, "secret.key") }),
+  };
+  const adapters = await openAdapters(config, tools);
+  for (const adapter of adapters) stack.use(adapter);
+  const server = stack.use(
+    await openHttpServer({
+      ...config.http,
+      routes: routesOf(adapters),
+      health: () => healthOf(queue, adapters),
+      log,
+    }),
+  );
+  const answer = (run: Run): Promise<void> => answerRun(run, { adapters, source, store, log });
+  const consumer = await queue.work(answer, { concurrency: config.concurrency, maxAttempts: MAX_STARTS });
+  stack.defer(() => stopWork(consumer, options.hurry));
+  const accept: AcceptParts = {
+    queue,
+    store,
+    log,
+    toReference,
+    toPayload,
+    route: () => ({ botId: config.coze.botId }),
+    acceptDeadlineMs: ACCEPT_DEADLINE_MS,
+  };
+  for (const adapter of adapters) {
+    const onTurn = async (turn: Parameters<typeof acceptTurn>[0]): Promise<void> =>
+      void (await acceptTurn(turn, accept));
+    stack.use(await adapter.openIntake(onTurn, { signal: shutdown }));
+  }
+  log.info({ platforms: adapters.map(({ platform }) => platform), port: server.port }, "bridge is ready");
+  options.onReady(server.port);
+  if (!shutdown.aborted) await once(shutdown, "abort");
+  log.info({}, "bridge is stopping");
+}
+
+/** The turn decides about its own attempts (`after-failure.ts`); the queue's limit only catches what it forgot. */
+const MAX_STARTS = 20;
+
+async function answerRun(
+  run: Run,
+  { adapters, source, store, log }: { adapters: readonly Adapter[] } & Omit<AnswerParts, "adapter" | "now">,
+): Promise<void> {
+  for (const { payload } of run.turns) {
+    const turn = parseTurn(payload);
+    const adapter = adapters.find(({ platform }) => platform === turn.platform);
+    if (adapter === undefined) {
+      throw new BridgeError(
+        "CONFIG_INVALID",
+        `turn ${turn.id} needs ${turn.platform}, which is not configured`,
+      );
+    }
+    await answerTurn(turn, run, { adapter, source, store, log, now: CLOCK.now });
+  }
+}
+
+/** Finishes what runs within the grace time, then hands over; `hurry` hands over at once. */
+async function stopWork(consumer: Consumer, hurry: AbortSignal): Promise<void> {
+  const drained = new AbortController();
+  const patience = AbortSignal.any([hurry, drained.signal]);
+  const outOfTime = sleep(SHUTDOWN_GRACE_MS, undefined, { signal: patience }).catch(() => undefined);
+  const drain = consumer.stop("drain");
+  await Promise.race([drain, outOfTime]);
+  drained.abort();
+  await consumer.stop("handover");
+  await drain;
+}
+
+function routesOf(adapters: readonly Adapter[]): Adapter["routes"] {
+  return Object.assign({}, ...adapters.map(({ routes }) => routes)) as Adapter["routes"];
+}
+
+async function healthOf(queue: TurnQueue, adapters: readonly Adapter[]): Promise<Health> {
+  const { ok, notes } = await queue.health();
+  const states = adapters.map((adapter) => [adapter.platform, adapter.health()] as const);
+  return {
+    ok: ok && states.every(([, state]) => state.ok),
+    parts: {
+      queue: ok ? "ok" : notes.join("; "),
+      ...Object.fromEntries(states.map(([platform, { detail }]) => [platform, detail])),
+    },
+  };
+}

@@ -1,0 +1,25 @@
+import { BridgeError, type ErrorCode } from "../core/errors.ts";
+
+/** What the process says when it ends, after sysexits.h; listed in the README. */
+export const EXIT = {
+  ok: 0,
+  usage: 64,
+  internal: 70,
+  /** Try again later: something outside is away or taken. */
+  temporary: 75,
+  /** Restarting does not help: somebody has to change the configuration. */
+  config: 78,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** Errors that a restart does not cure. */
+const NEEDS_THE_OPERATOR: readonly ErrorCode[] = ["CONFIG_INVALID", "PLATFORM_AUTH", "COZE_AUTH"];
+/** Errors that may be gone after a while. */
+const MAY_PASS: readonly ErrorCode[] = ["QUEUE_OWNED", "QUEUE_UNAVAILABLE", "PLATFORM_UNREACHABLE"];
+
+export function exitCodeFor(error: unknown): ExitCode {
+  if (!(error instanceof BridgeError)) return EXIT.internal;
+  if (NEEDS_THE_OPERATOR.includes(error.code)) return EXIT.config;
+  return MAY_PASS.includes(error.code) ? EXIT.temporary : EXIT.internal;
+}

@@ -1,0 +1,46 @@
+import { readFileSync } from "node:fs";
+import { runApp } from "../app.ts";
+import { type Config, type Environment, loadConfig, secretsOf } from "../config.ts";
+import { createLog } from "../log.ts";
+import { EXIT, type ExitCode, exitCodeFor } from "./exit-code.ts";
+
+export interface StartOptions {
+  readonly env: Environment;
+  /** Ends the bridge: running answers are finished first. */
+  readonly shutdown: AbortSignal;
+  /** Ends it at once: running answers are left to the next start. */
+  readonly hurry: AbortSignal;
+  /** Tells the operator what they have to do; the log tells everything else. */
+  readonly say: (text: string) => void;
+  /** Called once the bridge receives, with its HTTP port. */
+  readonly onReady?: (port: number) => void;
+  /** Origins that files may be fetched from besides the platforms' own; the sandbox wires in its own. */
+  readonly trustedOrigins?: readonly string[];
+}
+
+/** Runs the bridge until it is told to stop. Never falls back to the sandbox. */
+export async function start(options: StartOptions): Promise<ExitCode> {
+  const { env, say, shutdown, hurry, trustedOrigins = [] } = options;
+  let config: Config;
+  try {
+    config = loadConfig(env, (path) => readFileSync(path, "utf8"));
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error));
+    return exitCodeFor(error);
+  }
+  const log = createLog({ level: config.logLevel, secrets: secretsOf(config) });
+  try {
+    await runApp(config, {
+      log,
+      shutdown,
+      hurry,
+      trustedOrigins,
+      onReady: options.onReady ?? (() => undefined),
+    });
+    return EXIT.ok;
+  } catch (error) {
+    log.error({ err: error }, "bridge stopped");
+    say(error instanceof Error ? error.message : String(error));
+    return exitCodeFor(error);
+  }
+}

@@ -1,0 +1,270 @@
+import { z } from "zod";
+import type { DiscordSettings } from "../adapters/discord/settings.ts";
+import type { SlackSettings } from "../adapters/slack/settings.ts";
+import { BridgeError } from "./core/errors.ts";
+
+/** The whole configuration, typed; nothing else reads the environment. */
+export interface Config {
+  readonly coze: { readonly token: string; readonly baseUrl: string; readonly botId: string };
+  readonly discord?: DiscordSettings;
+  readonly slack?: SlackSettings;
+  readonly http: { readonly host: string; readonly port: number };
+  readonly dataDir: string;
+  readonly logLevel: LogLevel;
+  /** Turns answered at once. */
+  readonly concurrency: number;
+}
+
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+interface Variable {
+  readonly aliases?: readonly string[];
+  /** Also readable from the file that `<NAME>_FILE` names; never printed. */
+  readonly secret?: boolean;
+  readonly schema: z.ZodType<string>;
+  /** Where the operator finds it, or what it may hold. */
+  readonly help: string;
+}
+
+/** Loopback may be plain http: that is where stand-ins and proxies of one's own live. */
+const httpUrl = z
+  .url({ protocol: /^https?$/ })
+  .refine((text) => URL.canParse(text) && isSafe(new URL(text)))
+  .transform((text) => text.replace(/\/+$/, ""));
+
+function isSafe({ protocol, hostname }: URL): boolean {
+  return protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
+}
+
+const COZE_TOKEN_HELP =
+  "Coze: API & SDK > Authorization > Personal access token, with the permissions chat and file";
+
+/** Every variable there is, in the order of `.env.example`. */
+export const VARIABLE_NAMES = [
+  "COZE_API_TOKEN",
+  "COZE_BOT_ID",
+  "COZE_API_BASE",
+  "DISCORD_BOT_TOKEN",
+  "DISCORD_API_URL",
+  "SLACK_BOT_TOKEN",
+  "SLACK_APP_TOKEN",
+  "SLACK_SIGNING_SECRET",
+  "SLACK_API_URL",
+  "SLACK_CHANNEL_STYLE",
+  "HOST",
+  "PORT",
+  "DATA_DIR",
+  "REDIS_URL",
+  "LOG_LEVEL",
+  "WORKER_CONCURRENCY",
+] as const;
+
+type Name = (typeof VARIABLE_NAMES)[number];
+
+const VARIABLES: Readonly<Record<Name, Variable>> = {
+  COZE_API_TOKEN: {
+    aliases: ["coze_api_token"],
+    secret: true,
+    schema: z.string(),
+    help: COZE_TOKEN_HELP,
+  },
+  COZE_BOT_ID: {
+    schema: z.string().regex(/^\d+$/),
+    help: "the long number at the end of the bot's address on coze.cn or coze.com: …/bot/<number>",
+  },
+  COZE_API_BASE: {
+    aliases: ["COZE_BASE_URL", "COZE_CN_BASE_URL"],
+    schema: httpUrl,
+    help: "https://api.coze.cn or https://api.coze.com, where the token was made",
+  },
+  DISCORD_BOT_TOKEN: {
+    aliases: ["DISCORD_TOKEN"],
+    secret: true,
+    schema: z.string(),
+    help: "Discord developer portal: your application > Bot > Reset Token",
+  },
+  DISCORD_API_URL: { schema: httpUrl, help: "an https address; leave it out for Discord itself" },
+  SLACK_BOT_TOKEN: {
+    secret: true,
+    schema: z.string().refine((text) => !text.startsWith("xapp-")),
+    help: "Slack: your app > OAuth & Permissions > Bot User OAuth Token, begins with xoxb",
+  },
+  SLACK_APP_TOKEN: {
+    secret: true,
+    schema: z.string().refine((text) => !text.startsWith("xoxb-")),
+    help: "Slack: your app > Basic Information > App-Level Tokens (connections:write), begins with xapp; for Socket Mode",
+  },
+  SLACK_SIGNING_SECRET: {
+    secret: true,
+    schema: z.string(),
+    help: "Slack: your app > Basic Information > Signing Secret; for HTTP mode instead of SLACK_APP_TOKEN",
+  },
+  SLACK_API_URL: { schema: httpUrl, help: "an https address; leave it out for Slack itself" },
+  SLACK_CHANNEL_STYLE: {
+    schema: z.enum(["edit", "native"]),
+    help: "edit (everybody sees the answer grow) or native (Slack's own stream, live for the asker only)",
+  },
+  HOST: { schema: z.string(), help: "the address to listen on, 127.0.0.1 by default" },
+  PORT: {
+    schema: z
+      .string()
+      .regex(/^\d{1,5}$/)
+      .refine((text) => Number(text) <= 65_535),
+    help: "0 to 65535",
+  },
+  DATA_DIR: { schema: z.string(), help: "a folder on a local disk" },
+  REDIS_URL: {
+    schema: z.string().refine(() => false),
+    help: "this version keeps its queue in DATA_DIR; unset REDIS_URL",
+  },
+  LOG_LEVEL: { schema: z.enum(LOG_LEVELS), help: LOG_LEVELS.join(", ") },
+  WORKER_CONCURRENCY: {
+    schema: z.string().regex(/^[1-9]\d{0,3}$/),
+    help: "1 to 9999 answers at once, 50 by default",
+  },
+};
+
+/**
+ * Reads the whole configuration once.
+ *
+ * @param readFile - Reads a `*_FILE`; throws when it cannot.
+ * @throws {BridgeError} `CONFIG_INVALID`, listing every bad or missing variable at once, never its value.
+ */
+export function loadConfig(env: Environment, readFile: (path: string) => string): Config {
+  const { values, problems } = readVariables(env, readFile);
+  problems.push(...missing(values));
+  if (problems.length > 0) {
+    const list = problems.map((problem) => `  - ${problem}`).join("\n");
+    throw new BridgeError("CONFIG_INVALID", `The configuration is not complete:\n${list}`);
+  }
+  return toConfig(values);
+}
+
+/** Which of the three services have credentials; decides between bridge and sandbox. */
+export function configuredServices(env: Environment): { coze: boolean; platforms: boolean } {
+  const has = (name: Name): boolean => spellings(name).some((spelling) => isSet(env, spelling));
+  return {
+    coze: has("COZE_API_TOKEN"),
+    platforms: (
+      ["DISCORD_BOT_TOKEN", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"] as const
+    ).some(has),
+  };
+}
+
+/** Values of the secrets that are set, for redaction. */
+export function secretsOf({ coze, discord, slack }: Config): readonly string[] {
+  const secrets = [coze.token, discord?.token, slack?.botToken, slack?.appToken, slack?.signingSecret];
+  return secrets.filter((secret) => secret !== undefined);
+}
+
+type Values = Partial<Record<Name, string>>;
+
+function readVariables(
+  env: Environment,
+  readFile: (path: string) => string,
+): { values: Values; problems: string[] } {
+  const values: Values = {};
+  const problems: string[] = [];
+  for (const name of VARIABLE_NAMES) {
+    const found = findValue(name, env, readFile);
+    if ("problem" in found) problems.push(found.problem);
+    else if (found.value !== undefined) {
+      const parsed = VARIABLES[name].schema.safeParse(found.value);
+      if (parsed.success) values[name] = parsed.data;
+      else problems.push(`${found.spelling} does not fit: ${VARIABLES[name].help}`);
+    }
+  }
+  return { values, problems };
+}
+
+type Found = { value: string | undefined; spelling: string } | { problem: string };
+
+/** A variable under any of its names; two names with different values are a mistake we do not decide. */
+function findValue(name: Name, env: Environment, readFile: (path: string) => string): Found {
+  const found: { value: string; spelling: string }[] = [];
+  for (const spelling of spellings(name)) {
+    const text = env[spelling]?.trim();
+    if (text === undefined || text === "") continue;
+    if (!spelling.endsWith("_FILE")) found.push({ value: text, spelling });
+    else {
+      try {
+        found.push({ value: readFile(text).trim(), spelling });
+      } catch {
+        // The path may itself be a misplaced secret: the name says enough.
+        return { problem: `${spelling} names a file that cannot be read` };
+      }
+    }
+  }
+  const [first, ...others] = found;
+  if (first === undefined) return { value: undefined, spelling: name };
+  if (first.value === "") return { problem: `${first.spelling} names an empty file` };
+  const other = others.find(({ value }) => value !== first.value);
+  if (other !== undefined)
+    return { problem: `${first.spelling} and ${other.spelling} differ; set one of them` };
+  return first;
+}
+
+function spellings(name: Name): readonly string[] {
+  const { aliases = [], secret = false } = VARIABLES[name];
+  const names = [name, ...aliases];
+  return secret ? [...names, `${name}_FILE`] : names;
+}
+
+function isSet(env: Environment, spelling: string): boolean {
+  return (env[spelling]?.trim() ?? "") !== "";
+}
+
+/** What is missing for a bridge that can answer somebody. */
+function missing(values: Values): string[] {
+  const problems: string[] = [];
+  const need = (name: Name, why = ""): void => {
+    if (values[name] === undefined) problems.push(`${name} is missing${why}: ${VARIABLES[name].help}`);
+  };
+  need("COZE_API_TOKEN");
+  need("COZE_BOT_ID");
+  const slack = values.SLACK_BOT_TOKEN ?? values.SLACK_APP_TOKEN ?? values.SLACK_SIGNING_SECRET;
+  if (slack !== undefined) {
+    need("SLACK_BOT_TOKEN", " for Slack");
+    if (values.SLACK_APP_TOKEN === undefined && values.SLACK_SIGNING_SECRET === undefined) {
+      problems.push(`SLACK_APP_TOKEN is missing for Slack: ${VARIABLES.SLACK_APP_TOKEN.help}`);
+      problems.push(`… or SLACK_SIGNING_SECRET: ${VARIABLES.SLACK_SIGNING_SECRET.help}`);
+    }
+  }
+  if (slack === undefined && values.DISCORD_BOT_TOKEN === undefined) {
+    problems.push(`DISCORD_BOT_TOKEN is missing: ${VARIABLES.DISCORD_BOT_TOKEN.help}`);
+    problems.push(`… or SLACK_BOT_TOKEN: ${VARIABLES.SLACK_BOT_TOKEN.help}`);
+  }
+  return problems;
+}
+
+function toConfig(values: Values): Config {
+  return {
+    coze: {
+      token: values.COZE_API_TOKEN ?? "",
+      botId: values.COZE_BOT_ID ?? "",
+      baseUrl: values.COZE_API_BASE ?? "https://api.coze.cn",
+    },
+    ...(values.DISCORD_BOT_TOKEN !== undefined && {
+      discord: {
+        token: values.DISCORD_BOT_TOKEN,
+        apiUrl: values.DISCORD_API_URL ?? "https://discord.com/api",
+      },
+    }),
+    ...(values.SLACK_BOT_TOKEN !== undefined && {
+      slack: {
+        botToken: values.SLACK_BOT_TOKEN,
+        ...(values.SLACK_APP_TOKEN !== undefined && { appToken: values.SLACK_APP_TOKEN }),
+        ...(values.SLACK_SIGNING_SECRET !== undefined && { signingSecret: values.SLACK_SIGNING_SECRET }),
+        apiUrl: `${values.SLACK_API_URL ?? "https://slack.com/api"}/`,
+        channelStyle: values.SLACK_CHANNEL_STYLE === "native" ? "native" : "edit",
+      },
+    }),
+    http: { host: values.HOST ?? "127.0.0.1", port: Number(values.PORT ?? "8080") },
+    dataDir: values.DATA_DIR ?? "./data",
+    logLevel: LOG_LEVELS.find((level) => level === values.LOG_LEVEL) ?? "info",
+    concurrency: Number(values.WORKER_CONCURRENCY ?? "50"),
+  };
+}

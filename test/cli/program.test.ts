@@ -1,0 +1,81 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { EXIT, exitCodeFor } from "../../src/cli/exit-code.ts";
+import { runProgram } from "../../src/cli/program.ts";
+import { shutdownSignals } from "../../src/cli/shutdown-signals.ts";
+import { start } from "../../src/cli/start.ts";
+import { BridgeError } from "../../src/core/errors.ts";
+import { VERSION } from "../../src/version.ts";
+
+async function run(...args: string[]) {
+  let out = "";
+  let err = "";
+  let starts = 0;
+  const code = await runProgram(args, {
+    version: VERSION,
+    start: () => {
+      starts += 1;
+      return Promise.resolve(EXIT.ok);
+    },
+    write: (text) => {
+      out += text;
+    },
+    writeError: (text) => {
+      err += text;
+    },
+  });
+  return { code, out, err, starts };
+}
+
+it("starts the bridge and hands on how it ended", async () => {
+  expect(await run("start")).toEqual({ code: 0, out: "", err: "", starts: 1 });
+});
+
+it("explains itself, in English and Chinese, with an example and the exit codes", async () => {
+  const help = await run("--help");
+  expect([help.code, help.starts]).toEqual([0, 0]);
+  expect(help.out).toContain("接入 Discord 和 Slack");
+  const startHelp = await run("start", "--help");
+  expect(startHelp.out).toMatch(/Example:\s+COZE_API_TOKEN=/);
+  expect(startHelp.out).toContain("78 the configuration is not complete");
+});
+
+it("refuses what it does not know, and says where to look", async () => {
+  const unknown = await run("sandbx");
+  expect([unknown.code, unknown.starts]).toEqual([64, 0]);
+  expect(unknown.err).toContain("unknown command 'sandbx'; see coze-bridge --help");
+  expect((await run("start", "--fast")).code).toBe(64);
+  expect((await run()).code).toBe(64);
+});
+
+it("tells its version, which is the package's", async () => {
+  const manifest: unknown = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8"));
+  expect(manifest).toMatchObject({ version: VERSION });
+  expect((await run("--version")).out.trim()).toBe(VERSION);
+});
+
+it("stops with 78 and the whole list when settings are missing, before anything is opened", async () => {
+  const said: string[] = [];
+  const never = new AbortController().signal;
+  const code = await start({ env: {}, shutdown: never, hurry: never, say: (text) => said.push(text) });
+  expect(code).toBe(78);
+  for (const name of ["COZE_API_TOKEN", "COZE_BOT_ID", "DISCORD_BOT_TOKEN", "SLACK_BOT_TOKEN"]) {
+    expect(said.join("\n")).toContain(name);
+  }
+});
+
+it("has an exit code for what the operator must change, for what may pass, and for the rest", () => {
+  expect(exitCodeFor(new BridgeError("PLATFORM_AUTH", "bad token"))).toBe(78);
+  expect(exitCodeFor(new BridgeError("QUEUE_OWNED", "another process"))).toBe(75);
+  expect(exitCodeFor(new TypeError("bug"))).toBe(70);
+});
+
+it("asks politely at the first signal and hurries at the second", () => {
+  const listeners: (() => void)[] = [];
+  const { shutdown, hurry } = shutdownSignals({ on: (_name, listener) => listeners.push(listener) });
+  listeners[0]?.();
+  expect([shutdown.aborted, hurry.aborted]).toEqual([true, false]);
+  listeners[1]?.();
+  expect(hurry.aborted).toBe(true);
+});

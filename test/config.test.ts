@@ -1,0 +1,130 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import {
+  configuredServices,
+  type Environment,
+  loadConfig,
+  secretsOf,
+  VARIABLE_NAMES,
+} from "../src/config.ts";
+import { BridgeError } from "../src/core/errors.ts";
+
+const noFiles = (): string => {
+  throw new Error("no such file");
+};
+const COZE = { COZE_API_TOKEN: "coze-secret-value", COZE_BOT_ID: "7380000000000000009" };
+const DISCORD = { DISCORD_BOT_TOKEN: "discord-secret-value" };
+
+function problemsOf(env: Environment, readFile = noFiles): string {
+  try {
+    loadConfig(env, readFile);
+  } catch (error) {
+    expect(error).toBeInstanceOf(BridgeError);
+    expect((error as BridgeError).code).toBe("CONFIG_INVALID");
+    return (error as BridgeError).message;
+  }
+  throw new Error("was accepted");
+}
+
+describe("configuration", () => {
+  it("needs only Coze and one platform", () => {
+    expect(loadConfig({ ...COZE, ...DISCORD }, noFiles)).toEqual({
+      coze: { token: "coze-secret-value", botId: "7380000000000000009", baseUrl: "https://api.coze.cn" },
+      discord: { token: "discord-secret-value", apiUrl: "https://discord.com/api" },
+      http: { host: "127.0.0.1", port: 8080 },
+      dataDir: "./data",
+      logLevel: "info",
+      concurrency: 50,
+    });
+  });
+
+  it("takes the names that others use", () => {
+    const env = {
+      coze_api_token: "a-token",
+      COZE_BOT_ID: "1",
+      COZE_CN_BASE_URL: "https://api.coze.com/",
+      DISCORD_TOKEN: "b",
+    };
+    const config = loadConfig(env, noFiles);
+    expect(config.coze).toEqual({ token: "a-token", botId: "1", baseUrl: "https://api.coze.com" });
+    expect(config.discord?.token).toBe("b");
+  });
+
+  it("names everything that is missing or bad at once, and where to find it, but no value", () => {
+    const message = problemsOf({
+      COZE_BOT_ID: "my secret bot",
+      SLACK_BOT_TOKEN: "xapp-hidden",
+      PORT: "70000",
+    });
+    expect(message).toContain("COZE_API_TOKEN is missing: Coze: API & SDK");
+    expect(message).toContain("COZE_BOT_ID does not fit");
+    expect(message).toContain("SLACK_BOT_TOKEN does not fit");
+    expect(message).toContain("PORT does not fit");
+    expect(message).not.toMatch(/my secret|xapp-hidden|70000/);
+  });
+
+  it("says that Slack needs a way to receive", () => {
+    const message = problemsOf({ ...COZE, SLACK_BOT_TOKEN: "xoxb" });
+    expect(message).toContain("SLACK_APP_TOKEN is missing");
+    expect(message).toContain("SLACK_SIGNING_SECRET");
+  });
+
+  it("does not choose between two names with different values", () => {
+    expect(problemsOf({ ...COZE, ...DISCORD, DISCORD_TOKEN: "another" })).toContain(
+      "DISCORD_BOT_TOKEN and DISCORD_TOKEN differ",
+    );
+    expect(
+      loadConfig({ ...COZE, ...DISCORD, DISCORD_TOKEN: "discord-secret-value" }, noFiles).discord,
+    ).toBeDefined();
+  });
+
+  it("reads secrets from files, and says which file it cannot read", () => {
+    const env = { COZE_BOT_ID: "1", COZE_API_TOKEN_FILE: "/run/secrets/coze", ...DISCORD };
+    expect(loadConfig(env, () => "from-file\n").coze.token).toBe("from-file");
+    expect(problemsOf(env)).toContain("COZE_API_TOKEN_FILE names a file that cannot be read");
+    expect(problemsOf(env, () => " \n")).toContain("COZE_API_TOKEN_FILE names an empty file");
+  });
+
+  it("takes an empty variable for an unset one, as Compose files leave them", () => {
+    expect(
+      loadConfig({ ...COZE, ...DISCORD, SLACK_BOT_TOKEN: "", PORT: " " }, noFiles).slack,
+    ).toBeUndefined();
+  });
+
+  it("refuses plain http except on this machine", () => {
+    expect(problemsOf({ ...COZE, ...DISCORD, COZE_API_BASE: "http://api.coze.cn" })).toContain(
+      "COZE_API_BASE",
+    );
+    const local = loadConfig({ ...COZE, ...DISCORD, COZE_API_BASE: "http://127.0.0.1:1234" }, noFiles);
+    expect(local.coze.baseUrl).toBe("http://127.0.0.1:1234");
+  });
+
+  it("says that Redis is not supported yet", () => {
+    expect(problemsOf({ ...COZE, ...DISCORD, REDIS_URL: "redis://127.0.0.1" })).toContain("unset REDIS_URL");
+  });
+
+  it("tells which services have credentials", () => {
+    expect(configuredServices({})).toEqual({ coze: false, platforms: false });
+    expect(configuredServices({ coze_api_token: "x" })).toEqual({ coze: true, platforms: false });
+    expect(configuredServices({ DISCORD_TOKEN: "x" })).toEqual({ coze: false, platforms: true });
+    expect(configuredServices({ SLACK_BOT_TOKEN_FILE: "/x" })).toEqual({ coze: false, platforms: true });
+  });
+
+  it("knows its secrets, for redaction", () => {
+    const slack = { SLACK_BOT_TOKEN: "xoxb", SLACK_APP_TOKEN: "xapp", SLACK_SIGNING_SECRET: "sign" };
+    expect(secretsOf(loadConfig({ ...COZE, ...DISCORD, ...slack }, noFiles))).toEqual([
+      "coze-secret-value",
+      "discord-secret-value",
+      "xoxb",
+      "xapp",
+      "sign",
+    ]);
+  });
+
+  it("is what .env.example lists, in its order", () => {
+    const example = readFileSync(join(import.meta.dirname, "../.env.example"), "utf8");
+    const names = [...example.matchAll(/^#?([A-Z][A-Z_]+)=/gm)].map((match) => match[1]);
+    expect(names).toEqual([...VARIABLE_NAMES]);
+  });
+});

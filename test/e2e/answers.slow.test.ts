@@ -1,0 +1,88 @@
+import { expect, it } from "vitest";
+import { expectedAnswer } from "../../sandbox/coze/bot.ts";
+import { samplePicture } from "../../sandbox/sample-picture.ts";
+import { botText } from "../../sandbox/stage.ts";
+import { cozeViolations } from "../coze/coze-spec.ts";
+import { discordViolations } from "../discord/discord-spec.ts";
+import { slackViolations } from "../slack/slack-spec.ts";
+import { type BridgeUnderTest, expectAnswer, openBridge, refusals } from "./bridge-under-test.ts";
+
+function expectCleanTraffic(bridge: BridgeUnderTest): void {
+  const { coze, discord, slack } = bridge.services;
+  expect(cozeViolations(coze.traffic.exchanges)).toEqual([]);
+  expect(discordViolations(discord.traffic.exchanges)).toEqual([]);
+  expect(slackViolations(slack.traffic.exchanges)).toEqual([]);
+  expect(refusals(bridge)).toBe(0);
+}
+
+it("answers a mention, a command and a direct message with a picture on both platforms, by the book", async () => {
+  await using bridge = await openBridge();
+  const { discord, slack } = bridge;
+  const bytes = samplePicture();
+  const picture = [{ name: "sunset.png", bytes }];
+  const described = expectedAnswer({
+    text: "What is this?",
+    files: [{ name: "sunset.png", bytes: bytes.length, kind: "image" }],
+  });
+  await Promise.all([
+    expectAnswer(
+      discord,
+      discord.mention("hello from Discord"),
+      expectedAnswer({ text: "hello from Discord" }),
+    ),
+    expectAnswer(slack, slack.mention("hello from Slack"), expectedAnswer({ text: "hello from Slack" })),
+    expectAnswer(discord, discord.dm("What is this?", picture), described),
+    expectAnswer(slack, slack.dm("What is this?", picture), described),
+  ]);
+  await expectAnswer(
+    discord,
+    discord.command("今天天气怎么样？"),
+    expectedAnswer({ text: "今天天气怎么样？" }),
+  );
+  await expectAnswer(slack, slack.command("今天天气怎么样？"), expectedAnswer({ text: "今天天气怎么样？" }));
+  expectCleanTraffic(bridge);
+});
+
+it("shows 8,000 characters with code fences whole on both platforms, without a refusal", async () => {
+  await using bridge = await openBridge();
+  const { discord, slack } = bridge;
+  const answer = expectedAnswer({ text: "long 8000" });
+  expect(answer.length).toBeGreaterThanOrEqual(8_000);
+  await Promise.all([
+    expectAnswer(discord, discord.mention("long 8000"), answer),
+    expectAnswer(slack, slack.mention("long 8000"), answer),
+    expectAnswer(slack, slack.dm("long 8000"), answer),
+  ]);
+  expectCleanTraffic(bridge);
+});
+
+it("remembers a name in its conversation, also after a restart", async () => {
+  await using bridge = await openBridge();
+  const { discord, slack } = bridge;
+  await expectAnswer(discord, discord.dm("my name is Ada"), expectedAnswer({ text: "my name is Ada" }));
+  await expectAnswer(slack, slack.dm("my name is Grace"), expectedAnswer({ text: "my name is Grace" }));
+  await bridge.killAndRestart();
+  const recall = (name: string) =>
+    expectedAnswer({ text: "what is my name?", memory: [{ role: "user", text: `my name is ${name}` }] });
+  expect(recall("Ada")).toContain("Ada");
+  await expectAnswer(discord, discord.dm("what is my name?"), recall("Ada"));
+  await expectAnswer(slack, slack.dm("what is my name?"), recall("Grace"));
+});
+
+it.each([
+  ["fail 4015", /not published/],
+  ["fail 4011", /quota is used up/],
+  ["late fail 5000", /could not finish|INTERNAL|try again/i],
+  ["break", /connection broke before the answer was complete/],
+  ["empty", /nothing to say/],
+])("ends %j in a sentence with a reference on both platforms", async (text, sentence) => {
+  await using bridge = await openBridge();
+  for (const stage of [bridge.discord, bridge.slack]) {
+    for (const place of [stage.mention(text), stage.dm(text)]) {
+      const shown = (): string => botText(stage.standIn.view(place));
+      await expect.poll(shown, { timeout: 60_000 }).toMatch(sentence);
+      expect(shown()).toMatch(/\([2-9A-HJKMNP-TV-Z]{6}\)/);
+      expect(stage.standIn.view(place).messages.some(({ unfinished }) => unfinished)).toBe(false);
+    }
+  }
+});

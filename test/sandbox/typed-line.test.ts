@@ -1,0 +1,28 @@
+import { expect, it } from "vitest";
+import { parseArguments } from "../../sandbox/arguments.ts";
+import { readTypedLine } from "../../sandbox/typed-line.ts";
+
+it.each([
+  ["hello", { do: "mention", platform: "discord", text: "hello" }],
+  ["slack> 讲个故事", { do: "mention", platform: "slack", text: "讲个故事" }],
+  ["Discord>hi", { do: "mention", platform: "discord", text: "hi" }],
+  ["/coze what time is it?", { do: "command", platform: "discord", text: "what time is it?" }],
+  ["slack> /dm my name is Ada", { do: "dm", platform: "slack", text: "my name is Ada" }],
+  ["/file ./a.pdf sum it up", { do: "file", platform: "discord", path: "./a.pdf", text: "sum it up" }],
+  ['/file "my file.pdf"', { do: "file", platform: "discord", path: "my file.pdf", text: "" }],
+  ["slack>", { do: "switch", platform: "slack" }],
+  ["  ", { do: "nothing" }],
+  ["/what", { do: "help" }],
+  ["/coze", { do: "help" }],
+])("understands %j", (line, understood) => {
+  expect(readTypedLine(line, "discord")).toEqual(understood);
+});
+
+it("stays where the last line went", () => {
+  expect(readTypedLine("again", "slack")).toMatchObject({ platform: "slack" });
+});
+
+it("knows its two options and refuses others", () => {
+  expect(parseArguments(["--once"])).toEqual({ once: true, help: false });
+  expect(() => parseArguments(["--twice"])).toThrow(/--twice/);
+});
