@@ -85,6 +85,8 @@ describe("§22.11 ends that are none", () => {
       outcome: "unknown",
       chatId: CHAT,
       conversationId: CONVERSATION,
+      httpStatus: 200,
+      logId: "20260101120000000000000000000001",
     });
   });
 
@@ -93,7 +95,11 @@ describe("§22.11 ends that are none", () => {
     pair.coze.playNext({ packets: [] });
     const asked = await ask(pair.client, aQuestion());
     expect(asked.events).toEqual([]);
-    expect(asked.error).toMatchObject({ code: "COZE_STREAM_BROKEN", chatId: undefined });
+    expect(asked.error).toMatchObject({
+      code: "COZE_STREAM_BROKEN",
+      chatId: undefined,
+      conversationId: CONVERSATION,
+    });
   });
 });
 
