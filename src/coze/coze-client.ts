@@ -32,7 +32,7 @@ export interface CozeClientOptions {
   readonly dispatcher?: Dispatcher;
 }
 
-export interface ListMessagesOptions extends Abortable {
+interface ListMessagesOptions extends Abortable {
   readonly conversationId: string;
   /** Only messages of this chat. */
   readonly chatId?: string;

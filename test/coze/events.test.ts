@@ -90,6 +90,12 @@ describe("§22.11 ends that are none", () => {
     });
   });
 
+  it("does not wait for more once done was said too early", async () => {
+    await using pair = await openPair();
+    pair.coze.playNext({ packets: [packet(CREATED, delta("x"), DONE)], end: "stall" });
+    expect((await ask(pair.client, aQuestion())).error).toMatchObject({ code: "COZE_STREAM_BROKEN" });
+  });
+
   it("does not take an empty stream for an answer", async () => {
     await using pair = await openPair();
     pair.coze.playNext({ packets: [] });

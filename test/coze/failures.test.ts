@@ -106,6 +106,7 @@ describe("§22.29 error events", () => {
     const asked = await ask(pair.client, aQuestion());
     expect(asked.error).toBeUndefined();
     expect(answerMarkdown(asked.state)).toBe("x");
+    expect(asked.state.ended).toBe(true);
   });
 });
 
