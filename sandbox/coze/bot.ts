@@ -1,7 +1,7 @@
 import { longText, STORY, STORY_ZH } from "./stories.ts";
 
 /** A file as the bot sees it. */
-export interface BotFile {
+interface BotFile {
   readonly name: string;
   readonly bytes: number;
   readonly kind: "image" | "file" | "audio";

@@ -30,7 +30,7 @@ export interface RunOptions {
   readonly doneData: () => string;
 }
 
-export interface RunMessage {
+interface RunMessage {
   readonly id: string;
   readonly type: string;
   readonly content: string;

@@ -58,6 +58,8 @@ export class CozeService {
   readonly files: Map<string, StoredFile> = new Map();
   readonly #options: ServiceOptions;
   readonly #unsaved = new Set<string>();
+  /** The last chat of each conversation: only it can be running. */
+  readonly #latest = new Map<string, ChatRun>();
   readonly #buckets = new Map<string, LeakyBucket>();
   #lastId = FIRST_ID;
   #plan: (question: BotQuestion) => BotPlan = planAnswer;
@@ -208,11 +210,9 @@ export class CozeService {
   }
 
   #isOccupied(conversationId: string): boolean {
-    return [...this.chats.values()].some(
-      (run) =>
-        run.conversationId === conversationId &&
-        (run.running || (run.status === "requires_action" && this.#options.switches.requiresActionBlocks)),
-    );
+    const run = this.#latest.get(conversationId);
+    if (run === undefined) return false;
+    return run.running || (run.status === "requires_action" && this.#options.switches.requiresActionBlocks);
   }
 
   #toQuestion(request: ChatRequest, conversation: Conversation | undefined): BotQuestion {
@@ -270,6 +270,7 @@ export class CozeService {
       doneData: () => switches.doneData,
     });
     this.chats.set(id, run);
+    this.#latest.set(conversation.id, run);
     if (!saved) this.#unsaved.add(id);
     return run;
   }

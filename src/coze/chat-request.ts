@@ -9,15 +9,15 @@ const MAX_MESSAGES = 100;
 const MAX_CONVERSATION_NAME = 100;
 
 /** The key under which a turn's id stands in the `meta_data` of its chat and its question. */
-export const TURN_ID_KEY = "turn_id";
+const TURN_ID_KEY = "turn_id";
 /** The key under which the conversation's key stands in its `meta_data`. */
-export const CONVERSATION_KEY = "conversation_key";
+const CONVERSATION_KEY = "conversation_key";
 
 /** Said for somebody who sent files without a word: an array of files needs a text (coze-api.md §3.6 rules 2 and 3). */
 const FILES_ONLY_TEXT = "Please look at the attached file.";
 
 /** A turn id as it stands in `meta_data`; whoever looks for it must shorten it the same way. */
-export function toMetaValue(value: string): string {
+function toMetaValue(value: string): string {
   return value.slice(0, MAX_META_VALUE).toWellFormed();
 }
 

@@ -1,41 +1,23 @@
 import { openAsBlob } from "node:fs";
 import { type Dispatcher, FormData } from "undici";
-import type {
-  AnswerEvent,
-  AnswerFailure,
-  AnswerMessageKind,
-  ChatStatus,
-  ContentType,
-  PendingAction,
-  Usage,
-} from "../core/answer-state.ts";
+import type { AnswerEvent } from "../core/answer-state.ts";
 import { CozeError } from "../core/errors.ts";
 import type { Abortable, AnswerSource, BroughtFile, LocalFile, Log, Question } from "../core/ports.ts";
-import { isOver, NOT_ENDED, reduceEnd } from "./answer-end.ts";
-import {
-  type SseEvent,
-  toAnswerEvent,
-  toChatFailure,
-  toChatStatus,
-  toContentType,
-  toMessageKind,
-  toPending,
-  toUsage,
-} from "./chat-events.ts";
-import { toChatRequest, toConversationRequest } from "./chat-request.ts";
-import { Deadline } from "./deadline.ts";
-import { type CallFacts, NOT_CANCELLABLE, streamBroken, timedOut, toCozeError } from "./errors.ts";
+import { toConversationRequest } from "./chat-request.ts";
+import { askChat, streamChat } from "./chat-stream.ts";
+import { NOT_CANCELLABLE } from "./errors.ts";
 import { toBroughtFile } from "./file-kind.ts";
-import { type CozeCall, CozeHttp, type CozeTimeouts, DEFAULT_TIMEOUTS, type OpenResponse } from "./http.ts";
-import { JsonInsteadOfStream, SseDecoder } from "./sse.ts";
+import { type CozeCall, CozeHttp, type CozeTimeouts, DEFAULT_TIMEOUTS } from "./http.ts";
 import {
-  chatSchema,
-  createdSchema,
-  messageListSchema,
-  messagePageSchema,
-  type WireChat,
-  type WireMessage,
-} from "./wire.ts";
+  type ChatIds,
+  type MessagePage,
+  type StoredChat,
+  type StoredMessage,
+  toMessagePage,
+  toStoredChat,
+  toStoredMessage,
+} from "./stored.ts";
+import { chatSchema, createdSchema, messageListSchema, messagePageSchema } from "./wire.ts";
 
 export interface CozeClientOptions {
   /** Host of the API; mandatory, since tokens belong to one region (coze-api.md §17). */
@@ -50,48 +32,7 @@ export interface CozeClientOptions {
   readonly dispatcher?: Dispatcher;
 }
 
-/** The ids of one chat. */
-export interface ChatIds {
-  readonly conversationId: string;
-  readonly chatId: string;
-}
-
-/** A chat as Coze stores it (coze-api.md §3.1). */
-export interface StoredChat {
-  readonly chatId: string;
-  readonly conversationId: string;
-  readonly status: ChatStatus;
-  readonly failure?: AnswerFailure;
-  readonly usage?: Usage;
-  readonly pending: readonly PendingAction[];
-  readonly metaData: Readonly<Record<string, string>>;
-}
-
-/** A message as Coze stores it (coze-api.md §3.2). */
-export interface StoredMessage {
-  readonly messageId: string;
-  /** Empty for messages that belong to no chat. */
-  readonly chatId: string;
-  readonly sectionId: string;
-  readonly role: "user" | "assistant" | "unknown";
-  readonly kind: AnswerMessageKind;
-  readonly contentType: ContentType;
-  readonly text: string;
-  readonly reasoning: string;
-  readonly metaData: Readonly<Record<string, string>>;
-  /** Unix seconds; `undefined` when it was not told. */
-  readonly createdAt: number | undefined;
-}
-
-export interface MessagePage {
-  readonly messages: readonly StoredMessage[];
-  /** Cursors for `beforeId` and `afterId`. */
-  readonly firstId: string | undefined;
-  readonly lastId: string | undefined;
-  readonly hasMore: boolean;
-}
-
-export interface ListMessagesOptions extends Abortable {
+interface ListMessagesOptions extends Abortable {
   readonly conversationId: string;
   /** Only messages of this chat. */
   readonly chatId?: string;
@@ -127,9 +68,6 @@ export interface CozeClient extends AnswerSource, AsyncDisposable {
 export function createCozeClient(options: CozeClientOptions): CozeClient {
   return new HttpCozeClient(options);
 }
-
-/** After `done` nothing comes but the end of the body; reading it lets the connection be used again. */
-const DRAIN_MS = 250;
 
 class HttpCozeClient implements CozeClient {
   readonly #http: CozeHttp;
@@ -167,66 +105,12 @@ class HttpCozeClient implements CozeClient {
     return (await this.#http.call(call, createdSchema)).id;
   }
 
-  async *ask(question: Question, { signal }: Abortable): AsyncGenerator<AnswerEvent, void, undefined> {
-    const { idleMs, graceMs } = this.#http.timeouts;
-    const seen: { chatId?: string; conversationId?: string } = {};
-    const facts = (): CallFacts => ({ call: "POST /v3/chat", ...seen });
-    let end = NOT_ENDED;
-    const wait = (): number => (!isOver(end) ? idleMs : end.marked ? DRAIN_MS : graceMs);
-    try {
-      for await (const event of this.chatStream(question, { signal, idleMs: wait })) {
-        end = reduceEnd(end, event);
-        yield event;
-        if (event.type === "chat") {
-          if (event.chatId !== undefined) seen.chatId = event.chatId;
-          if (event.conversationId !== undefined) seen.conversationId = event.conversationId;
-          if (event.status === "failed") throw this.#chatFailed(event.error, facts(), end.answered);
-        }
-        // Once the end is proven an error event is noise (coze-api.md §22.29).
-        if (event.type === "error" && !isOver(end)) throw this.#streamError(event.error, facts());
-        if (event.type === "end" && !isOver(end)) throw streamBroken("done, but the chat is not", facts());
-      }
-    } catch (error) {
-      // The chat's end was seen: a reset or silence after it takes nothing away (coze-api.md §22.31).
-      if (!isOver(end) || signal.aborted || !(error instanceof CozeError)) throw error;
-      this.#log.debug({ err: error }, "coze stream was left after its chat had ended");
-      return;
-    }
-    if (!isOver(end)) throw streamBroken("the stream stopped before the chat ended", facts());
+  ask(question: Question, { signal }: Abortable): AsyncIterable<AnswerEvent> {
+    return askChat(this.#http, question, { signal, log: this.#log });
   }
 
-  async *chatStream(
-    question: Question,
-    { signal, idleMs }: Abortable & { idleMs?: () => number },
-  ): AsyncGenerator<AnswerEvent, void, undefined> {
-    const call = "POST /v3/chat";
-    const json = toChatRequest(question);
-    const query = { conversation_id: question.conversationId };
-    const { totalMs } = this.#http.timeouts;
-    let facts: CallFacts = { call, conversationId: question.conversationId };
-    using deadline = new Deadline(signal);
-    deadline.limit(totalMs, () => timedOut("no end of the answer", totalMs, facts));
-    const response = await this.#http.open(
-      { method: "POST", path: "/v3/chat", query, json, signal },
-      deadline,
-    );
-    facts = { ...facts, httpStatus: response.status, logId: response.logId };
-    if (!mayBeStream(response)) {
-      const rejection = { ...facts, retryAfterMs: response.retryAfterMs };
-      const text = await this.#http.readText(response, deadline, rejection);
-      throw this.#http.toRejection(text, response.status, rejection);
-    }
-    try {
-      for await (const sse of this.#events(response, deadline, () => facts, idleMs)) {
-        const event = toAnswerEvent(sse);
-        if (event.type === "unknown")
-          this.#log.debug({ name: event.name }, "coze sent an event we do not know");
-        if (event.type === "chat") facts = { ...facts, ...this.#noteIds(event, question) };
-        yield event;
-      }
-    } catch (error) {
-      throw this.#explainStream(error, deadline, facts);
-    }
+  chatStream(question: Question, options: Abortable & { idleMs?: () => number }): AsyncIterable<AnswerEvent> {
+    return streamChat(this.#http, question, { ...options, log: this.#log });
   }
 
   async retrieveChat(chat: ChatIds, { signal }: Abortable): Promise<StoredChat> {
@@ -257,12 +141,7 @@ class HttpCozeClient implements CozeClient {
       messagePageSchema,
       { whole: true },
     );
-    return {
-      messages: page.data.map(toStoredMessage),
-      firstId: page.first_id,
-      lastId: page.last_id,
-      hasMore: page.has_more ?? false,
-    };
+    return toMessagePage(page);
   }
 
   async cancel(chat: ChatIds, options: Abortable): Promise<void> {
@@ -283,101 +162,8 @@ class HttpCozeClient implements CozeClient {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#http[Symbol.asyncDispose]();
   }
-
-  async *#events(
-    response: OpenResponse,
-    deadline: Deadline,
-    facts: () => CallFacts,
-    idleMs: (() => number) | undefined,
-  ): AsyncGenerator<SseEvent, void, undefined> {
-    const decoder = new SseDecoder();
-    for await (const bytes of this.#http.read(response, deadline, facts(), idleMs))
-      yield* decoder.push(bytes);
-    yield* decoder.end();
-  }
-
-  #explainStream(error: unknown, deadline: Deadline, facts: CallFacts): unknown {
-    if (deadline.signal.aborted) return withIds(deadline.signal.reason, facts);
-    if (error instanceof JsonInsteadOfStream) {
-      return this.#http.toRejection(error.body, facts.httpStatus ?? 200, facts);
-    }
-    return error instanceof CozeError
-      ? error
-      : streamBroken("the connection broke", { ...facts, cause: error });
-  }
-
-  /** Ids as the chat itself tells them; the conversation may be another one than asked (coze-api.md §16.6). */
-  #noteIds(event: AnswerEvent & { type: "chat" }, question: Question): Partial<CallFacts> {
-    if (event.conversationId !== undefined && event.conversationId !== question.conversationId) {
-      this.#log.warn(
-        { asked: question.conversationId, answered: event.conversationId },
-        "coze answered in another conversation",
-      );
-    }
-    return {
-      ...(event.chatId !== undefined && { chatId: event.chatId }),
-      ...(event.conversationId !== undefined && { conversationId: event.conversationId }),
-    };
-  }
-
-  #chatFailed(failure: AnswerFailure | undefined, facts: CallFacts, answered: boolean): CozeError {
-    const { code, text } = failure ?? { code: 0, text: "" };
-    return toCozeError({ code, text: this.#http.redact(text) }, facts, { answered });
-  }
-
-  #streamError({ code, text }: AnswerFailure, facts: CallFacts): CozeError {
-    return streamBroken("an error event", facts, { code, text: this.#http.redact(text) });
-  }
-}
-
-/** JSON, HTML and anything but 200 is a rejection; the rest is looked into (coze-api.md §7.1, §7.2). */
-function mayBeStream({ status, contentType }: OpenResponse): boolean {
-  return status === 200 && !contentType.includes("json") && !contentType.includes("html");
-}
-
-/** Our own time-out was made before the chat's id was known. */
-function withIds(reason: unknown, { chatId, conversationId, logId, httpStatus }: CallFacts): unknown {
-  if (!(reason instanceof CozeError) || reason.code !== "COZE_TIMEOUT") return reason;
-  return new CozeError(reason.code, reason.message, {
-    cause: reason,
-    retryable: reason.retryable,
-    outcome: reason.outcome,
-    ...(chatId !== undefined && { chatId }),
-    ...(conversationId !== undefined && { conversationId }),
-    ...(logId !== undefined && { logId }),
-    ...(httpStatus !== undefined && { httpStatus }),
-  });
 }
 
 function toQuery({ conversationId, chatId }: ChatIds): Record<string, string> {
   return { conversation_id: conversationId, chat_id: chatId };
-}
-
-function toStoredChat(chat: WireChat, asked: ChatIds): StoredChat {
-  const failure = toChatFailure(chat);
-  const usage = toUsage(chat.usage);
-  return {
-    chatId: chat.id ?? asked.chatId,
-    conversationId: chat.conversation_id ?? asked.conversationId,
-    status: toChatStatus(chat.status),
-    ...(failure !== undefined && { failure }),
-    ...(usage !== undefined && { usage }),
-    pending: toPending(chat.required_action),
-    metaData: chat.meta_data,
-  };
-}
-
-function toStoredMessage(message: WireMessage): StoredMessage {
-  return {
-    messageId: message.id ?? "",
-    chatId: message.chat_id ?? "",
-    sectionId: message.section_id ?? "",
-    role: message.role === "user" || message.role === "assistant" ? message.role : "unknown",
-    kind: toMessageKind(message.type),
-    contentType: toContentType(message.content_type),
-    text: message.content,
-    reasoning: message.reasoning_content,
-    metaData: message.meta_data,
-    createdAt: message.created_at,
-  };
 }

@@ -134,7 +134,7 @@ export function toGatewayError(httpStatus: number, facts: CallFacts): CozeError 
 }
 
 /** Status classes for answers that carry no code. */
-export function meaningOfStatus(httpStatus: number): CodeMeaning {
+function meaningOfStatus(httpStatus: number): CodeMeaning {
   if (httpStatus === 401) return no("COZE_AUTH");
   if (httpStatus === 403) return no("COZE_PERMISSION");
   if (httpStatus === 404 || httpStatus === 405) return no("COZE_NOT_FOUND");

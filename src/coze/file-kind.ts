@@ -129,7 +129,7 @@ export async function toBroughtFile(
 }
 
 /** Looks into a file. @throws the signal's reason. */
-export async function readFileKind(
+async function readFileKind(
   file: LocalFile,
   { name, signal }: { name: string; signal: AbortSignal },
 ): Promise<FileKind> {

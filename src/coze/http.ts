@@ -157,7 +157,7 @@ export class CozeHttp implements AsyncDisposable {
     const chunks: Uint8Array[] = [];
     let bytes = 0;
     try {
-      for await (const chunk of this.read(response, deadline, facts)) {
+      for await (const chunk of this.read(response, deadline, () => facts)) {
         bytes += chunk.length;
         if (bytes > MAX_JSON_BYTES) throw toGatewayError(response.status, facts);
         chunks.push(chunk);
@@ -172,7 +172,7 @@ export class CozeHttp implements AsyncDisposable {
   async *read(
     response: OpenResponse,
     deadline: Deadline,
-    facts: CallFacts,
+    facts: () => CallFacts,
     idleMs: () => number = () => this.timeouts.idleMs,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const chunks: AsyncIterator<Uint8Array> = response.body[Symbol.asyncIterator]();
@@ -183,7 +183,7 @@ export class CozeHttp implements AsyncDisposable {
         const ms = idleMs();
         const step = await deadline.within(
           ms,
-          () => timedOut("silence", ms, facts),
+          () => timedOut("silence", ms, facts()),
           () => chunks.next(),
         );
         if (step.done === true) return;

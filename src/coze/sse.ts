@@ -2,7 +2,7 @@ import { createParser } from "eventsource-parser";
 import type { SseEvent } from "./chat-events.ts";
 
 /** Longest event we take, in characters; answers, knowledge and audio come as single lines (coze-api.md §5.2). */
-export const MAX_EVENT_CHARACTERS: number = 16 * 1024 * 1024;
+const MAX_EVENT_CHARACTERS = 16 * 1024 * 1024;
 
 /** Thrown when a body is no event stream but Coze's JSON envelope (coze-api.md §7.2). */
 export class JsonInsteadOfStream extends Error {

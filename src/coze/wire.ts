@@ -61,7 +61,7 @@ const failure = z.object({ code, msg: text.catch("") });
 export const failureSchema: z.ZodType<WireFailure> = failure;
 
 /** Token counts under both spellings (§3.3). */
-export interface WireUsage {
+interface WireUsage {
   readonly token_count?: number | null | undefined;
   readonly input_count?: number | null | undefined;
   readonly output_count?: number | null | undefined;
@@ -78,7 +78,7 @@ const usage = z.object({
 });
 
 /** One thing the bot waits for (§3.4). */
-export interface WireToolCall {
+interface WireToolCall {
   readonly id?: string | null | undefined;
   readonly type?: string | null | undefined;
   readonly function?:
@@ -87,7 +87,7 @@ export interface WireToolCall {
     | undefined;
 }
 
-export interface WireRequiredAction {
+interface WireRequiredAction {
   readonly submit_tool_outputs?:
     | { readonly tool_calls?: readonly WireToolCall[] | null | undefined }
     | null

@@ -85,7 +85,15 @@ describe("§22.11 ends that are none", () => {
       outcome: "unknown",
       chatId: CHAT,
       conversationId: CONVERSATION,
+      httpStatus: 200,
+      logId: "20260101120000000000000000000001",
     });
+  });
+
+  it("does not wait for more once done was said too early", async () => {
+    await using pair = await openPair();
+    pair.coze.playNext({ packets: [packet(CREATED, delta("x"), DONE)], end: "stall" });
+    expect((await ask(pair.client, aQuestion())).error).toMatchObject({ code: "COZE_STREAM_BROKEN" });
   });
 
   it("does not take an empty stream for an answer", async () => {
@@ -93,7 +101,11 @@ describe("§22.11 ends that are none", () => {
     pair.coze.playNext({ packets: [] });
     const asked = await ask(pair.client, aQuestion());
     expect(asked.events).toEqual([]);
-    expect(asked.error).toMatchObject({ code: "COZE_STREAM_BROKEN", chatId: undefined });
+    expect(asked.error).toMatchObject({
+      code: "COZE_STREAM_BROKEN",
+      chatId: undefined,
+      conversationId: CONVERSATION,
+    });
   });
 });
 

@@ -5,7 +5,16 @@ import { answerMarkdown } from "../../src/core/answer-state.ts";
 import { createCozeClient } from "../../src/coze/coze-client.ts";
 import { COZE_CODES } from "../../src/coze/errors.ts";
 import { toRetryAfterMs } from "../../src/coze/http.ts";
-import { aQuestion, ask, errorOf, KeptLog, newConversation, noAbort, openPair } from "./coze-kit.ts";
+import {
+  aQuestion,
+  ask,
+  type CozePair,
+  errorOf,
+  KeptLog,
+  newConversation,
+  noAbort,
+  openPair,
+} from "./coze-kit.ts";
 import {
   CHAT,
   COMPLETED,
@@ -97,6 +106,7 @@ describe("§22.29 error events", () => {
     const asked = await ask(pair.client, aQuestion());
     expect(asked.error).toBeUndefined();
     expect(answerMarkdown(asked.state)).toBe("x");
+    expect(asked.state.ended).toBe(true);
   });
 });
 
@@ -376,16 +386,15 @@ it("§22.40 tells the conversation that was really used", async () => {
 });
 
 describe("codes", () => {
-  const refusing = async (code: number): Promise<unknown> => {
-    await using pair = await openPair();
+  const refuseNext = (pair: CozePair, code: number): void =>
     pair.coze.playNext({ headers: JSON_TYPE, packets: [JSON.stringify({ code, msg: "x" })] });
-    const { error } = await ask(pair.client, aQuestion());
-    return error;
-  };
 
   it("all mean what the table says", async () => {
+    await using pair = await openPair();
     for (const [code, meaning] of COZE_CODES) {
-      expect(await refusing(code)).toMatchObject({ cozeCode: code, ...meaning });
+      refuseNext(pair, code);
+      const { error } = await ask(pair.client, aQuestion());
+      expect(error).toMatchObject({ cozeCode: code, ...meaning });
     }
   });
 
@@ -398,7 +407,10 @@ describe("codes", () => {
   });
 
   it("that nobody has documented may be tried again after a look", async () => {
-    expect(await refusing(701_231)).toMatchObject({
+    await using pair = await openPair();
+    refuseNext(pair, 701_231);
+    const { error } = await ask(pair.client, aQuestion());
+    expect(error).toMatchObject({
       code: "COZE_FAILED",
       retryable: true,
       outcome: "unknown",

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { CozeStandIn } from "../../sandbox/coze/coze-stand-in.ts";
-import type { MessagePage } from "../../src/coze/coze-client.ts";
+import type { MessagePage } from "../../src/coze/stored.ts";
 import { aQuestion, ask, type CozePair, newConversation, noAbort, openPair } from "./coze-kit.ts";
 import { CHAT, CONVERSATION } from "./wire-make.ts";
 

@@ -20,7 +20,7 @@ export function whole(content: string, changes: object = {}): PlainEvent {
   return messageEvent("completed", content, changes);
 }
 
-export function messageEvent(name: string, content: string | null, changes: object): PlainEvent {
+function messageEvent(name: string, content: string | null, changes: object): PlainEvent {
   return {
     name: `conversation.message.${name}`,
     data: JSON.stringify({
