@@ -47,8 +47,8 @@ export class DiscordAdapter implements Adapter {
   }
 
   async openIntake(onTurn: OnTurn, { signal }: Abortable): Promise<AsyncDisposable> {
-    const { log, sealer } = this.#tools;
-    const intake = new DiscordIntake({ ...this.#settings, rest: this.#rest, log, sealer, onTurn });
+    const { log, clock, sealer } = this.#tools;
+    const intake = new DiscordIntake({ ...this.#settings, rest: this.#rest, log, clock, sealer, onTurn });
     this.#intake = intake;
     await intake.start({ signal });
     return intake;

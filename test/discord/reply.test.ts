@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-discord.ts";
-import type { SeenMessage } from "../../sandbox/stand-in.ts";
+import { type SeenMessage, VirtualClock } from "../../sandbox/stand-in.ts";
 import type { Reply } from "../../src/core/ports.ts";
 import type { IncomingTurn } from "../../src/core/turn.ts";
 import { answerOf, type Bridge, CREATE, calls, EDIT, openBridge } from "./harness.ts";
@@ -303,16 +303,60 @@ describe("limits", () => {
     await reply.finish(done("abc"));
   });
 
-  it("§11.28 a create does not wait behind a draft that hangs", async () => {
-    const reply = await bridge.reply(await ask());
-    reply.show({ answer: answerOf("a") });
-    await expect.poll(() => fromBot()).toHaveLength(1);
-    discord.faults.plan(EDIT, { do: "hang" });
-    reply.show({ answer: answerOf("ab") });
-    await expect.poll(() => calls(discord, EDIT)).toHaveLength(1);
-    await (await bridge.reply(await ask())).finish(done("at once"));
-    expect(fromBot().at(-1)?.text).toBe("at once");
+  it("§11.28 a final edit does not wait for creates that Discord says are spent", async () => {
+    const ours = discord.world.addMessage({
+      channelId: discord.general,
+      author: discord.world.bot,
+      content: "a",
+    });
+    discord.faults.plan(CREATE, {
+      do: "answer",
+      status: 200,
+      body: { id: ours.id, content: "a" },
+      headers: {
+        "x-ratelimit-limit": "5",
+        "x-ratelimit-remaining": "0",
+        "x-ratelimit-reset-after": "3600",
+        "x-ratelimit-bucket": "4b2a6cf26c5a8f1e",
+      },
+    });
+    // The client learns the bucket's name from one edit first: only then would it share the queue.
+    const other = await bridge.reply(await ask());
+    other.show({ answer: answerOf("a") });
+    await expect.poll(() => calls(discord, CREATE)).toHaveLength(1);
+    await other.finish(done("ab"));
+    expect(fromBot().map(({ text }) => text)).toEqual(["ab"]);
   });
+
+  it("§11.29 a final edit does not wait behind another answer's draft that hangs", async () => {
+    const one = await bridge.reply(await ask());
+    one.show({ answer: answerOf("one") });
+    await expect.poll(() => fromBot()).toHaveLength(1);
+    const two = await bridge.reply(await ask());
+    two.show({ answer: answerOf("two") });
+    await expect.poll(() => fromBot()).toHaveLength(2);
+    discord.faults.plan(EDIT, { do: "hang" });
+    one.show({ answer: answerOf("one more") });
+    await expect.poll(() => calls(discord, EDIT)).toHaveLength(1);
+    await two.finish(done("two, done"));
+    expect(fromBot().map(({ text }) => text)).toEqual(["one", "two, done"]);
+  });
+});
+
+it("types no more once the first text is there, and again every eight seconds before", async () => {
+  const clock = new VirtualClock(0);
+  await using slow = await openBridge(discord, { clock });
+  const reply = await slow.reply(await ask());
+  const typed = (): number => calls(discord, /typing$/).length;
+  await expect.poll(typed).toBe(1);
+  clock.advance(8_000);
+  await expect.poll(typed).toBe(2);
+  reply.show({ answer: answerOf("text") });
+  await expect.poll(() => fromBot()).toHaveLength(1);
+  clock.advance(60_000);
+  await reply.finish(done("text, done"));
+  expect(typed()).toBe(2);
+  expect(discord.view(discord.general).status).toBe("");
 });
 
 it("§11.40 a refused token stops everything at once", async () => {
