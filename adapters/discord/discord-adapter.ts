@@ -80,7 +80,10 @@ export class DiscordAdapter implements Adapter {
       const text = `-# ${noticeFor("PLATFORM_REJECTED", turn.locale)} (${turn.reference})`;
       await writer.post(text, "rejected", { signal: options.signal });
     };
-    return Promise.resolve(new DiscordReply({ growing, typing, sayRejected, log }));
+    const onEnd = (): void => {
+      if (typing !== undefined) this.#typing.delete(typing);
+    };
+    return Promise.resolve(new DiscordReply({ growing, typing, sayRejected, onEnd, log }));
   }
 
   fetchAttachment(turn: Turn, attachment: Attachment, options: FetchOptions): Promise<LocalFile> {

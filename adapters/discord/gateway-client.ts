@@ -22,6 +22,8 @@ const RESUMABLE_MS = 60_000;
 /** The library tries twice a second for ever (discord.md §3.4); after that we start over, ever more slowly. */
 const FIRST_PAUSE_MS = 5_000;
 const LONGEST_PAUSE_MS = 120_000;
+/** A login takes a second or two; READY may take 15 s (discord.md §3.3). */
+const LOGIN_MS = 30_000;
 
 /** Close codes after which the library does not come back by itself (discord.md §3.4). */
 const FATAL: Readonly<Record<number, string>> = {
@@ -131,7 +133,8 @@ export class GatewayClient {
       if (signal.aborted) break;
       this.#client = this.#open();
       try {
-        await this.login({ signal });
+        // Where only the gateway is away, the library would try for ever inside the login.
+        await this.login({ signal: AbortSignal.any([signal, AbortSignal.timeout(LOGIN_MS)]) });
         break;
       } catch (error) {
         if (error instanceof BridgeError && error.code === "PLATFORM_AUTH") {
@@ -149,11 +152,12 @@ export class GatewayClient {
   #pause(ms: number): Promise<void> {
     const { signal } = this.#closing;
     return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(ms, resolve);
       const end = (): void => {
         cancel();
+        signal.removeEventListener("abort", end);
         resolve();
       };
+      const cancel = this.#options.clock.after(ms, end);
       signal.addEventListener("abort", end, { once: true });
     });
   }
