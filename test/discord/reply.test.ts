@@ -79,6 +79,22 @@ describe("a reply", () => {
     expect(calls(discord, CREATE)).toHaveLength(1);
   });
 
+  it.each([false, true])(
+    "takes a message away that the end no longer needs (gone already: %s)",
+    async (gone) => {
+      const reply = await bridge.reply(await ask());
+      reply.show({ answer: answerOf(`${"a".repeat(1990)}\n\n${"b".repeat(1990)}`) });
+      await expect.poll(() => fromBot()).toHaveLength(2);
+      await expect
+        .poll(() => bridge.saved)
+        .toMatchObject({ messages: [expect.anything(), expect.anything()] });
+      if (gone) discord.removeMessage(fromBot()[1]?.id ?? "");
+      const { messageKeys } = await reply.finish(done("short"));
+      expect(fromBot().map(({ text }) => text)).toEqual(["short"]);
+      expect(messageKeys).toHaveLength(1);
+    },
+  );
+
   it("§11.23 of a hundred changes sends few, and ends with the last", async () => {
     const reply = await bridge.reply(await ask());
     for (let count = 1; count <= 100; count += 1) reply.show({ answer: answerOf("x".repeat(count)) });
