@@ -3,7 +3,7 @@ import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-d
 import { type SeenMessage, VirtualClock } from "../../sandbox/stand-in.ts";
 import type { Reply } from "../../src/core/ports.ts";
 import type { IncomingTurn } from "../../src/core/turn.ts";
-import { answerOf, type Bridge, CREATE, calls, EDIT, openBridge } from "./harness.ts";
+import { answerOf, type Bridge, CREATE, calls, EDIT, openBridge, QUICK_TIME } from "./harness.ts";
 
 /** Shorter than the time-outs of calls: who waits for a hanging one is stuck. */
 const STUCK_MS = 6_000;
@@ -12,8 +12,8 @@ let discord: DiscordStandIn;
 let bridge: Bridge;
 
 beforeEach(async () => {
-  discord = await startDiscord();
-  bridge = await openBridge(discord);
+  discord = await startDiscord({ clock: QUICK_TIME });
+  bridge = await openBridge(discord, { clock: QUICK_TIME });
 });
 
 afterEach(async () => {
@@ -270,7 +270,12 @@ describe("limits", () => {
     ["user", { "retry-after": "0.2", "x-ratelimit-remaining": "0", "x-ratelimit-scope": "user" }],
     ["shared", { "retry-after": "0.2", "x-ratelimit-remaining": "4", "x-ratelimit-scope": "shared" }],
     ["global", { "retry-after": "0.2", "x-ratelimit-global": "true", "x-ratelimit-scope": "global" }],
-  ])("§11.26 a 429 of scope %s is waited out once", async (_scope, headers) => {
+  ])("§11.26 a 429 of scope %s is waited out once", async (scope, headers) => {
+    if (scope === "global") {
+      // discord.js holds back the whole client by itself then, and by real time.
+      await bridge[Symbol.asyncDispose]();
+      bridge = await openBridge(discord);
+    }
     const body = { message: "You are being rate limited.", retry_after: 0.2, global: false };
     discord.faults.plan(CREATE, { do: "answer", status: 429, body, headers });
     const reply = await bridge.reply(await ask());
