@@ -106,6 +106,11 @@ export class VirtualClock implements StandInClock {
     return this.#now;
   }
 
+  /** How many calls are still to come. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
   after(ms: number, call: () => void): () => void {
     const timer = { at: this.#now + ms, call };
     this.#timers.add(timer);

@@ -4,7 +4,7 @@ import { type Command, timeOfId } from "./normalize.ts";
 import type { DiscordRest } from "./rest-client.ts";
 
 /** An answer within 3 s, or the token dies (discord.md §1.6). */
-export const ACKNOWLEDGE_WITHIN_MS = 3_000;
+const ACKNOWLEDGE_WITHIN_MS = 3_000;
 /** One try may take this long, so that a lost one leaves time for another. */
 const TRY_MS = 1_300;
 /** "Thinking…" (discord.md §1.6). */

@@ -16,7 +16,7 @@ const addressSchema = z.discriminatedUnion("kind", [
 ]);
 
 /** A reply to a message. */
-export interface MessageAddress {
+interface MessageAddress {
   readonly kind: "message";
   readonly channelId: string;
   readonly messageId: string;

@@ -47,8 +47,8 @@ export class DiscordAdapter implements Adapter {
   }
 
   async openIntake(onTurn: OnTurn, { signal }: Abortable): Promise<AsyncDisposable> {
-    const { log, sealer } = this.#tools;
-    const intake = new DiscordIntake({ ...this.#settings, rest: this.#rest, log, sealer, onTurn });
+    const { log, clock, sealer } = this.#tools;
+    const intake = new DiscordIntake({ ...this.#settings, rest: this.#rest, log, clock, sealer, onTurn });
     this.#intake = intake;
     await intake.start({ signal });
     return intake;
@@ -80,7 +80,10 @@ export class DiscordAdapter implements Adapter {
       const text = `-# ${noticeFor("PLATFORM_REJECTED", turn.locale)} (${turn.reference})`;
       await writer.post(text, "rejected", { signal: options.signal });
     };
-    return Promise.resolve(new DiscordReply({ growing, typing, sayRejected, log }));
+    const onEnd = (): void => {
+      if (typing !== undefined) this.#typing.delete(typing);
+    };
+    return Promise.resolve(new DiscordReply({ growing, typing, sayRejected, onEnd, log }));
   }
 
   fetchAttachment(turn: Turn, attachment: Attachment, options: FetchOptions): Promise<LocalFile> {

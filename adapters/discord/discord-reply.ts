@@ -7,6 +7,8 @@ export interface DiscordReplyOptions {
   readonly typing: TypingSign | undefined;
   /** Says that the answer could not be shown, in a message of its own. */
   readonly sayRejected: () => Promise<void>;
+  /** Called once nothing is shown any more. */
+  readonly onEnd: () => void;
   readonly log: Log;
 }
 
@@ -23,7 +25,7 @@ export class DiscordReply implements Reply {
   }
 
   async finish(content: ReplyContent): Promise<FinishedReply> {
-    const { growing, typing, log } = this.#options;
+    const { growing, log } = this.#options;
     try {
       return await growing.finish(content);
     } catch (error) {
@@ -35,15 +37,20 @@ export class DiscordReply implements Reply {
       }
       throw error;
     } finally {
-      typing?.stop();
-      await typing?.settled();
+      await this.#end();
     }
   }
 
   async abandon(): Promise<void> {
-    const { growing, typing } = this.#options;
+    this.#options.typing?.stop();
+    await this.#options.growing.abandon();
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
+    const { typing, onEnd } = this.#options;
     typing?.stop();
-    await growing.abandon();
     await typing?.settled();
+    onEnd();
   }
 }

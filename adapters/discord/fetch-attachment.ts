@@ -6,7 +6,7 @@ import { parseFetchedMessage } from "./gateway-events.ts";
 import type { DiscordRest } from "./rest-client.ts";
 
 /** Where Discord keeps files (discord.md §5.3). */
-export const DISCORD_FILE_HOSTS: readonly string[] = ["cdn.discordapp.com", "media.discordapp.net"];
+const DISCORD_FILE_HOSTS: readonly string[] = ["cdn.discordapp.com", "media.discordapp.net"];
 
 export interface FetchParts {
   readonly rest: DiscordRest;

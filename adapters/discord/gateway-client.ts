@@ -1,4 +1,6 @@
 import { Client, Events, GatewayIntentBits, Options, Partials } from "discord.js";
+import { BridgeError } from "../../src/core/errors.ts";
+import type { Clock } from "../../src/core/gate.ts";
 import type { AdapterHealth, Log } from "../../src/core/ports.ts";
 import { toLoginError } from "./errors.ts";
 import { parseDispatch, parseReady, type WireReady } from "./gateway-events.ts";
@@ -7,12 +9,21 @@ export interface GatewayOptions {
   readonly token: string;
   readonly apiUrl: string;
   readonly log: Log;
+  readonly clock: Clock;
   /** A dispatch, as it came over the wire; must not throw. */
   readonly onDispatch: (name: string, data: unknown) => void;
 }
 
 /** Nothing privileged: mentions, DMs, replies and commands arrive whole without it (discord.md §3.1). */
 const INTENTS = [GatewayIntentBits.Guilds, GatewayIntentBits.GuildMessages, GatewayIntentBits.DirectMessages];
+
+/** A lost session can be resumed for about this long (discord.md §3.4); until then the library's own tries do. */
+const RESUMABLE_MS = 60_000;
+/** The library tries twice a second for ever (discord.md §3.4); after that we start over, ever more slowly. */
+const FIRST_PAUSE_MS = 5_000;
+const LONGEST_PAUSE_MS = 120_000;
+/** A login takes a second or two; READY may take 15 s (discord.md §3.3). */
+const LOGIN_MS = 30_000;
 
 /** Close codes after which the library does not come back by itself (discord.md §3.4). */
 const FATAL: Readonly<Record<number, string>> = {
@@ -26,15 +37,17 @@ const FATAL: Readonly<Record<number, string>> = {
 
 /** The connection to the gateway: discord.js, with caches kept small, seen through its raw dispatches. */
 export class GatewayClient {
-  readonly #client: Client;
   readonly #options: GatewayOptions;
+  readonly #closing = new AbortController();
+  #client: Client;
+  #downSince: number | undefined;
+  #startingOver: Promise<void> | undefined;
   #state: { readonly ok: boolean; readonly detail: string } = { ok: false, detail: "not connected yet" };
   #ready: WireReady | undefined;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
-    this.#client = openClient(options.apiUrl);
-    this.#listen();
+    this.#client = this.#open();
   }
 
   get health(): AdapterHealth {
@@ -78,26 +91,75 @@ export class GatewayClient {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort(new Error("gateway closed"));
     this.#client.removeAllListeners(Events.Raw);
+    await this.#startingOver;
     await this.#client.destroy();
     this.#state = { ok: false, detail: "closed" };
   }
 
-  #listen(): void {
-    const client = this.#client;
-    const { log } = this.#options;
+  #open(): Client {
+    const client = openClient(this.#options.apiUrl);
+    const { log, clock } = this.#options;
+    const up = (): void => {
+      this.#downSince = undefined;
+      this.#change(true, "connected");
+    };
     client.on(Events.Raw, (packet: unknown) => this.#receive(packet));
-    client.on(Events.ShardReady, () => this.#change(true, "connected"));
-    client.on(Events.ShardResume, () => this.#change(true, "connected"));
-    client.on(Events.ShardReconnecting, () => this.#change(false, "reconnecting"));
+    client.on(Events.ShardReady, up);
+    client.on(Events.ShardResume, up);
+    client.on(Events.ShardReconnecting, () => {
+      this.#downSince ??= clock.now();
+      this.#change(false, "reconnecting");
+      if (clock.now() - this.#downSince > RESUMABLE_MS) this.#startingOver ??= this.#startOver();
+    });
     client.on(Events.ShardDisconnect, ({ code }) => {
-      const detail = FATAL[code] ?? `disconnected for good (${code})`;
-      this.#change(false, detail);
+      this.#change(false, FATAL[code] ?? `disconnected for good (${code})`);
       log.error({ code }, "discord gateway closed for good");
     });
     // Without a listener an error event would end the process; the state changes tell the rest.
     client.on(Events.ShardError, (error) => log.debug({ err: error }, "discord gateway error"));
     client.on(Events.Error, (error) => log.warn({ err: error }, "discord client error"));
+    return client;
+  }
+
+  /** The session is past saving: a new client, tried at growing distances until it is in. Never rejects. */
+  async #startOver(): Promise<void> {
+    const { signal } = this.#closing;
+    for (let tries = 0; !signal.aborted; tries += 1) {
+      this.#client.removeAllListeners(Events.ShardReconnecting);
+      await this.#client.destroy();
+      await this.#pause(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries));
+      if (signal.aborted) break;
+      this.#client = this.#open();
+      try {
+        // Where only the gateway is away, the library would try for ever inside the login.
+        await this.login({ signal: AbortSignal.any([signal, AbortSignal.timeout(LOGIN_MS)]) });
+        break;
+      } catch (error) {
+        if (error instanceof BridgeError && error.code === "PLATFORM_AUTH") {
+          this.#change(false, error.message);
+          this.#options.log.error({ err: error }, "discord gateway closed for good");
+          break;
+        }
+        this.#options.log.debug({ err: error, tries }, "discord gateway cannot be reached");
+      }
+    }
+    this.#startingOver = undefined;
+  }
+
+  /** Ends early when we are closing. */
+  #pause(ms: number): Promise<void> {
+    const { signal } = this.#closing;
+    return new Promise((resolve) => {
+      const end = (): void => {
+        cancel();
+        signal.removeEventListener("abort", end);
+        resolve();
+      };
+      const cancel = this.#options.clock.after(ms, end);
+      signal.addEventListener("abort", end, { once: true });
+    });
   }
 
   /** Logs changes only: while Discord is away the library tries twice a second (discord.md §3.4). */

@@ -19,14 +19,14 @@ export interface WireAttachment {
 }
 
 /** What a message says, wherever it stands: by itself, forwarded, or replied to. */
-export interface WireContent {
+interface WireContent {
   readonly content: string;
   readonly attachments: readonly WireAttachment[];
   readonly sticker_items: readonly { readonly name: string }[];
 }
 
 /** A content with what it forwards. */
-export interface WireFullContent extends WireContent {
+interface WireFullContent extends WireContent {
   readonly message_snapshots: readonly { readonly message: WireContent }[];
 }
 
@@ -72,7 +72,7 @@ export interface WireInteraction {
   readonly data?: WireCommandData | undefined;
 }
 
-export interface WireCommandData {
+interface WireCommandData {
   readonly name: string;
   readonly type?: number | undefined;
   readonly options: readonly { readonly name: string; readonly value?: unknown }[];

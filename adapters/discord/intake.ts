@@ -1,4 +1,5 @@
 import { BridgeError } from "../../src/core/errors.ts";
+import type { Clock } from "../../src/core/gate.ts";
 import { noticeFor } from "../../src/core/notices.ts";
 import type { Abortable, AdapterHealth, Log, OnTurn, Sealer } from "../../src/core/ports.ts";
 import { type Acknowledgement, acknowledge, isDead } from "./acknowledge.ts";
@@ -24,6 +25,7 @@ export interface IntakeOptions {
   readonly apiUrl: string;
   readonly rest: DiscordRest;
   readonly log: Log;
+  readonly clock: Clock;
   readonly sealer: Sealer;
   readonly onTurn: OnTurn;
 }
@@ -41,11 +43,12 @@ export class DiscordIntake implements AsyncDisposable {
 
   constructor(options: IntakeOptions) {
     this.#options = options;
-    const { token, apiUrl, log } = options;
+    const { token, apiUrl, log, clock } = options;
     this.#gateway = new GatewayClient({
       token,
       apiUrl,
       log,
+      clock,
       onDispatch: (name, data) => this.#receive(name, data),
     });
   }
@@ -168,7 +171,7 @@ export class DiscordIntake implements AsyncDisposable {
       return;
     }
     const { command } = outcome;
-    if (isDead(command.interactionId, rest.discordNow())) {
+    if (rest.knowsTime && isDead(command.interactionId, rest.discordNow())) {
       log.info({ interactionId: command.interactionId }, "interaction came too late");
       return;
     }
@@ -178,7 +181,7 @@ export class DiscordIntake implements AsyncDisposable {
   }
 
   async #store(command: Command, acknowledged: Acknowledgement): Promise<void> {
-    const { log, sealer, onTurn } = this.#options;
+    const { log, sealer, onTurn, rest } = this.#options;
     const { interactionId, token, applicationId, channelId, viaChannel, turn } = command;
     if (!acknowledged.taken && !viaChannel) {
       log.warn({ interactionId }, "interaction expired before it was acknowledged");
@@ -191,7 +194,7 @@ export class DiscordIntake implements AsyncDisposable {
       channelId,
       viaChannel,
       at,
-      token: acknowledged.taken ? sealer.seal(token, at + TOKEN_LIVES_MS) : undefined,
+      token: acknowledged.taken ? sealer.seal(token, rest.toOwnTime(at + TOKEN_LIVES_MS)) : undefined,
       responseId: acknowledged.taken ? acknowledged.responseId : undefined,
     });
     try {

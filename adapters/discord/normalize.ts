@@ -15,7 +15,7 @@ export interface NormalizeContext {
 }
 
 /** Why an event is no turn. */
-export type DropReason =
+type DropReason =
   | "malformed"
   | "own"
   | "bot"

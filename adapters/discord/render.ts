@@ -65,7 +65,7 @@ function cut(text: string): string {
 }
 
 /** Makes mentions plain to see and harmless, outside code and addresses (discord.md §2.4). */
-export function withoutMentions(markdown: string): string {
+function withoutMentions(markdown: string): string {
   return neutralizeOutsideCode(markdown, (text) =>
     text
       .replaceAll(/@(?=everyone|here)/g, `@${ZERO_WIDTH_SPACE}`)

@@ -49,7 +49,7 @@ export class DiscordRest {
   readonly #draft: REST;
   readonly #rates = new WeakMap<object, RateHeaders>();
   readonly #now: () => number;
-  #skewMs = 0;
+  #skewMs: number | undefined;
 
   /** @param now - Ms since the epoch, by our clock. */
   constructor({ token, apiUrl, now }: { token: string; apiUrl: string; now: () => number }) {
@@ -60,7 +60,17 @@ export class DiscordRest {
 
   /** Now by Discord's clock, in ms since the epoch, to about a second: ids are made by it, ours may be wrong. */
   discordNow(): number {
-    return this.#now() - this.#skewMs;
+    return this.#now() - (this.#skewMs ?? 0);
+  }
+
+  /** Whether Discord has told its time yet; until then ours stands in for it. */
+  get knowsTime(): boolean {
+    return this.#skewMs !== undefined;
+  }
+
+  /** A moment of Discord's clock on ours. */
+  toOwnTime(discordMs: number): number {
+    return discordMs + (this.#skewMs ?? 0);
   }
 
   /** @throws {PlatformError}, or the signal's reason. */

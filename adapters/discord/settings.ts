@@ -8,7 +8,7 @@ export interface DiscordSettings {
 }
 
 /** Where Discord listens (discord.md §7.1). */
-export const DEFAULT_DISCORD_API_URL = "https://discord.com/api";
+const DEFAULT_DISCORD_API_URL = "https://discord.com/api";
 
 /**
  * This platform's variables. Empty counts as unset; no token means that Discord is off. `DISCORD_TOKEN` is the name

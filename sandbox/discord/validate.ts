@@ -17,7 +17,7 @@ export interface MessageBody {
 }
 
 /** discord.md §2.1 */
-export const MAX_CONTENT = 2_000;
+const MAX_CONTENT = 2_000;
 const MAX_EMBEDS = 10;
 const MAX_FILES = 10;
 const MAX_NONCE = 25;

@@ -49,14 +49,14 @@ export interface WireAttachment {
   readonly waveform?: string;
 }
 
-export interface WireReference {
+interface WireReference {
   readonly type: number;
   readonly channel_id: string;
   readonly message_id?: string;
   readonly guild_id?: string;
 }
 
-export interface WireSnapshot {
+interface WireSnapshot {
   readonly message: object;
 }
 

@@ -2,12 +2,12 @@ import { expect, it } from "vitest";
 import { startDiscord } from "../../sandbox/discord/start-discord.ts";
 import type { Exchange } from "../../sandbox/stand-in.ts";
 import { discordViolations } from "./discord-spec.ts";
-import { answerOf, openBridge } from "./harness.ts";
+import { answerOf, openBridge, QUICK_TIME } from "./harness.ts";
 
 /** Everything that happens in a day, in a second. */
 async function aBusyDay(): Promise<readonly Exchange[]> {
-  await using discord = await startDiscord();
-  await using bridge = await openBridge(discord);
+  await using discord = await startDiscord({ clock: QUICK_TIME });
+  await using bridge = await openBridge(discord, { clock: QUICK_TIME });
   const ada = discord.person("Ada");
   const thread = discord.addThread(discord.general, "Plans");
   const file = { name: "a.txt", bytes: new TextEncoder().encode("hello"), contentType: "text/plain" };

@@ -5,7 +5,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import type { Exchange } from "../../sandbox/stand-in.ts";
 
 /** Where the real service is known to differ from its description; every entry has a source. */
-export const EXCEPTIONS: readonly {
+const EXCEPTIONS: readonly {
   readonly call: RegExp;
   readonly error: RegExp;
   readonly source: string;

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-discord.ts";
+import { VirtualClock } from "../../sandbox/stand-in.ts";
 import { answerOf, calls, openBridge } from "./harness.ts";
 
 let discord: DiscordStandIn;
@@ -100,6 +101,27 @@ it("§11.56 says once that Discord is away, however often it is tried", async ()
   const warnings = bridge.log.filter(({ level }) => level === "warn");
   expect(warnings.map(({ message }) => message)).toEqual(["discord gateway state"]);
   discord.gateway.refuseConnections(false);
+});
+
+it("§11.56 stops hammering after a minute, and is back once Discord is", async () => {
+  const clock = new VirtualClock(0);
+  await using bridge = await openBridge(discord, { clock });
+  discord.gateway.refuseConnections(true);
+  discord.gateway.drop();
+  await expect.poll(() => bridge.adapter.health().detail).toBe("reconnecting");
+  clock.advance(61_000);
+  // The pause before the new client is the one timer there is: it exists once the old one has been given up.
+  await expect.poll(() => clock.timers, { timeout: 5_000 }).toBe(1);
+  discord.gateway.refuseConnections(false);
+  const { connections } = discord.gateway;
+  clock.advance(4_000);
+  expect(discord.gateway.connections).toBe(connections);
+  clock.advance(1_000);
+  await expect
+    .poll(() => bridge.adapter.health(), { timeout: 5_000 })
+    .toEqual({ ok: true, detail: "connected" });
+  discord.person("Ada").dm("back?");
+  await expect.poll(() => bridge.turns).toHaveLength(1);
 });
 
 it("an intake that nobody waits for any more gives up", async () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { createDiscordAdapter } from "../../adapters/discord/index.ts";
 import type { DiscordStandIn } from "../../sandbox/discord/start-discord.ts";
-import type { Exchange } from "../../sandbox/stand-in.ts";
+import type { Exchange, StandInClock } from "../../sandbox/stand-in.ts";
 import { type AnswerState, EMPTY_ANSWER } from "../../src/core/answer-state.ts";
 import { BridgeError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
@@ -12,12 +12,20 @@ import type { Json } from "../../src/core/json.ts";
 import type { Adapter, Download, Log, OnTurn, Reply, Sealer } from "../../src/core/ports.ts";
 import type { IncomingTurn, Turn } from "../../src/core/turn.ts";
 
-export const REAL_TIME: Clock = {
+const REAL_TIME: Clock = {
   now: () => performance.now(),
   after: (ms, call) => {
     const timer = setTimeout(call, ms);
     return () => clearTimeout(timer);
   },
+};
+
+/** Ten seconds of waiting take one. The bridge's clock and the stand-in's, so that limits and pace still agree. */
+const SPEED = 10;
+const STARTED_AT = Date.now();
+export const QUICK_TIME: Clock & StandInClock = {
+  now: () => STARTED_AT + (Date.now() - STARTED_AT) * SPEED,
+  after: (ms, call) => REAL_TIME.after(ms / SPEED, call),
 };
 
 /** An answer as far as it is written. */
@@ -29,19 +37,19 @@ export function answerOf(text: string, completed = false): AnswerState {
   };
 }
 
-export function toTurn(incoming: IncomingTurn): Turn {
+function toTurn(incoming: IncomingTurn): Turn {
   const { dedupeKey: _key, continues: _continues, ...turn } = incoming;
   return { ...turn, v: 1, reference: "K7Q2FM", route: { botId: "7380000000000000009" } };
 }
 
-export interface LogLine {
+interface LogLine {
   readonly level: string;
   readonly message: string;
   readonly fields: object;
 }
 
 /** Keeps what is logged. */
-export function collectingLog(lines: LogLine[]): Log {
+function collectingLog(lines: LogLine[]): Log {
   const at =
     (level: string) =>
     (fields: object, message: string): void => {
@@ -160,7 +168,7 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
 }
 
 /** Creates and edits that could ping somebody: checked at the end of every test. */
-export function loudCalls(standIn: DiscordStandIn): readonly string[] {
+function loudCalls(standIn: DiscordStandIn): readonly string[] {
   const writes = /^(POST|PATCH) \/(channels\/\d+\/messages|webhooks\/)/;
   const silent = JSON.stringify({ parse: [], replied_user: false });
   return calls(standIn, writes)

@@ -177,6 +177,18 @@ describe("files", () => {
     bridge.turns.splice(0, 1, { ...turn, attachments: stale } as (typeof bridge.turns)[number]);
     expect(await fetchFirst(bridge)).toBe(5);
     expect(calls(discord, /^GET \/channels\/\d+\/messages\/\d+$/)).toHaveLength(1);
+    expect(calls(discord, /^GET \/cdn/)).toHaveLength(1);
+  });
+
+  it("whose host has forgotten them early are signed anew as well", async () => {
+    await using bridge = await openBridge(discord);
+    discord.person("Ada").dm("", { files: [{ name: "a.txt", bytes }] });
+    await expect.poll(() => bridge.turns).toHaveLength(1);
+    const [turn] = bridge.turns;
+    const broken = turn?.attachments.map((file) => ({ ...file, url: file.url.replace(/hm=\w+/, "hm=1") }));
+    bridge.turns.splice(0, 1, { ...turn, attachments: broken } as (typeof bridge.turns)[number]);
+    expect(await fetchFirst(bridge)).toBe(5);
+    expect(calls(discord, /^GET \/cdn/).map(({ status }) => status)).toEqual([404, 200]);
   });
 
   it("§11.49 of a command cannot be signed anew: they are gone", async () => {

@@ -161,6 +161,16 @@ describe("the three seconds", () => {
     expect(bridge.turns).toEqual([]);
   });
 
+  it.each([-1, 1])("are Discord's, not ours: a clock that is %i hour off changes nothing", async (hours) => {
+    await using bridge = await open({ wallNow: () => clock.now() + hours * 60 * MINUTE });
+    await expect.poll(() => discord.commands).toHaveLength(1);
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    const reply = await bridge.reply(await turnOf(bridge));
+    await reply.finish(done("Because."));
+    expect(fromBot()).toMatchObject([{ text: "Because." }]);
+    expect(calls(discord, HOOK_EDIT)).toHaveLength(1);
+  });
+
   it("§11.15 an old one that a resume brings is not even tried", async () => {
     await using bridge = await open();
     discord.gateway.drop();
