@@ -291,23 +291,3 @@ it.concurrent("edits the messages of an earlier attempt instead of posting them 
   expect(shown(bridge)).toEqual(["Once upon a time."]);
   expect(callsOf(slack, "chat.postMessage")).toHaveLength(1);
 });
-
-it.concurrent("stays under Slack's limits while an answer grows in a channel", async ({ expect }) => {
-  await using bridge = await asked("channel");
-  const { slack } = bridge;
-  const { reply } = await bridge.reply();
-  let text = "";
-  const { promise: done, resolve: finish } = Promise.withResolvers<void>();
-  const timer = setInterval(() => {
-    text += "word ";
-    reply.show({ answer: answer(text) });
-    if (callsOf(slack, "chat.update").length >= 3) finish();
-  }, 20);
-  await done;
-  clearInterval(timer);
-  await reply.finish({ answer: answer(`${text}end.`) });
-  expect(slack.traffic.exchanges.filter(({ status }) => status === 429)).toEqual([]);
-  const writes = slack.traffic.exchanges.filter(({ name }) => /postMessage|update/.test(name));
-  const gaps = writes.slice(1).map(({ at }, index) => at - (writes[index]?.at ?? 0));
-  expect(Math.max(...gaps)).toBeLessThan(3_500);
-});
