@@ -11,7 +11,7 @@ const LOOKUP_TIMEOUT_MS = 1_500;
 const PAUSE_MS = 60_000;
 
 /** Whether we take part in a thread: we wrote in it, or were mentioned at its root. */
-export function takesPart(messages: readonly ThreadMessage[], self: SlackSelf): boolean {
+function takesPart(messages: readonly ThreadMessage[], self: SlackSelf): boolean {
   return messages.some(
     (message, index) =>
       message.user === self.userId ||
