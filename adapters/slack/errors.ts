@@ -32,9 +32,11 @@ const CODES: readonly (readonly [ErrorCode, RegExp])[] = [
     "PLATFORM_PERMISSION",
     /^(missing_scope|not_in_channel|no_permission|access_denied|ekm_access_denied|messages_tab_disabled|cant_update_message|edit_window_closed|message_not_owned_by_app|not_allowed_token_type|restricted_action.*|slack_connect_.*)$/,
   ],
+  ["PLATFORM_UNREACHABLE", /^(team_added_to_org|accesslimited)$/],
+  // Part of the work may have been done when Slack ran into trouble.
   [
-    "PLATFORM_UNREACHABLE",
-    /^(internal_error|fatal_error|service_unavailable|request_timeout|team_added_to_org|messaging_processing_failed)$/,
+    "PLATFORM_UNKNOWN_OUTCOME",
+    /^(internal_error|fatal_error|service_unavailable|request_timeout|messaging_processing_failed)$/,
   ],
 ];
 

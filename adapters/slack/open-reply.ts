@@ -113,6 +113,9 @@ class ThreadReply implements Reply {
   readonly #inner: Reply;
   readonly #options: { place: Place; status: StatusLine; signal: AbortSignal; shown: boolean };
 
+  /** The status may have arrived after our first message. */
+  #isLate = false;
+
   constructor(
     inner: Reply,
     options: { place: Place; status: StatusLine; signal: AbortSignal; shown: boolean },
@@ -122,12 +125,16 @@ class ThreadReply implements Reply {
   }
 
   show(content: ReplyContent): void {
+    this.#isLate ||= this.#options.status.isLate;
     this.#inner.show(content);
   }
 
   async finish(content: ReplyContent): Promise<FinishedReply> {
-    const { channel, thread } = this.#options.place;
+    const { place, status, signal } = this.#options;
+    const { channel, thread } = place;
+    this.#isLate ||= status.isLate;
     const { messageKeys } = await this.#inner.finish(content);
+    if (this.#isLate && !signal.aborted) await status.clear({ signal });
     return { messageKeys: [messageKey(channel, thread), ...messageKeys] };
   }
 

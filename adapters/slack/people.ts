@@ -20,6 +20,8 @@ interface Person {
 
 const MAX_PEOPLE = 5_000;
 const TTL_MS = 3_600_000;
+/** How long a name that was not found is not asked for again, in ms. */
+const RETRY_MS = 60_000;
 /** The acknowledgement waits for names; without them ids are shown, in ms. */
 const LOOKUP_TIMEOUT_MS = 1_000;
 /** Names looked up for one message; a list of fifty mentions must not cost fifty calls. */
@@ -65,7 +67,15 @@ export class People {
     } catch (error) {
       if (error instanceof PlatformError && error.platformCode === "missing_scope") {
         latches.turnOff("names", team, error);
-      } else log.debug({ err: error }, "slack name not found");
+      } else {
+        // Not asked again for a while: the next message shall not wait for it, too.
+        this.#remember(user, {
+          name: undefined,
+          locale: undefined,
+          at: tools.clock.now() - TTL_MS + RETRY_MS,
+        });
+        log.debug({ err: error }, "slack name not found");
+      }
     }
   }
 

@@ -9,7 +9,7 @@ import { splitMarkdown } from "../../src/markdown/split.ts";
 import { neutralize, stableLength, toInertText } from "./neutralize.ts";
 
 /** Markdown blocks of one payload may hold 12,000 characters in sum (slack.md §1.5, §1.8); 10 % margin (§9.2). */
-export const PART_LIMIT = 10_800;
+const PART_LIMIT = 10_800;
 /** Notification and screen-reader text of a message with blocks (slack.md §9.2). */
 const FALLBACK_LIMIT = 200;
 /** Messages of one answer, and the note when that is not enough (slack.md §1.5). */

@@ -161,9 +161,12 @@ export class SocketMode implements AsyncDisposable {
   /** Listens on the old socket until Slack closes it; nothing it still carries is lost. */
   async #drain(socket: GuardedSocket): Promise<void> {
     this.#old.add(socket);
-    const closed = new Promise<void>((resolve) => socket.once("disconnected", () => resolve()));
-    const enough = this.#settings.sleep(DRAIN_MS, this.#abort.signal);
-    await Promise.race([closed, enough]).catch(() => undefined);
+    const closed = new AbortController();
+    socket.once("disconnected", () => closed.abort());
+    // Ends early, by an abort, when the socket or everything closes.
+    await this.#settings
+      .sleep(DRAIN_MS, AbortSignal.any([closed.signal, this.#abort.signal]))
+      .catch(() => undefined);
     await closeSocket(socket);
     this.#old.delete(socket);
   }

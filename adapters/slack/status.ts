@@ -15,6 +15,7 @@ export class StatusLine {
   readonly #team: string;
   readonly #place: Place;
   #last: Promise<void> = Promise.resolve();
+  #busy = false;
 
   constructor(context: SlackContext, { team, place }: { team: string; place: Place }) {
     this.#context = context;
@@ -22,8 +23,16 @@ export class StatusLine {
     this.#place = place;
   }
 
+  /** A status is on its way: it may arrive after our first message, and then stay. */
+  get isLate(): boolean {
+    return this.#busy;
+  }
+
   show(locale: Locale, options: { signal: AbortSignal }): void {
-    this.#last = this.#set(THINKING[locale], options);
+    this.#busy = true;
+    this.#last = this.#set(THINKING[locale], options).finally(() => {
+      this.#busy = false;
+    });
   }
 
   /** For a reply that ends without a message. */

@@ -7,9 +7,11 @@ import type { SlackContext } from "./slack-context.ts";
 const MAX_THREADS = 10_000;
 /** The acknowledgement waits for the answer, in ms. */
 const LOOKUP_TIMEOUT_MS = 1_500;
+/** After a look that failed, none is tried for so long: some apps have one a minute (slack.md §8.4). */
+const PAUSE_MS = 60_000;
 
 /** Whether we take part in a thread: we wrote in it, or were mentioned at its root. */
-export function takesPart(messages: readonly ThreadMessage[], self: SlackSelf): boolean {
+function takesPart(messages: readonly ThreadMessage[], self: SlackSelf): boolean {
   return messages.some(
     (message, index) =>
       message.user === self.userId ||
@@ -20,11 +22,12 @@ export function takesPart(messages: readonly ThreadMessage[], self: SlackSelf): 
 
 /** The threads we take part in, as far as this process knows or may look up. */
 export class Threads {
-  readonly #context: Pick<SlackContext, "api" | "latches">;
+  readonly #context: Pick<SlackContext, "api" | "latches" | "tools">;
   /** By thread key; the newest last. */
   readonly #known = new Map<string, boolean>();
+  #pausedUntil = 0;
 
-  constructor(context: Pick<SlackContext, "api" | "latches">) {
+  constructor(context: Pick<SlackContext, "api" | "latches" | "tools">) {
     this.#context = context;
   }
 
@@ -42,7 +45,10 @@ export class Threads {
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOKUP_TIMEOUT_MS)]);
+    const { clock } = this.#context.tools;
+    if (clock.now() < this.#pausedUntil) return false;
     const messages = await loadThread(this.#context, where, { signal: limit }).catch(() => undefined);
+    if (messages === undefined) this.#pausedUntil = clock.now() + PAUSE_MS;
     // Meanwhile we may have answered there.
     const now = this.#known.get(key);
     if (now !== undefined || messages === undefined) return now ?? false;

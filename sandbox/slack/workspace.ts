@@ -225,7 +225,7 @@ export class Workspace {
 }
 
 /** What people read of blocks; with blocks `text` is only for notifications. */
-export function blocksText(blocks: readonly unknown[]): string {
+function blocksText(blocks: readonly unknown[]): string {
   return blocks
     .map((block) => {
       const { text, elements } = block as { text?: unknown; elements?: readonly { text?: unknown }[] };

@@ -18,7 +18,7 @@ import type { IncomingTurn, Turn } from "../../src/core/turn.ts";
 /** Patience of a test that waits for something to happen on a busy machine. */
 export const SOON = { timeout: 10_000 } as const;
 
-export interface LogLine {
+interface LogLine {
   readonly level: string;
   readonly fields: object;
   readonly message: string;
@@ -92,7 +92,7 @@ export interface SlackBridge extends AsyncDisposable {
   openAnother(): Promise<Adapter>;
 }
 
-export interface OpenedReply {
+interface OpenedReply {
   readonly reply: Reply;
   readonly saves: Json[];
 }
@@ -104,6 +104,8 @@ export interface BridgeOptions {
   readonly onTurn?: OnTurn;
   /** Default Socket Mode. */
   readonly mode?: "socket" | "http" | "none";
+  /** The adapter's clock. */
+  readonly now?: () => number;
 }
 
 /** The real adapter on a stand-in workspace. */
@@ -115,7 +117,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
   const tools: AdapterTools = {
     log: logInto(log),
     clock: {
-      now: () => performance.now(),
+      now: options.now ?? (() => performance.now()),
       after: (ms, call) => {
         const timer = setTimeout(call, ms);
         return () => clearTimeout(timer);

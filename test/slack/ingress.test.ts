@@ -188,6 +188,7 @@ it.concurrent("§14.13 ignores unknown envelopes, binary frames, broken JSON and
   const { slack } = bridge;
   slack.sockets.sendRaw(JSON.stringify({ type: "close", envelope_id: "e1", payload: {} }));
   slack.sockets.sendRaw(JSON.stringify({ type: "error", envelope_id: "e2", payload: {} }));
+  slack.sockets.sendRaw(JSON.stringify({ type: "disconnected", envelope_id: "e3", payload: {} }));
   slack.sockets.sendRaw(Buffer.from([0, 1, 2]));
   slack.sockets.sendRaw('{"type": "events_api", ');
   slack.sockets.sendRaw(JSON.stringify({ type: "nonsense", payload: "x".repeat(1_000_000) }));

@@ -142,6 +142,15 @@ it("§14.33 keeps a stream under its size, and loses nothing at the cut", () => 
   );
 });
 
+it.each(["x", "很", "👩‍👩‍👧 "])("§14.33 cuts a text without any border by its bytes: %s", (character) => {
+  const pending = character.repeat(20_000 / character.length);
+  const { text, rotate } = planAppend("", pending, 0);
+  expect(rotate).toBe(true);
+  expect(Buffer.byteLength(text)).toBeGreaterThan(10_000);
+  expect(Buffer.byteLength(text)).toBeLessThanOrEqual(11_000);
+  expect(text.isWellFormed()).toBe(true);
+});
+
 it("opens again what a cut closed", () => {
   expect(borderOf("text\n\n```ts\nlet a;\n")).toEqual({ close: "```", reopen: "```ts\n" });
   expect(borderOf("~~~~\nlet a;")).toEqual({ close: "\n~~~~", reopen: "~~~~\n" });

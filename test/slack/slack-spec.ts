@@ -202,7 +202,7 @@ function strangeKeys(
 }
 
 /** Checks an event against the definition of its type and subtype. */
-export function eventViolations(event: unknown): readonly string[] {
+function eventViolations(event: unknown): readonly string[] {
   const { type, subtype } = event as { type?: string; subtype?: string };
   const name = Object.entries(EVENTS.definitions).find(([, { properties = {} }]) => {
     const isType = properties["type"]?.const === type;
