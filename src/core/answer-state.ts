@@ -117,7 +117,7 @@ export interface AnswerState {
 }
 
 /** Coze documents at most three (coze-api.md §3.2); more are ignored. */
-export const MAX_FOLLOW_UPS = 3;
+const MAX_FOLLOW_UPS = 3;
 
 export const EMPTY_ANSWER: AnswerState = {
   status: "running",

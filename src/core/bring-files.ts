@@ -4,7 +4,7 @@ import type { Adapter, AnswerSource, BroughtFile, Log } from "./ports.ts";
 import type { Attachment, Turn } from "./turn.ts";
 
 /** Files of one turn that go to Coze; the rest is named in a notice. */
-export const MAX_FILES = 10;
+const MAX_FILES = 10;
 /** Largest attachment we carry. Coze takes up to 512 MB (coze-api.md §10), small machines do not. */
 const MAX_FILE_BYTES = 50 * 1024 * 1024;
 /** Files of one turn under way at once. */
