@@ -81,6 +81,8 @@ export class GrowingReply implements Reply {
   #lastWriteAt: number | undefined;
   #isFirst = true;
   #busy = false;
+  /** Something came in since the writer last began to look. */
+  #news = false;
   #running: Promise<void> = Promise.resolve();
   #leave: (() => void) | undefined;
   /** Ends waiting for the pace or in a pause, never a call: its outcome has to be known. */
@@ -124,6 +126,7 @@ export class GrowingReply implements Reply {
   }
 
   #start(): void {
+    this.#news = true;
     if (this.#busy) return;
     this.#busy = true;
     this.#running = this.#write();
@@ -132,11 +135,14 @@ export class GrowingReply implements Reply {
   /** Writes until there is nothing left to write. Never rejects: what went wrong is kept for `finish`. */
   async #write(): Promise<void> {
     try {
-      while (await this.#writeNext());
+      do {
+        this.#news = false;
+        while (await this.#writeNext());
+      } while (this.#news);
     } catch (error) {
       this.#end(error);
     } finally {
-      // In the same breath as the last look at the newest content, so that no `show` falls in between.
+      // In the same breath as the last look for news, so that none falls in between.
       this.#busy = false;
     }
   }

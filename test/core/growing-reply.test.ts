@@ -66,6 +66,13 @@ describe("a growing reply", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it("shows what comes in the very moment after there was nothing to show", async () => {
+    const ended = aReply();
+    ended.show(aContent(""));
+    await clock.settle(ended.finish(aContent("the end")));
+    expect(platform.screen).toEqual(["the end"]);
+  });
+
   it("writes the newest text only, one call at a time", async () => {
     const reply = aReply();
     for (let length = 1; length <= 200; length += 1) {

@@ -171,6 +171,8 @@ it.concurrent("stops what an earlier process left streaming before it edits", as
   const { slack } = bridge;
   const { reply, saves } = await bridge.reply();
   await showUntilThere(bridge, reply, "Once upon");
+  // On screen comes before saved.
+  await expect.poll(() => saves.length).toBeGreaterThan(0);
   const again = await bridge.reply(bridge.turns[0], saves.at(-1));
   await again.reply.finish({ answer: answer("Once upon a time.") });
   expect(shown(bridge)).toEqual(["Once upon a time."]);
@@ -183,6 +185,8 @@ it.concurrent("does not start a second stream in a process that goes on with a r
   const { slack } = bridge;
   const { reply, saves } = await bridge.reply();
   await showUntilThere(bridge, reply, "Once upon");
+  // On screen comes before saved.
+  await expect.poll(() => saves.length).toBeGreaterThan(0);
   const again = await bridge.reply(bridge.turns[0], saves.at(-1));
   again.reply.show({ answer: answer("Once upon a") });
   await again.reply.finish({ answer: answer("Once upon a time.") });
