@@ -35,6 +35,9 @@ const SHUTDOWN_GRACE_MS = 25_000;
 /** An intake must answer its platform within 3 s (slack.md §3.4, discord.md §1.6). */
 const ACCEPT_DEADLINE_MS = 2_000;
 
+/** Slack repeats for about 6 minutes (slack.md §3.4); what is older than this nobody waits for any more. */
+const CATCH_UP = { windowMs: 15 * 60_000, perPlace: 20 };
+
 /** Ms on a monotonic clock, and one-off timers on it. */
 const CLOCK: Clock = {
   now: () => performance.now(),
@@ -64,6 +67,8 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
     clock: CLOCK,
     download: createDownload({ trustedOrigins: options.trustedOrigins, tempDir }),
     sealer: await openSealer({ keyFile: join(config.dataDir, "secret.key") }),
+    store,
+    catchUp: CATCH_UP,
   };
   const adapters = await openAdapters(config, tools);
   for (const adapter of adapters) stack.use(adapter);

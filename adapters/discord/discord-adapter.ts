@@ -91,6 +91,10 @@ export class DiscordAdapter implements Adapter {
     return fetchAttachment(attachment, parseAddress(turn.address), parts, options);
   }
 
+  showWaiting(): Promise<void> {
+    return Promise.resolve();
+  }
+
   health(): AdapterHealth {
     return this.#intake?.health ?? { ok: true, detail: "no intake in this process" };
   }

@@ -226,6 +226,10 @@ export class SlackAdapter implements Adapter {
     return fetchSlackFile(this.#context, attachment, { ...options, special });
   }
 
+  showWaiting(): Promise<void> {
+    return Promise.resolve();
+  }
+
   health(): AdapterHealth {
     if (this.#deliver === undefined) return { ok: true, detail: "Slack: not receiving in this process" };
     return this.#socket?.health() ?? { ok: true, detail: "Slack: receiving over HTTP" };

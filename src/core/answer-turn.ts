@@ -90,6 +90,7 @@ async function openReply(turn: Turn, run: Run, parts: AnswerParts, log: Log): Pr
   try {
     return await parts.adapter.openReply(turn, {
       saved: checkpoint.reply,
+      again: run.start > 1,
       save: (reply) => run.save({ v: 1, reply }),
       signal: replySignal(run.signal),
     });

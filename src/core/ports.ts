@@ -34,6 +34,11 @@ export interface Adapter extends AsyncDisposable {
    * @throws {BridgeError} one of the `FILE_…` codes.
    */
   fetchAttachment(turn: Turn, attachment: Attachment, options: FetchOptions): Promise<LocalFile>;
+  /**
+   * Shows at the question that it waits for its turn (a reaction, a status), or takes that sign away again. Cosmetic:
+   * never throws.
+   */
+  showWaiting(turn: Turn, waiting: boolean, options: Abortable): Promise<void>;
   /** Whether the intake is connected, in words for `/healthz`. */
   health(): AdapterHealth;
 }
@@ -44,6 +49,17 @@ export interface AdapterTools {
   readonly clock: Clock;
   readonly download: Download;
   readonly sealer: Sealer;
+  /** Durable state of the adapter's own, under spaces that begin with its platform's name, e.g. `discord-seen`. */
+  readonly store: Store;
+  readonly catchUp: CatchUpLimits;
+}
+
+/** What is looked for of the time in which nobody listened. */
+export interface CatchUpLimits {
+  /** Older questions are not answered any more, in ms. */
+  readonly windowMs: number;
+  /** Questions per place; what is beyond is named in one notice per place. */
+  readonly perPlace: number;
 }
 
 /**
@@ -81,6 +97,11 @@ export type HttpHandler = (request: Request) => Promise<Response>;
 export type OnTurn = (turn: IncomingTurn) => Promise<void>;
 
 export interface OpenReplyOptions extends Abortable {
+  /**
+   * The turn was started before: messages may exist that `saved` does not know, because the process ended between
+   * making one and saving it. They are looked for before a new one is made.
+   */
+  readonly again: boolean;
   /** What this reply saved in an earlier attempt, if there was one. Only the adapter reads it. */
   readonly saved: Json | undefined;
   /** Makes the reply's own state durable; to be awaited before the effect it describes is relied on. */
@@ -150,6 +171,20 @@ export interface AnswerSource {
    * @throws {CozeError}
    */
   ask(question: Question, options: Abortable): AsyncIterable<AnswerEvent>;
+  /**
+   * Looks for the chat of a question that was sent, of which only this much is known (coze-api.md §16.3).
+   *
+   * @returns `undefined` when Coze does not show it (any more, or yet).
+   * @throws {CozeError}
+   */
+  findChat(lost: { conversationId: string; turnId: string }, options: Abortable): Promise<string | undefined>;
+  /**
+   * Follows a chat that nobody reads the stream of: waits for its end, then yields all of its messages and its end as
+   * {@link ask} would.
+   *
+   * @throws {CozeError} as {@link ask} does; `COZE_TIMEOUT` when it does not end.
+   */
+  follow(chat: { conversationId: string; chatId: string }, options: Abortable): AsyncIterable<AnswerEvent>;
   /** Stops a running chat. A chat that is already over is no error. @throws {CozeError} */
   cancel(chat: { conversationId: string; chatId: string }, options: Abortable): Promise<void>;
 }
@@ -197,8 +232,16 @@ export interface NewTurn {
   /** The lane: one at a time, in accepted order. */
   readonly conversation: string;
   readonly payload: Json;
-  /** May run together with queued neighbours that also say so. */
-  readonly merge?: boolean;
+  /** May run together with waiting neighbours of the same group, see {@link WorkOptions.mergeWithinMs}. */
+  readonly merge?: MergeMark;
+}
+
+/** What decides whether waiting neighbours run as one turn. */
+export interface MergeMark {
+  /** Only turns of the same group merge; the asker. */
+  readonly group: string;
+  /** When it was written, in ms since the epoch. */
+  readonly at: number;
 }
 
 export interface EnqueueResult {
@@ -272,6 +315,8 @@ export interface WorkOptions {
   readonly backoffMs?: (attempt: number) => number;
   /** Turns that may run as one, default 1. */
   readonly maxMerge?: number;
+  /** Waiting neighbours merge when each was written at most this long after the one before it; default 0. */
+  readonly mergeWithinMs?: number;
 }
 
 /** Workers of this process. */
@@ -308,6 +353,15 @@ export interface TurnQueue extends AsyncDisposable {
   work(handler: TurnHandler, options: WorkOptions): Promise<Consumer>;
   /** True when found: running anywhere, waiting, or in back-off. A waiting one starts with an aborted signal. */
   cancel(id: string): Promise<boolean>;
+  /** Whether the turn was accepted and never started. */
+  isWaiting(id: string): Promise<boolean>;
+  /**
+   * Changes what a turn says that has not started yet, atomically.
+   *
+   * @param change - Gets the stored payload; `undefined` leaves it. May be called again when another process was faster.
+   * @returns Whether it was changed.
+   */
+  amend(id: string, change: (payload: Json) => Json | undefined): Promise<boolean>;
   /** No turn starts until `resume`, in any process, also after a restart. */
   pause(): Promise<void>;
   resume(): Promise<void>;

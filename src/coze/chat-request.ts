@@ -9,7 +9,7 @@ const MAX_MESSAGES = 100;
 const MAX_CONVERSATION_NAME = 100;
 
 /** The key under which a turn's id stands in the `meta_data` of its chat and its question. */
-const TURN_ID_KEY = "turn_id";
+export const TURN_ID_KEY = "turn_id";
 /** The key under which the conversation's key stands in its `meta_data`. */
 const CONVERSATION_KEY = "conversation_key";
 
@@ -17,7 +17,7 @@ const CONVERSATION_KEY = "conversation_key";
 const FILES_ONLY_TEXT = "Please look at the attached file.";
 
 /** A turn id as it stands in `meta_data`; whoever looks for it must shorten it the same way. */
-function toMetaValue(value: string): string {
+export function toMetaValue(value: string): string {
   return value.slice(0, MAX_META_VALUE).toWellFormed();
 }
 

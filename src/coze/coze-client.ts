@@ -8,6 +8,7 @@ import { askChat, streamChat } from "./chat-stream.ts";
 import { NOT_CANCELLABLE } from "./errors.ts";
 import { toBroughtFile } from "./file-kind.ts";
 import { type CozeCall, CozeHttp, type CozeTimeouts, DEFAULT_TIMEOUTS } from "./http.ts";
+import { findChat, followChat } from "./recovery.ts";
 import {
   type ChatIds,
   type MessagePage,
@@ -142,6 +143,17 @@ class HttpCozeClient implements CozeClient {
       { whole: true },
     );
     return toMessagePage(page);
+  }
+
+  findChat(
+    lost: { conversationId: string; turnId: string },
+    options: Abortable,
+  ): Promise<string | undefined> {
+    return findChat(this, lost, options);
+  }
+
+  follow(chat: ChatIds, { signal }: Abortable): AsyncIterable<AnswerEvent> {
+    return followChat(this, chat, { signal, totalMs: this.#http.timeouts.totalMs });
   }
 
   async cancel(chat: ChatIds, options: Abortable): Promise<void> {

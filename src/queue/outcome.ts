@@ -1,5 +1,5 @@
 import { BridgeError } from "../core/errors.ts";
-import { RetryLater, type RunAborted } from "../core/ports.ts";
+import { type MergeMark, RetryLater, type RunAborted } from "../core/ports.ts";
 
 /** What becomes of a turn after a run. */
 export type Outcome =
@@ -67,12 +67,28 @@ function cutText(text: string): string {
   return text.slice(0, MAX_ERROR_CHARACTERS);
 }
 
-/** How many of a conversation's waiting turns start as one: the longest run of neighbours that all agree. */
+/**
+ * How many of a conversation's waiting turns start as one: neighbours of one group, each written at most
+ * `mergeWithinMs` after the one before it.
+ */
 export function batchSize(
-  waiting: readonly { readonly merge: boolean; readonly cancelled: boolean }[],
-  maxMerge: number,
+  waiting: readonly Mergeable[],
+  { maxMerge, mergeWithinMs }: { readonly maxMerge: number; readonly mergeWithinMs: number },
 ): number {
-  const agrees = waiting.slice(0, maxMerge).map((turn) => turn.merge && !turn.cancelled);
-  const firstNo = agrees.indexOf(false);
-  return Math.max(1, firstNo === -1 ? agrees.length : firstNo);
+  const considered = waiting.slice(0, maxMerge);
+  const end = considered.findIndex(
+    (turn, index) => index > 0 && !joins(considered[index - 1], turn, mergeWithinMs),
+  );
+  return Math.max(1, end === -1 ? considered.length : end);
+}
+
+interface Mergeable {
+  readonly merge: MergeMark | undefined;
+  readonly cancelled: boolean;
+}
+
+function joins(before: Mergeable | undefined, turn: Mergeable, withinMs: number): boolean {
+  if (before?.merge === undefined || turn.merge === undefined || before.cancelled || turn.cancelled)
+    return false;
+  return before.merge.group === turn.merge.group && Math.abs(turn.merge.at - before.merge.at) <= withinMs;
 }

@@ -17,6 +17,7 @@ interface OpenRun {
 /** The workers of one `work` call. */
 export class SqliteConsumer implements Consumer {
   readonly maxMerge: number;
+  readonly mergeWithinMs: number;
   readonly #handler: TurnHandler;
   readonly #options: WorkOptions;
   readonly #onEnd: OnEnd;
@@ -31,6 +32,7 @@ export class SqliteConsumer implements Consumer {
     this.#options = options;
     this.#onEnd = onEnd;
     this.maxMerge = Math.max(1, options.maxMerge ?? 1);
+    this.mergeWithinMs = options.mergeWithinMs ?? 0;
   }
 
   /** Runs it could start now. */

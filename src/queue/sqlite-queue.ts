@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { BridgeError } from "../core/errors.ts";
+import type { Json } from "../core/json.ts";
 import type {
   Consumer,
   DeadTurn,
@@ -146,6 +147,21 @@ class SqliteQueue implements TurnQueue {
     return true;
   }
 
+  async isWaiting(id: string): Promise<boolean> {
+    return this.#table.waiting(toNumber(id)) !== undefined;
+  }
+
+  async amend(id: string, change: (payload: Json) => Json | undefined): Promise<boolean> {
+    this.#demandOpen();
+    return this.#commit(() => {
+      const found = this.#table.waiting(toNumber(id));
+      const changed = found === undefined ? undefined : change(JSON.parse(found.payload) as Json);
+      if (found === undefined || changed === undefined) return false;
+      this.#table.setPayload(found.ord, toJsonText(changed, "turn"));
+      return true;
+    });
+  }
+
   async pause(): Promise<void> {
     await this.#setPaused(true);
   }
@@ -285,7 +301,7 @@ class SqliteQueue implements TurnQueue {
     if (room === 0) return [];
     const token = (): string => `${this.#epoch}:${++this.#runCount}`;
     return this.#table
-      .claim(room, { maxMerge: consumer.maxMerge, token })
+      .claim(room, { maxMerge: consumer.maxMerge, mergeWithinMs: consumer.mergeWithinMs, token })
       .map((claim) => ({ consumer, claim }));
   }
 

@@ -12,11 +12,14 @@ const SQL = {
   position: "SELECT count(*) AS ahead FROM turn WHERE lane = ? AND ord < ?",
   isCancelled: "SELECT cancel FROM turn WHERE ord = ?",
   oldest: "SELECT at FROM turn ORDER BY ord LIMIT 1",
-  addTurn: "INSERT INTO turn (ord, id, key, lane, payload, merge, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+  addTurn: `INSERT INTO turn (ord, id, key, lane, payload, merge_group, merge_at, at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   start: "UPDATE turn SET starts = starts + 1, batch = ? WHERE ord = ?",
   addTry: "UPDATE turn SET tries = tries + 1 WHERE ord = ?",
   addCrash: "UPDATE turn SET crashes = crashes + 1 WHERE ord = ?",
   setCancel: "UPDATE turn SET cancel = 1 WHERE ord = ?",
+  payload: "SELECT payload FROM turn WHERE ord = ?",
+  setPayload: "UPDATE turn SET payload = ? WHERE ord = ?",
   save: "UPDATE turn SET state = ? WHERE ord = ? AND EXISTS (SELECT 1 FROM lane WHERE name = ? AND token = ?)",
   dropTurn: "DELETE FROM turn WHERE ord = ?",
   addLane: "INSERT INTO lane (name, pos) VALUES (?, ?) ON CONFLICT DO NOTHING",
@@ -36,11 +39,11 @@ const SQL = {
   sweepSeen: `DELETE FROM seen WHERE key IN (SELECT key FROM seen
       WHERE until <= ? AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.id = seen.id)
       ORDER BY until LIMIT ?)`,
-  addDead: `INSERT OR REPLACE INTO dead (id, key, lane, payload, merge, error, at)
-      SELECT id, key, lane, payload, merge, ?, ? FROM turn WHERE ord = ?`,
+  addDead: `INSERT OR REPLACE INTO dead (id, key, lane, payload, merge_group, merge_at, error, at)
+      SELECT id, key, lane, payload, merge_group, merge_at, ?, ? FROM turn WHERE ord = ?`,
   dropOldestDead: "DELETE FROM dead WHERE id = (SELECT min(id) FROM dead)",
   listDead: "SELECT id, key, lane, error, at FROM dead ORDER BY at DESC, id DESC LIMIT ?",
-  findDead: "SELECT key, lane, payload, merge FROM dead WHERE id = ?",
+  findDead: "SELECT key, lane, payload, merge_group, merge_at FROM dead WHERE id = ?",
   deadCount: "SELECT count(*) AS count FROM dead",
   dropDead: "DELETE FROM dead WHERE id = ?",
   getFlag: "SELECT value FROM flag WHERE name = ?",

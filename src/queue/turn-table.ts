@@ -1,5 +1,5 @@
 import type { StatementSync } from "node:sqlite";
-import type { DeadTurn, NewTurn } from "../core/ports.ts";
+import type { DeadTurn, MergeMark, NewTurn } from "../core/ports.ts";
 import type { Outcome } from "./outcome.ts";
 import { batchSize } from "./outcome.ts";
 import { prepareTurnStatements, type TurnStatements } from "./turn-sql.ts";
@@ -29,6 +29,12 @@ export interface QueueBounds {
   readonly total: number;
 }
 
+export interface ClaimOptions {
+  readonly maxMerge: number;
+  readonly mergeWithinMs: number;
+  readonly token: () => string;
+}
+
 export type Accepted = { readonly id: string; readonly duplicate: boolean; readonly ahead: number };
 
 /** A started run as the tables know it: what is needed to end it. */
@@ -53,7 +59,7 @@ interface ClaimedTurn {
 }
 
 interface TurnRow extends ClaimedTurn {
-  readonly merge: boolean;
+  readonly merge: MergeMark | undefined;
   readonly cancelled: boolean;
   readonly batch: number;
   readonly starts: number;
@@ -137,7 +143,8 @@ export class TurnTable {
       turn.key,
       turn.conversation,
       payload,
-      turn.merge === true ? 1 : 0,
+      turn.merge?.group ?? null,
+      turn.merge?.at ?? 0,
       when.now,
     );
     this.#sql.addLane.run(turn.conversation, ord);
@@ -147,7 +154,7 @@ export class TurnTable {
   }
 
   /** Starts up to `room` conversations, longest waiting first. */
-  claim(room: number, how: { maxMerge: number; token: () => string }): readonly Claim[] {
+  claim(room: number, how: ClaimOptions): readonly Claim[] {
     const lanes = this.#sql.readyLanes.all(room).map((row) => String(fields(row)["name"]));
     return lanes.map((lane) => this.#claimLane(lane, how)).filter((claim) => claim !== undefined);
   }
@@ -199,6 +206,22 @@ export class TurnTable {
     return { lane, ord };
   }
 
+  /** Where a turn stands that was accepted and has not been started. */
+  waiting(id: number): { ord: number; payload: string } | undefined {
+    const found = this.#sql.findTurn.get(id);
+    if (found === undefined) return undefined;
+    const ord = Number(fields(found)["ord"]);
+    const lane = String(fields(found)["lane"]);
+    const position = Number(fields(this.#sql.position.get(lane, ord))["ahead"]);
+    // The batch of the first turn is fixed at its first start: all of it counts as started.
+    if (position < (this.#head(lane)?.batch ?? 0)) return undefined;
+    return { ord, payload: String(fields(this.#sql.payload.get(ord))["payload"]) };
+  }
+
+  setPayload(ord: number, payload: string): void {
+    this.#sql.setPayload.run(payload, ord);
+  }
+
   /** Lets parked conversations go whose time has come. @returns When the next one's comes. */
   promote(now: number): number | undefined {
     this.#sql.promoteDue.run(now);
@@ -229,9 +252,10 @@ export class TurnTable {
   requeue(id: number, now: number): boolean {
     const row = this.#sql.findDead.get(id);
     if (row === undefined) return false;
-    const { key, lane, payload, merge } = fields(row);
+    const { key, lane, payload, merge_group: group, merge_at: mergeAt } = fields(row);
     const ord = this.#next++;
-    this.#sql.addTurn.run(ord, id, String(key), String(lane), String(payload), Number(merge), now);
+    const merge = group === null ? null : String(group);
+    this.#sql.addTurn.run(ord, id, String(key), String(lane), String(payload), merge, Number(mergeAt), now);
     this.#sql.addLane.run(String(lane), ord);
     this.#depth += 1;
     return this.discard(id);
@@ -272,7 +296,7 @@ export class TurnTable {
     return Number(fields(this.#sql.position.get(String(lane), Number(ord)))["ahead"]);
   }
 
-  #claimLane(lane: string, how: { maxMerge: number; token: () => string }): Claim | undefined {
+  #claimLane(lane: string, how: ClaimOptions): Claim | undefined {
     const head = this.#head(lane);
     if (head === undefined) {
       this.#sql.dropLane.run(lane);
@@ -280,7 +304,7 @@ export class TurnTable {
     }
     const waiting = head.batch > 0 ? this.#batch(lane, head.batch) : this.#batch(lane, how.maxMerge);
     // Fixed at the first start, so that a later one answers the same turns its checkpoint is about (queue.md §8.12).
-    const size = head.batch > 0 ? head.batch : batchSize(waiting, how.maxMerge);
+    const size = head.batch > 0 ? head.batch : batchSize(waiting, how);
     const token = how.token();
     this.#sql.start.run(size, head.ord);
     this.#sql.holdLane.run(token, lane);
@@ -332,7 +356,10 @@ function toTurnRow(row: Row): TurnRow {
     key: String(found["key"]),
     payload: String(found["payload"]),
     at: Number(found["at"]),
-    merge: found["merge"] === 1,
+    merge:
+      found["merge_group"] === null
+        ? undefined
+        : { group: String(found["merge_group"]), at: Number(found["merge_at"]) },
     cancelled: found["cancel"] === 1,
     batch: Number(found["batch"]),
     starts: Number(found["starts"]),

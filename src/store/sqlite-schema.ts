@@ -65,6 +65,15 @@ export const MIGRATIONS: readonly string[] = [
   ) WITHOUT ROWID;
   CREATE INDEX kv_until ON kv(until) WHERE until IS NOT NULL;
   `,
+  `
+  -- What decides about merging: whose turn it is and when it was written. A turn that no longer merges has no group.
+  ALTER TABLE turn ADD COLUMN merge_group TEXT;
+  ALTER TABLE turn ADD COLUMN merge_at INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE turn DROP COLUMN merge;
+  ALTER TABLE dead ADD COLUMN merge_group TEXT;
+  ALTER TABLE dead ADD COLUMN merge_at INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE dead DROP COLUMN merge;
+  `,
 ];
 
 /**

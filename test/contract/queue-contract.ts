@@ -389,6 +389,22 @@ function describeMerging(startBackend: StartBackend): void {
     ]);
   });
 
+  it("merges one group's turns only, written close to each other", async () => {
+    await using scene = await startScene(startBackend);
+    const add = (key: string, group: string, at: number) =>
+      scene.queue.enqueue(aNewTurn(key, { merge: { group, at } }));
+    for (const [key, group, at] of [
+      ["a:1", "ada", 0],
+      ["a:2", "ada", 1_000],
+      ["a:3", "grace", 1_100],
+      ["a:4", "grace", 5_000],
+    ] as const) {
+      await add(key, group, at);
+    }
+    const batches = await scene.batches({ maxMerge: 9, mergeWithinMs: 1_500 });
+    await eventually(() => batches).toEqual([["a:1", "a:2"], ["a:3"], ["a:4"]]);
+  });
+
   it("runs every turn alone when nobody allowed merging", async () => {
     await using scene = await startScene(startBackend);
     await scene.enqueueMerging("a:1", "a:2");
@@ -708,6 +724,7 @@ interface RecordOptions {
   readonly concurrency?: number;
   readonly maxAttempts?: number;
   readonly maxMerge?: number;
+  readonly mergeWithinMs?: number;
   readonly backoffMs?: (attempt: number) => number;
   readonly work?: TurnHandler;
 }
@@ -743,7 +760,8 @@ class Scene implements AsyncDisposable {
 
   async enqueueMerging(...keys: readonly string[]): Promise<string[]> {
     const ids = [];
-    for (const key of keys) ids.push((await this.queue.enqueue(aNewTurn(key, { merge: true }))).id);
+    for (const key of keys)
+      ids.push((await this.queue.enqueue(aNewTurn(key, { merge: { group: "ada", at: 0 } }))).id);
     return ids;
   }
 

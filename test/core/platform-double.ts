@@ -53,6 +53,10 @@ export class MemoryPlatform implements Adapter {
     return Promise.resolve({ path: "/nowhere", bytes: 1, [Symbol.asyncDispose]: () => Promise.resolve() });
   }
 
+  showWaiting(): Promise<void> {
+    return Promise.resolve();
+  }
+
   openIntake(): Promise<AsyncDisposable> {
     return Promise.resolve(this);
   }
@@ -105,6 +109,12 @@ export class ScriptedSource implements AnswerSource {
     }
     if (script.error !== undefined) throw script.error;
   }
+
+  findChat(): Promise<string | undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  async *follow(): AsyncIterable<AnswerEvent> {}
 
   cancel({ chatId }: { chatId: string }): Promise<void> {
     this.canceled.push(chatId);

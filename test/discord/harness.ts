@@ -11,6 +11,7 @@ import type { Clock } from "../../src/core/gate.ts";
 import type { Json } from "../../src/core/json.ts";
 import type { Adapter, Download, Log, OnTurn, Reply, Sealer } from "../../src/core/ports.ts";
 import type { IncomingTurn, Turn } from "../../src/core/turn.ts";
+import { MemoryStore } from "../core/platform-double.ts";
 
 const REAL_TIME: Clock = {
   now: () => performance.now(),
@@ -132,6 +133,8 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
       clock: options.clock ?? REAL_TIME,
       download: loopbackDownload(standIn),
       sealer: memorySealer(wallNow),
+      store: new MemoryStore(),
+      catchUp: { windowMs: 900_000, perPlace: 20 },
       wallNow,
     },
   );
@@ -147,6 +150,7 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
     reply: (turn, { saved, signal = new AbortController().signal } = {}) =>
       adapter.openReply(toTurn(turn), {
         saved,
+        again: saved !== undefined,
         signal,
         save: (state) => {
           bridge.saved = state;

@@ -49,14 +49,32 @@ it("doubles the wait from one second to a minute", () => {
   expect([1, 2, 3, 6, 7, 50].map(defaultBackoffMs)).toEqual([1_000, 2_000, 4_000, 32_000, 60_000, 60_000]);
 });
 
-it("never lets a batch be empty, too long, or hold somebody who did not agree", () => {
-  const waiting = fc.array(fc.record({ merge: fc.boolean(), cancelled: fc.boolean() }), { minLength: 1 });
+it("never lets a batch be empty, too long, or hold somebody else's turn or one written too late", () => {
+  const mark = fc.record({ group: fc.constantFrom("a", "b"), at: fc.integer({ min: 0, max: 3_000 }) });
+  const waiting = fc.array(
+    fc.record({ merge: fc.option(mark, { nil: undefined }), cancelled: fc.boolean() }),
+    { minLength: 1 },
+  );
   fc.assert(
     fc.property(waiting, fc.integer({ min: 1, max: 6 }), (turns, maxMerge) => {
-      const size = batchSize(turns, maxMerge);
+      const size = batchSize(turns, { maxMerge, mergeWithinMs: 1_500 });
       expect(size).toBeGreaterThanOrEqual(1);
       expect(size).toBeLessThanOrEqual(Math.min(maxMerge, turns.length));
-      if (size > 1) expect(turns.slice(0, size).every((turn) => turn.merge && !turn.cancelled)).toBe(true);
+      if (size === 1) return;
+      const batch = turns.slice(0, size);
+      expect(batch.some(({ merge, cancelled }) => merge === undefined || cancelled)).toBe(false);
+      expect(new Set(batch.map(({ merge }) => merge?.group)).size).toBe(1);
+      batch.reduce((before, turn) => {
+        expect(Math.abs((turn.merge?.at ?? 0) - (before.merge?.at ?? 0))).toBeLessThanOrEqual(1_500);
+        return turn;
+      });
     }),
   );
+});
+
+it("takes as many neighbours as belong together", () => {
+  const turn = (group: string, at: number) => ({ merge: { group, at }, cancelled: false });
+  const together = [turn("a", 0), turn("a", 1_500), turn("a", 2_900), turn("a", 9_000), turn("b", 9_001)];
+  expect(batchSize(together, { maxMerge: 9, mergeWithinMs: 1_500 })).toBe(3);
+  expect(batchSize(together.slice(3), { maxMerge: 9, mergeWithinMs: 1_500 })).toBe(1);
 });

@@ -14,6 +14,7 @@ import { BridgeError } from "../../src/core/errors.ts";
 import type { Json } from "../../src/core/json.ts";
 import type { Adapter, AdapterTools, Download, Log, OnTurn, Reply, Sealer } from "../../src/core/ports.ts";
 import type { IncomingTurn, Turn } from "../../src/core/turn.ts";
+import { MemoryStore } from "../core/platform-double.ts";
 
 /** Patience of a test that waits for something to happen on a busy machine. */
 export const SOON = { timeout: 10_000 } as const;
@@ -125,6 +126,8 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     },
     download: downloadInto(fetched),
     sealer: openSealer(),
+    store: new MemoryStore(),
+    catchUp: { windowMs: 900_000, perPlace: 20 },
   };
   const mode = options.mode ?? "socket";
   const settings: SlackSettings = {
@@ -160,6 +163,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
       const saves: Json[] = [];
       const reply = await adapter.openReply(toTurn(turn ?? turns.at(-1)), {
         saved,
+        again: saved !== undefined,
         save: (state) => {
           saves.push(state);
           return Promise.resolve();
