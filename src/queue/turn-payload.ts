@@ -29,6 +29,7 @@ const TURN = z.object({
   locale: z.enum(["en", "zh"]),
   sentAt: z.number(),
   route: z.object({ botId: z.string() }),
+  late: z.exactOptional(z.boolean()),
   address: z.json(),
 });
 
