@@ -53,7 +53,7 @@ export async function answerTurn(turn: Turn, run: Run, parts: AnswerParts): Prom
   const progress = new Progress(reply);
   try {
     await ask(turn, run, { ...parts, log }, progress);
-    await end(turn, { ...parts, log }, progress, emptyReason(progress.answer));
+    await end(turn, { ...parts, log }, progress, afterword(progress.answer));
   } catch (error) {
     await fail(error, turn, run, { ...parts, log }, progress);
   }
@@ -166,9 +166,10 @@ function quoted(quote: { author: string; text: string }, text: string): string {
   return [`> ${quote.author}:`, ...lines, "", text].join("\n").trim();
 }
 
-/** Why an answer that ended well shows nothing, if it does. */
-function emptyReason(answer: AnswerState): ErrorCode | undefined {
+/** What has to be said below an answer that ended well: why it shows nothing, or not all. */
+function afterword(answer: AnswerState): ErrorCode | undefined {
   if (answer.status === "canceled") return "COZE_CANCELED";
+  if (answer.cut) return "COZE_ANSWER_TOO_LONG";
   if (answerMarkdown(answer) !== "") return undefined;
   return answer.pending.length > 0 ? "COZE_ACTION_REQUIRED" : "COZE_NO_ANSWER";
 }

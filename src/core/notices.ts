@@ -81,6 +81,10 @@ const NOTICES: Readonly<Record<ErrorCode, Sentences>> = {
     en: "The bot had nothing to say to this.",
     zh: "智能体对此没有给出回答。",
   },
+  COZE_ANSWER_TOO_LONG: {
+    en: "The answer was too long; only its beginning is shown.",
+    zh: "回答太长，只显示了开头的部分。",
+  },
   COZE_ACTION_REQUIRED: {
     en: "The bot wants to use a tool that this bridge cannot run.",
     zh: "智能体需要使用桥接服务无法执行的工具。",
