@@ -14,6 +14,8 @@ const MAX_ATTEMPTS = 3;
 const MAX_ATTEMPTS_WHILE_OCCUPIED = 9;
 const FIRST_WAIT_MS = 2_000;
 const LONGEST_WAIT_MS = 30_000;
+/** Who is told to come back later than this gives up: nobody waits that long for an answer. */
+const LONGEST_TOLD_MS = 5 * 60_000;
 
 /**
  * Decides between another attempt and a notice. Another attempt only when the same call may succeed, Coze certainly
@@ -31,8 +33,9 @@ export function afterFailure(error: unknown, attempt: number, options: { textSho
     return error.retryable && attempt < MAX_ATTEMPTS ? { do: "retry", afterMs } : { do: "give-up" };
   }
   const mayHaveHappened = error instanceof CozeError && error.outcome === "unknown";
+  const tooLate = afterMs > LONGEST_TOLD_MS;
   const limit = error.code === "COZE_OCCUPIED" ? MAX_ATTEMPTS_WHILE_OCCUPIED : MAX_ATTEMPTS;
-  if (!error.retryable || mayHaveHappened || options.textShown || attempt >= limit) {
+  if (!error.retryable || mayHaveHappened || options.textShown || tooLate || attempt >= limit) {
     return { do: "tell", code: error.code };
   }
   return { do: "retry", afterMs };
