@@ -1,4 +1,5 @@
 import type { ErrorCode } from "./errors.ts";
+import { toPlainFileName } from "./file-name.ts";
 import type { Locale } from "./turn.ts";
 
 /** One sentence per language; no URL, no vendor text, nothing an asker cannot act on. */
@@ -151,12 +152,16 @@ export function noticeFor(code: ErrorCode, locale: Locale): string {
   return NOTICES[code][locale];
 }
 
-/** What the asker reads about a file that does not go along; `name` is untrusted and shown as it is. */
+/** For codes that say nothing about the file itself. */
+const NOT_BROUGHT: Sentences = { en: "could not be passed on", zh: "没能传过去" };
+
+/** What the asker reads about a file that does not go along; `name` is untrusted. */
 export function fileNotice(name: string, code: ErrorCode, locale: Locale): string {
-  const reason = noticeFor(code, locale);
+  const reason = (code.startsWith("FILE_") ? NOTICES[code] : NOT_BROUGHT)[locale];
+  const shown = toPlainFileName(name);
   return locale === "zh"
-    ? `文件“${name}”没有发给智能体：${reason}。`
-    : `“${name}” was not sent to the bot: it ${reason}.`;
+    ? `文件“${shown}”没有发给智能体：${reason}。`
+    : `“${shown}” was not sent to the bot: it ${reason}.`;
 }
 
 /** Adds the turn's short reference, which finds its log lines. */
