@@ -20,7 +20,7 @@ export type SealerOptions = ({ readonly key: string } | { readonly keyFile: stri
 /**
  * Opens the sealer of secrets at rest (AES-256-GCM).
  *
- * @throws {BridgeError} `CONFIG_INVALID` when the key is too short, or its file holds something else.
+ * @throws {BridgeError} `CONFIG_INVALID` when the key is too short, or its file holds something else or can't be read.
  */
 export async function openSealer(options: SealerOptions): Promise<Sealer> {
   const { now = Date.now } = options;
@@ -63,7 +63,9 @@ async function readIfThere(path: string): Promise<string | undefined> {
     return await readFile(path, "utf8");
   } catch (error) {
     if (hasCode(error, "ENOENT")) return undefined;
-    throw error;
+    throw new BridgeError("CONFIG_INVALID", `${path} can't be read; it must be a file of this user's`, {
+      cause: error,
+    });
   }
 }
 

@@ -56,7 +56,7 @@ export async function openSqliteFile(
     return new SqliteFile(database, lock, { path, notes: [disk.system.note].filter((note) => note !== "") });
   } catch (error) {
     lock[Symbol.dispose]();
-    throw error;
+    throw hasErrno(error) ? unusable(folder, error) : error;
   }
 }
 
@@ -65,12 +65,16 @@ async function takeFolder(folder: string, options: FileLockOptions): Promise<Fil
     await makeFolder(folder);
     return await openFileLock(folder, options);
   } catch (error) {
-    if (!hasErrno(error)) throw error;
-    const who = process.getuid === undefined ? "" : ` It must be writable for user ${process.getuid()}.`;
-    throw new BridgeError("CONFIG_INVALID", `DATA_DIR ${folder} can't be used (${error.code}).${who}`, {
-      cause: error,
-    });
+    if (hasErrno(error)) throw unusable(folder, error);
+    throw resultCode(error) === 0 ? error : openError(join(folder, "bridge.lock"), error);
   }
+}
+
+function unusable(folder: string, cause: Error & { code: string }): BridgeError {
+  const who = process.getuid === undefined ? "" : ` It must be writable for user ${process.getuid()}.`;
+  return new BridgeError("CONFIG_INVALID", `DATA_DIR ${folder} can't be used (${cause.code}).${who}`, {
+    cause,
+  });
 }
 
 /** Whether the operating system refused a file. */

@@ -85,6 +85,11 @@ it("refuses a key file that holds something else, and leaves it alone", async ()
   expect(await readFile(keyFile, "utf8")).toBe("oops\n");
 });
 
+it("says so when its key file can't be read", async () => {
+  await using folder = await makeTestFolder();
+  await expect(openSealer({ keyFile: folder.path })).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+});
+
 function decoded(sealed: string): string {
   const cut = sealed.lastIndexOf(".");
   return sealed.slice(0, cut + 1) + Buffer.from(sealed.slice(cut + 1), "base64url").toString("hex");

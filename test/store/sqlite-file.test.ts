@@ -152,16 +152,25 @@ it("answers the turns that version 1 left behind", async () => {
     ]);
 });
 
-it("says what to do when the file is not a database", async () => {
+it.each(["bridge.sqlite", "bridge.lock"])("says what to do when %s is not a database", async (name) => {
   await using folder = await makeTestFolder();
-  await writeFile(
-    join(folder.path, "bridge.sqlite"),
-    "this is not a database, but long enough to be one".repeat(50),
-  );
+  await writeFile(join(folder.path, name), "this is not a database, but long enough to be one".repeat(50));
   await expect(openTestFile(folder.path)).rejects.toMatchObject({
     code: "CONFIG_INVALID",
     message: expect.stringContaining("move it away") as string,
   });
+});
+
+it.each([
+  ["bridge.sqlite", "CONFIG_INVALID"],
+  ["bridge.lock", "QUEUE_UNAVAILABLE"],
+])("has a sentence for a folder where %s should be", async (name, code) => {
+  await using folder = await makeTestFolder();
+  await mkdir(join(folder.path, name));
+  await expect(openTestFile(folder.path, 0)).rejects.toMatchObject({ code });
+  await rmdir(join(folder.path, name));
+  await using file = await openTestFile(folder.path, 0);
+  expect(file.isOpen).toBe(true);
 });
 
 it("says what is wrong with a folder it can't have", async () => {
