@@ -4,6 +4,8 @@ import { BridgeError, type ErrorCode } from "../core/errors.ts";
 export const EXIT = {
   ok: 0,
   usage: 64,
+  /** What was named is not there. */
+  notFound: 66,
   internal: 70,
   /** Try again later: something outside is away or taken. */
   temporary: 75,
