@@ -104,11 +104,16 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
 }
 
 /** The turn decides about its own attempts (`after-failure.ts`); the queue's limit only catches what it forgot. */
-const MAX_STARTS = 20;
+const MAX_STARTS = 60;
 
 async function answerRun(
   run: Run,
-  { adapters, source, store, log }: { adapters: readonly Adapter[] } & Omit<AnswerParts, "adapter" | "now">,
+  {
+    adapters,
+    source,
+    store,
+    log,
+  }: { adapters: readonly Adapter[] } & Omit<AnswerParts, "adapter" | "now" | "wallNow" | "sleep">,
 ): Promise<void> {
   for (const { payload } of run.turns) {
     const turn = parseTurn(payload);
@@ -119,7 +124,12 @@ async function answerRun(
         `turn ${turn.id} needs ${turn.platform}, which is not configured`,
       );
     }
-    await answerTurn(turn, run, { adapter, source, store, log, now: CLOCK.now });
+    const time = {
+      now: CLOCK.now,
+      wallNow: Date.now,
+      sleep: (ms: number, signal: AbortSignal) => sleep(ms, undefined, { signal }),
+    };
+    await answerTurn(turn, run, { adapter, source, store, log, ...time });
   }
 }
 

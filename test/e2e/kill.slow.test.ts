@@ -30,4 +30,6 @@ it("answers every accepted turn after kill -9, those that were running and those
   for (const { stage, place } of places) {
     expect(stage.standIn.view(place).messages.filter(({ unfinished }) => unfinished)).toEqual([]);
   }
+  // What was asked was not asked again.
+  expect(services.coze.chats).toHaveLength(places.length);
 });
