@@ -7,7 +7,9 @@ import { type AcceptParts, acceptTurn } from "./core/accept-turn.ts";
 import { type AnswerParts, answerTurn } from "./core/answer-turn.ts";
 import { BridgeError } from "./core/errors.ts";
 import type { Clock } from "./core/gate.ts";
+import { mergeTurns } from "./core/merge-turns.ts";
 import type { Adapter, Consumer, Log, Run, TurnQueue } from "./core/ports.ts";
+import { type SignParts, takeSignDown, WaitingSigns } from "./core/waiting-signs.ts";
 import { createCozeClient } from "./coze/coze-client.ts";
 import { createDownload } from "./http/download.ts";
 import { type Health, openHttpServer } from "./http/server.ts";
@@ -37,6 +39,10 @@ const ACCEPT_DEADLINE_MS = 2_000;
 
 /** Slack repeats for about 6 minutes (slack.md §3.4); what is older than this nobody waits for any more. */
 const CATCH_UP = { windowMs: 15 * 60_000, perPlace: 20 };
+
+/** Messages of one asker that may run as one turn, and how far apart they are typed. */
+const MAX_MERGE = 10;
+const MERGE_BURST_MS = 1_500;
 
 /** Ms on a monotonic clock, and one-off timers on it. */
 const CLOCK: Clock = {
@@ -80,15 +86,25 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
       log,
     }),
   );
-  const answer = (run: Run): Promise<void> => answerRun(run, { adapters, source, store, log });
-  const consumer = await queue.work(answer, { concurrency: config.concurrency, maxAttempts: MAX_STARTS });
+  const adapterOf = (platform: string): Adapter | undefined =>
+    adapters.find((adapter) => adapter.platform === platform);
+  const answer = (run: Run): Promise<void> => answerRun(run, { adapterOf, source, store, log });
+  const consumer = await queue.work(answer, {
+    concurrency: config.concurrency,
+    maxAttempts: MAX_STARTS,
+    maxMerge: MAX_MERGE,
+    mergeWithinMs: MERGE_BURST_MS,
+  });
   stack.defer(() => stopWork(consumer, options.hurry));
+  const signs = stack.use(new WaitingSigns({ queue, store, log, adapterOf, after: CLOCK.after }));
   const accept: AcceptParts = {
     queue,
     store,
     log,
     toReference,
     toPayload,
+    parseTurn,
+    onAccepted: (turn, queueId) => signs.watch(turn, queueId),
     route: () => ({ botId: config.coze.botId }),
     acceptDeadlineMs: ACCEPT_DEADLINE_MS,
   };
@@ -109,28 +125,31 @@ const MAX_STARTS = 60;
 async function answerRun(
   run: Run,
   {
-    adapters,
+    adapterOf,
     source,
     store,
     log,
-  }: { adapters: readonly Adapter[] } & Omit<AnswerParts, "adapter" | "now" | "wallNow" | "sleep">,
+  }: Pick<SignParts, "adapterOf"> & Omit<AnswerParts, "adapter" | "now" | "wallNow" | "sleep">,
 ): Promise<void> {
-  for (const { payload } of run.turns) {
-    const turn = parseTurn(payload);
-    const adapter = adapters.find(({ platform }) => platform === turn.platform);
-    if (adapter === undefined) {
-      throw new BridgeError(
-        "CONFIG_INVALID",
-        `turn ${turn.id} needs ${turn.platform}, which is not configured`,
-      );
-    }
-    const time = {
-      now: CLOCK.now,
-      wallNow: Date.now,
-      sleep: (ms: number, signal: AbortSignal) => sleep(ms, undefined, { signal }),
-    };
-    await answerTurn(turn, run, { adapter, source, store, log, ...time });
+  const turns = run.turns.map(({ payload }) => parseTurn(payload));
+  const turn = mergeTurns(turns);
+  const adapter = adapterOf(turn.platform);
+  if (adapter === undefined) {
+    throw new BridgeError(
+      "CONFIG_INVALID",
+      `turn ${turn.id} needs ${turn.platform}, which is not configured`,
+    );
   }
+  for (const waited of turns) await takeSignDown(waited, { store, adapterOf }, run.signal);
+  await answerTurn(turn, run, {
+    adapter,
+    source,
+    store,
+    log,
+    now: CLOCK.now,
+    wallNow: Date.now,
+    sleep: (ms, signal) => sleep(ms, undefined, { signal }),
+  });
 }
 
 /** Finishes what runs within the grace time, then hands over; `hurry` hands over at once. */
