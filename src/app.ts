@@ -7,7 +7,9 @@ import { type AcceptParts, acceptTurn } from "./core/accept-turn.ts";
 import { type AnswerParts, answerTurn } from "./core/answer-turn.ts";
 import { BridgeError } from "./core/errors.ts";
 import type { Clock } from "./core/gate.ts";
+import { mergeTurns } from "./core/merge-turns.ts";
 import type { Adapter, Consumer, Log, Run, TurnQueue } from "./core/ports.ts";
+import { type SignParts, takeSignDown, WaitingSigns } from "./core/waiting-signs.ts";
 import { createCozeClient } from "./coze/coze-client.ts";
 import { createDownload } from "./http/download.ts";
 import { type Health, openHttpServer } from "./http/server.ts";
@@ -37,10 +39,11 @@ const ACCEPT_DEADLINE_MS = 2_000;
 
 /** Questions found by catch-up, per place; what is beyond is named in one notice. */
 const CATCH_UP_PER_PLACE = 20;
-/** Messages answered as one. */
-const MAX_MERGE = 10;
 /** Platforms repeat an event for minutes; a catch-up must not answer twice what it sees twice. */
 const MIN_DEDUPE_MS = 24 * 60 * 60_000;
+
+/** Messages of one asker that may run as one turn. */
+const MAX_MERGE = 10;
 
 /** Ms on a monotonic clock, and one-off timers on it. */
 const CLOCK: Clock = {
@@ -92,22 +95,27 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
       log,
     }),
   );
-  const answer = (run: Run): Promise<void> => answerRun(run, { adapters, source, store, log });
+  const adapterOf = (platform: string): Adapter | undefined =>
+    adapters.find((adapter) => adapter.platform === platform);
+  const answer = (run: Run): Promise<void> => answerRun(run, { adapterOf, source, store, log });
   if (role !== "intake") {
     const consumer = await queue.work(answer, {
       concurrency: config.concurrency,
       maxAttempts: MAX_STARTS,
-      maxMerge: MAX_MERGE,
+      maxMerge: config.mergeBurstMs === 0 ? 1 : MAX_MERGE,
       mergeWithinMs: config.mergeBurstMs,
     });
     stack.defer(() => stopWork(consumer, { graceMs: config.shutdownGraceMs, hurry: options.hurry }));
   }
+  const signs = stack.use(new WaitingSigns({ queue, store, log, adapterOf, after: CLOCK.after }));
   const accept: AcceptParts = {
     queue,
     store,
     log,
     toReference,
     toPayload,
+    parseTurn,
+    onAccepted: (turn, queueId) => signs.watch(turn, queueId),
     route: () => ({ botId: config.coze.botId }),
     acceptDeadlineMs: ACCEPT_DEADLINE_MS,
   };
@@ -134,23 +142,36 @@ function checkRole({ redisUrl }: Config, role: Role): void {
 }
 
 /** The turn decides about its own attempts (`after-failure.ts`); the queue's limit only catches what it forgot. */
-const MAX_STARTS = 20;
+const MAX_STARTS = 60;
 
 async function answerRun(
   run: Run,
-  { adapters, source, store, log }: { adapters: readonly Adapter[] } & Omit<AnswerParts, "adapter" | "now">,
+  {
+    adapterOf,
+    source,
+    store,
+    log,
+  }: Pick<SignParts, "adapterOf"> & Omit<AnswerParts, "adapter" | "now" | "wallNow" | "sleep">,
 ): Promise<void> {
-  for (const { payload } of run.turns) {
-    const turn = parseTurn(payload);
-    const adapter = adapters.find(({ platform }) => platform === turn.platform);
-    if (adapter === undefined) {
-      throw new BridgeError(
-        "CONFIG_INVALID",
-        `turn ${turn.id} needs ${turn.platform}, which is not configured`,
-      );
-    }
-    await answerTurn(turn, run, { adapter, source, store, log, now: CLOCK.now });
+  const turns = run.turns.map(({ payload }) => parseTurn(payload));
+  const turn = mergeTurns(turns);
+  const adapter = adapterOf(turn.platform);
+  if (adapter === undefined) {
+    throw new BridgeError(
+      "CONFIG_INVALID",
+      `turn ${turn.id} needs ${turn.platform}, which is not configured`,
+    );
   }
+  for (const waited of turns) await takeSignDown(waited, { store, adapterOf }, run.signal);
+  await answerTurn(turn, run, {
+    adapter,
+    source,
+    store,
+    log,
+    now: CLOCK.now,
+    wallNow: Date.now,
+    sleep: (ms, signal) => sleep(ms, undefined, { signal }),
+  });
 }
 
 /** Finishes what runs within the grace time, then hands over; `hurry` hands over at once. */
