@@ -29,4 +29,16 @@ process.exitCode = await runProgram(process.argv.slice(2), {
     const { dead } = await import("./dead.ts");
     return runStoredCommand((config, tools) => dead(command, config, tools), toolsOf());
   },
+  async exportAll(to) {
+    const { runStoredCommand } = await import("./stored-command.ts");
+    const { exportAll } = await import("./export.ts");
+    const { stdout } = process;
+    return runStoredCommand((config, tools) => exportAll(to, config, { ...tools, stdout }), toolsOf());
+  },
+  async importAll(options) {
+    const { runStoredCommand } = await import("./stored-command.ts");
+    const { importAll } = await import("./import.ts");
+    const { stdin } = process;
+    return runStoredCommand((config, tools) => importAll(options, config, { ...tools, stdin }), toolsOf());
+  },
 });

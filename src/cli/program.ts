@@ -8,6 +8,8 @@ export interface ProgramOptions {
   readonly version: string;
   readonly start: (options: { role: Role }) => Promise<ExitCode>;
   readonly dead: (command: DeadCommand) => Promise<ExitCode>;
+  readonly exportAll: (to: string | undefined) => Promise<ExitCode>;
+  readonly importAll: (options: { from?: string; merge: boolean }) => Promise<ExitCode>;
   readonly write: (text: string) => void;
   readonly writeError: (text: string) => void;
 }
@@ -42,6 +44,16 @@ Example:
 Exit codes: 0 done · 64 wrong command line · 66 no such dead letter, or no queue there · 75 the queue is taken or
 away · 78 the configuration does not fit`;
 
+const MOVE_HELP = `${SETTINGS_HELP}
+The bridge must be stopped: what it answered meanwhile would be answered again elsewhere.
+
+Example:
+  REDIS_URL= coze-bridge export --to moved.jsonl
+  REDIS_URL=redis://… coze-bridge import --from moved.jsonl
+
+Exit codes: 0 done · 64 wrong command line, or the place is not empty · 65 the file is not whole · 66 no such file, or
+no queue there · 75 the queue is taken or away · 78 the configuration does not fit`;
+
 /** The command line: parses, runs one command, says how it ended. */
 export async function runProgram(args: readonly string[], options: ProgramOptions): Promise<ExitCode> {
   let code: ExitCode = EXIT.ok;
@@ -62,6 +74,7 @@ export async function runProgram(args: readonly string[], options: ProgramOption
     });
   addStart(program, options, end);
   addDead(program, options, end);
+  addMove(program, options, end);
   try {
     await program.parseAsync(args, { from: "user" });
   } catch (error) {
@@ -129,6 +142,26 @@ function addDead(program: Command, options: ProgramOptions, end: OnEnd): void {
         end(await options.dead({ act, ids: all ? "all" : ids, json }));
       });
   }
+}
+
+function addMove(program: Command, { exportAll, importAll }: ProgramOptions, end: OnEnd): void {
+  program
+    .command("export")
+    .description(
+      "writes all that is stored: turns, dead letters, conversations\n导出全部数据：排队的问题、死信、会话",
+    )
+    .option("--to <file>", "instead of stdout")
+    .addHelpText("after", MOVE_HELP)
+    .action(async ({ to }: { to?: string }) => end(await exportAll(to)));
+  program
+    .command("import")
+    .description("adds what export wrote\n导入之前导出的数据")
+    .option("--from <file>", "instead of stdin")
+    .option("--merge", "also into a place that is not empty; what is there stays")
+    .addHelpText("after", MOVE_HELP)
+    .action(async ({ from, merge = false }: { from?: string; merge?: boolean }) =>
+      end(await importAll(from === undefined ? { merge } : { from, merge })),
+    );
 }
 
 function toLimit(text: string): number {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { type Environment, loadStorageConfig, type StorageConfig } from "../config.ts";
 import { createLog } from "../log.ts";
+import { CommandError } from "./command-error.ts";
 import type { CommandTools } from "./command-tools.ts";
 import { type ExitCode, exitCodeFor } from "./exit-code.ts";
 
@@ -19,6 +20,6 @@ export async function runStoredCommand(
     return await command(config, { ...tools, log: createLog({ level: "error", secrets: [] }) });
   } catch (error) {
     tools.say(error instanceof Error ? error.message : String(error));
-    return exitCodeFor(error);
+    return error instanceof CommandError ? error.exitCode : exitCodeFor(error);
   }
 }

@@ -3,6 +3,7 @@ import { chmod, rm } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import type { Json } from "../core/json.ts";
 import type { Log } from "../core/ports.ts";
+import { linesOf } from "../lines.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import { CONTROL_REQUEST, type ControlRequest, MAX_REQUEST_CHARACTERS } from "./protocol.ts";
 
@@ -58,23 +59,10 @@ export async function openControlServer(options: ControlServerOptions): Promise<
 async function serve(socket: Socket, { deadLetters, log }: ControlServerOptions): Promise<void> {
   socket.on("error", (error) => log.debug({ err: error }, "a command went away"));
   socket.setTimeout(IDLE_MS, () => socket.destroy());
-  for await (const line of linesOf(socket)) {
+  for await (const line of linesOf(socket.setEncoding("utf8"), MAX_REQUEST_CHARACTERS)) {
     socket.write(`${JSON.stringify(await answer(line, deadLetters, log))}\n`);
   }
   socket.end();
-}
-
-async function* linesOf(socket: Socket): AsyncIterable<string> {
-  socket.setEncoding("utf8");
-  let text = "";
-  for await (const chunk of socket) {
-    text += String(chunk);
-    for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n")) {
-      yield text.slice(0, end);
-      text = text.slice(end + 1);
-    }
-    if (text.length > MAX_REQUEST_CHARACTERS) throw new Error("request too long");
-  }
 }
 
 async function answer(line: string, deadLetters: DeadLetters, log: Log): Promise<Json> {

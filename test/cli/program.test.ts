@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { DeadCommand } from "../../src/cli/dead.ts";
 import { EXIT, exitCodeFor } from "../../src/cli/exit-code.ts";
 import { runProgram } from "../../src/cli/program.ts";
 import { shutdownSignals } from "../../src/cli/shutdown-signals.ts";
@@ -14,7 +13,7 @@ async function run(...args: string[]) {
   let err = "";
   let starts = 0;
   const roles: string[] = [];
-  const commands: DeadCommand[] = [];
+  const commands: unknown[] = [];
   const code = await runProgram(args, {
     version: VERSION,
     start: ({ role }) => {
@@ -25,6 +24,14 @@ async function run(...args: string[]) {
     dead: (command) => {
       commands.push(command);
       return Promise.resolve(EXIT.notFound);
+    },
+    exportAll: (to) => {
+      commands.push(["export", to]);
+      return Promise.resolve(EXIT.ok);
+    },
+    importAll: (given) => {
+      commands.push(["import", given]);
+      return Promise.resolve(EXIT.badData);
     },
     write: (text) => {
       out += text;
@@ -49,6 +56,13 @@ it("hands on what to do with dead letters, and how that ended", async () => {
   expect(shown.commands).toEqual([{ act: "show", ids: ["7", "9"], text: true, json: true }]);
   const dropped = await run("dead", "drop", "--all");
   expect(dropped.commands).toEqual([{ act: "drop", ids: "all", json: false }]);
+});
+
+it("hands on where to export to and what to import", async () => {
+  expect((await run("export")).commands).toEqual([["export", undefined]]);
+  expect((await run("export", "--to", "f")).commands).toEqual([["export", "f"]]);
+  const imported = await run("import", "--from", "f", "--merge");
+  expect(imported).toMatchObject({ code: 65, commands: [["import", { from: "f", merge: true }]] });
 });
 
 it.each([
