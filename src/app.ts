@@ -8,7 +8,8 @@ import { type AnswerParts, answerTurn } from "./core/answer-turn.ts";
 import { BridgeError } from "./core/errors.ts";
 import type { Clock } from "./core/gate.ts";
 import { mergeTurns } from "./core/merge-turns.ts";
-import type { Adapter, Consumer, Log, Run, TurnQueue } from "./core/ports.ts";
+import type { Adapter, Consumer, Log, OnTurn, Run, TurnQueue } from "./core/ports.ts";
+import type { IncomingTurn } from "./core/turn.ts";
 import { type SignParts, takeSignDown, WaitingSigns } from "./core/waiting-signs.ts";
 import { createCozeClient } from "./coze/coze-client.ts";
 import { createDownload } from "./http/download.ts";
@@ -55,7 +56,7 @@ const CLOCK: Clock = {
 
 /**
  * Joins the parts and runs them until `shutdown`. Opening order is shutdown order reversed: intakes stop first, then
- * the workers finish what they hold, the queue closes, the adapters disconnect.
+ * the workers finish what they hold, the adapters disconnect, the queue closes.
  *
  * @throws {BridgeError} when a part cannot be opened; nothing stays open then.
  */
@@ -108,15 +109,26 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
     route: () => ({ botId: config.coze.botId }),
     acceptDeadlineMs: ACCEPT_DEADLINE_MS,
   };
-  for (const adapter of adapters) {
-    const onTurn = async (turn: Parameters<typeof acceptTurn>[0]): Promise<void> =>
-      void (await acceptTurn(turn, accept));
-    stack.use(await adapter.openIntake(onTurn, { signal: shutdown }));
-  }
+  const onTurn = async (turn: IncomingTurn): Promise<void> => void (await acceptTurn(turn, accept));
+  for (const intake of await openIntakes(adapters, onTurn, shutdown)) stack.use(intake);
   log.info({ platforms: adapters.map(({ platform }) => platform), port: server.port }, "bridge is ready");
   options.onReady(server.port);
   if (!shutdown.aborted) await once(shutdown, "abort");
   log.info({}, "bridge is stopping");
+}
+
+/** Opens all at once, since each waits for its platform; when one fails, those that stand are closed again. */
+async function openIntakes(
+  adapters: readonly Adapter[],
+  onTurn: OnTurn,
+  signal: AbortSignal,
+): Promise<readonly AsyncDisposable[]> {
+  const opened = await Promise.allSettled(adapters.map((adapter) => adapter.openIntake(onTurn, { signal })));
+  const intakes = opened.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  const failed = opened.find((result) => result.status === "rejected");
+  if (failed === undefined) return intakes;
+  await Promise.all(intakes.map((intake) => intake[Symbol.asyncDispose]()));
+  throw failed.reason;
 }
 
 /** The turn decides about its own attempts (`after-failure.ts`); the queue's limit only catches what it forgot. */
