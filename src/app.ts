@@ -8,7 +8,8 @@ import { type AnswerParts, answerTurn } from "./core/answer-turn.ts";
 import { BridgeError } from "./core/errors.ts";
 import type { Clock } from "./core/gate.ts";
 import { mergeTurns } from "./core/merge-turns.ts";
-import type { Adapter, Consumer, Log, Run, TurnQueue } from "./core/ports.ts";
+import type { Adapter, Consumer, Log, OnTurn, Run, TurnQueue } from "./core/ports.ts";
+import type { IncomingTurn } from "./core/turn.ts";
 import { type SignParts, takeSignDown, WaitingSigns } from "./core/waiting-signs.ts";
 import { createCozeClient } from "./coze/coze-client.ts";
 import { createDownload } from "./http/download.ts";
@@ -56,7 +57,7 @@ const CLOCK: Clock = {
 
 /**
  * Joins the parts and runs them until `shutdown`. Opening order is shutdown order reversed: intakes stop first, then
- * the workers finish what they hold, the queue closes, the adapters disconnect.
+ * the workers finish what they hold, the adapters disconnect, the queue closes.
  *
  * @throws {BridgeError} when a part cannot be opened; nothing stays open then.
  */
@@ -119,11 +120,9 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
     route: () => ({ botId: config.coze.botId }),
     acceptDeadlineMs: ACCEPT_DEADLINE_MS,
   };
-  for (const adapter of role === "worker" ? [] : adapters) {
-    const onTurn = async (turn: Parameters<typeof acceptTurn>[0]): Promise<void> =>
-      void (await acceptTurn(turn, accept));
-    stack.use(await adapter.openIntake(onTurn, { signal: shutdown }));
-  }
+  const onTurn = async (turn: IncomingTurn): Promise<void> => void (await acceptTurn(turn, accept));
+  const listening = role === "worker" ? [] : adapters;
+  for (const intake of await openIntakes(listening, onTurn, shutdown)) stack.use(intake);
   const platforms = adapters.map(({ platform }) => platform);
   log.info({ role, platforms, port: server.port }, "bridge is ready");
   options.onReady(server.port);
@@ -139,6 +138,20 @@ function checkRole({ redisUrl }: Config, role: Role): void {
     `--role ${role} needs REDIS_URL: without it the queue is a file that belongs to one process, so nobody else could ` +
       "see its turns. Set REDIS_URL for all processes, or leave --role out.",
   );
+}
+
+/** Opens all at once, since each waits for its platform; when one fails, those that stand are closed again. */
+async function openIntakes(
+  adapters: readonly Adapter[],
+  onTurn: OnTurn,
+  signal: AbortSignal,
+): Promise<readonly AsyncDisposable[]> {
+  const opened = await Promise.allSettled(adapters.map((adapter) => adapter.openIntake(onTurn, { signal })));
+  const intakes = opened.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  const failed = opened.find((result) => result.status === "rejected");
+  if (failed === undefined) return intakes;
+  await Promise.all(intakes.map((intake) => intake[Symbol.asyncDispose]()));
+  throw failed.reason;
 }
 
 /** The turn decides about its own attempts (`after-failure.ts`); the queue's limit only catches what it forgot. */
