@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from "vitest";
 import { describeQueueContract } from "../contract/queue-contract.ts";
 import { startRedis, type TestRedis } from "../redis-server.ts";
-import { startBullmqBackend } from "./shared.ts";
+import { startBullmqBackend } from "./on-redis.ts";
 
 let redis: TestRedis;
 beforeAll(async () => {

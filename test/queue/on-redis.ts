@@ -13,6 +13,11 @@ export const TEST_LEASE_MS = 600;
 /** Connections that can all be cut at once, as the end of their process would. */
 export class Connections {
   readonly #open = new Set<Redis>();
+  readonly #onOpen: (redis: Redis) => void;
+
+  constructor(onOpen: (redis: Redis) => void = () => {}) {
+    this.#onOpen = onOpen;
+  }
 
   readonly connect: ConnectRedis = (url, options) => this.#follow(connectRedis(url, options));
 
@@ -24,6 +29,7 @@ export class Connections {
   /** BullMQ makes a second connection out of ours, to wait on. */
   #follow(redis: Redis): Redis {
     this.#open.add(redis);
+    this.#onOpen(redis);
     const duplicate = redis.duplicate.bind(redis);
     redis.duplicate = (override) => this.#follow(duplicate(override));
     return redis;
