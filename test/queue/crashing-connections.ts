@@ -42,11 +42,7 @@ export class CrashingConnections {
       if (QUIET.has(command.name)) return send(command, stream);
       if (this.#isDead || this.#isHere()) return this.#die();
       const answer = send(command, stream);
-      return this.#isHere()
-        ? Promise.resolve(answer)
-            .finally(() => this.#die())
-            .then(never, never)
-        : answer;
+      return this.#isHere() ? this.#dieAfter(answer) : answer;
     };
   }
 
@@ -54,6 +50,11 @@ export class CrashingConnections {
     const isHere = this.#points === this.#crashAt;
     this.#points += 1;
     return isHere;
+  }
+
+  async #dieAfter(answer: unknown): Promise<never> {
+    await Promise.allSettled([answer]);
+    return this.#die();
   }
 
   /** A dead process gets no answer, not even an error. */
