@@ -7,7 +7,8 @@ import { memoryShare, parseInfo } from "../../src/queue/redis-health.ts";
 import { aNewTurn } from "../contract/queue-contract.ts";
 import { startRedis, type TestRedis } from "../redis-server.ts";
 import { makeTestLog } from "./embedded.ts";
-import { TEST_LEASE_MS } from "./on-redis.ts";
+import { openCuttable, TEST_LEASE_MS } from "./on-redis.ts";
+import { SlowLink } from "./slow-link.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
@@ -321,6 +322,74 @@ it("aborts its runs before anyone may take them over when Redis is away for long
       [2, "half"],
     ]);
   await expect.poll(async () => (await queue.stats()).depth).toBe(0);
+});
+
+it("does not take a turn back from its new worker when an old start arrives late", async () => {
+  const slow = new SlowLink();
+  const { queue: late, prefix, ...first } = await startScene({ connect: slow.connect });
+  await using _first = first;
+  const { queue: prompt, ...second } = await startScene({ prefix });
+  await using _second = second;
+  const lateStarts: string[] = await record(late);
+  slow.holdFrom("tqBegin");
+  const run = Promise.withResolvers<Run>();
+  await late.enqueue(aNewTurn("a:1")).catch(() => {});
+  await slow.holding;
+  const end = Promise.withResolvers<void>();
+  await prompt.work(
+    async (one) => {
+      run.resolve(one);
+      await end.promise;
+    },
+    { concurrency: 1 },
+  );
+  const taken = await run.promise;
+  await slow.letGo();
+  await taken.save("mine");
+  end.resolve();
+  await expect.poll(async () => (await prompt.stats()).depth).toBe(0);
+  expect([lateStarts, taken.start]).toEqual([[], 1]);
+});
+
+it("never gives a conversation up, however often its process dies", async () => {
+  const prefix = `test-${randomUUID()}`;
+  const options = { url: redis.url, log: makeTestLog(), prefix, leaseMs: TEST_LEASE_MS };
+  await using queue = await openBullmqQueue(options);
+  await queue.enqueue(aNewTurn("a:1"));
+  for (let deaths = 0; deaths < 4; deaths += 1) {
+    const doomed = await openCuttable(options);
+    const started = Promise.withResolvers<void>();
+    const handler = async (): Promise<void> => {
+      started.resolve();
+      await new Promise(() => {});
+    };
+    await doomed.queue.work(handler, { concurrency: 1 });
+    await started.promise;
+    await doomed.crash();
+  }
+  const seen = await record(queue);
+  await expect.poll(() => seen, { timeout: 5_000 }).toEqual(["a:1"]);
+  expect(await raw.zcard(`{${prefix}}:turns:failed`)).toBe(0);
+});
+
+it("leaves a handler behind that does not react to the hand-over, and gives its turn away", async () => {
+  const { queue, prefix, ...scene } = await startScene();
+  await using _scene = scene;
+  const run = Promise.withResolvers<Run>();
+  const consumer = await queue.work(
+    async (one) => {
+      run.resolve(one);
+      await new Promise(() => {});
+    },
+    { concurrency: 1 },
+  );
+  await queue.enqueue(aNewTurn("a:1"));
+  const stubborn = await run.promise;
+  await consumer.stop("handover");
+  expect(await queue.stats()).toMatchObject({ depth: 1, running: 0 });
+  await expect(stubborn.save("too late")).rejects.toMatchObject({ why: "lease-lost" });
+  const seen = await record(queue);
+  await expect.poll(() => seen).toEqual(["a:1"]);
 });
 
 async function startScene(
