@@ -22,6 +22,7 @@ import { judgeRedis, MEMORY_FULL_SHARE, memoryShare, readRedisFacts } from "./re
 import { toJsonText } from "./sqlite-run.ts";
 import type { QueueBounds } from "./turn-table.ts";
 
+const DEFAULT_PREFIX = "coze-bridge";
 /** Platforms repeat an event for minutes, catch-up after a long outage sees a day (design.md §8). */
 const DEDUPE_MS = 24 * 60 * 60 * 1_000;
 const DEFAULT_BOUNDS: QueueBounds = { perConversation: 100, total: 100_000 };
@@ -66,6 +67,7 @@ export interface BullmqQueueOptions {
 export async function openBullmqQueue(options: BullmqQueueOptions): Promise<TurnQueue> {
   const { url, log, now = Date.now, connect = connectRedis } = options;
   const target = describeRedis(url);
+  demandPrefix(options.prefix ?? DEFAULT_PREFIX);
   const redis = connect(url, { log, name: "queue" });
   const words = connect(url, { log, name: "cancel" });
   try {
@@ -117,7 +119,7 @@ class BullmqQueue implements TurnQueue {
   #sweepTimer: NodeJS.Timeout | undefined;
 
   constructor({ redis, words, target, aheadMs }: Connections, options: BullmqQueueOptions) {
-    const { prefix = "coze-bridge", dedupeMs = DEDUPE_MS, bounds = DEFAULT_BOUNDS } = options;
+    const { prefix = DEFAULT_PREFIX, dedupeMs = DEDUPE_MS, bounds = DEFAULT_BOUNDS } = options;
     this.#redis = redis;
     this.#words = words;
     this.#target = target;
@@ -188,8 +190,14 @@ class BullmqQueue implements TurnQueue {
         this.#isConnected ? this.#unavailable("the checkpoint can't be written", cause) : undefined,
     });
     this.#consumers.add(consumer);
-    await this.#ask(() => consumer.start());
-    return consumer;
+    try {
+      await this.#ask(() => consumer.start());
+      return consumer;
+    } catch (error) {
+      this.#consumers.delete(consumer);
+      await consumer.abandon();
+      throw error;
+    }
   }
 
   async cancel(id: string): Promise<boolean> {
@@ -424,6 +432,15 @@ class BullmqQueue implements TurnQueue {
   #unavailable(what: string, cause?: unknown): BridgeError {
     return unavailable(this.#target, what, cause);
   }
+}
+
+/** Braces in it would move keys to other slots of a Cluster, a colon would break BullMQ's. */
+function demandPrefix(prefix: string): void {
+  if (/^[\w.-]{1,64}$/.test(prefix)) return;
+  throw new BridgeError(
+    "CONFIG_INVALID",
+    "the prefix of the queue's keys may hold letters, digits, dot, dash and underscore, 64 at most",
+  );
 }
 
 function full(message: string): BridgeError {

@@ -6,7 +6,7 @@
  * `turn:<id>` hash of an unfinished turn (key, lane, payload, merge, at; starts, tries, crashes, cancel; of the first
  * of a batch also n, run, state) · `box:<lane>` list of its turns' ids, the first is running or next · `dup:<key>`
  * id of the turn of a platform event · `seq` last id · `age` unfinished turns by arrival · `dead`, `grave:<id>` dead
- * letters · `cancel` channel. BullMQ has `{prefix}:turns:…` for itself.
+ * letters · `cancel:<database>` channel. BullMQ has `{prefix}:turns:…` for itself.
  */
 const PRELUDE = `
 local root = KEYS[1]
@@ -160,7 +160,7 @@ if ARGV[3] == '1' then redis.call('HINCRBY', turn, 'tries', 1) end
 return redis.call('HEXISTS', turn, 'cancel') + 1
 `;
 
-/** id → lane, whether it is first, and which turn carries the mark; nothing when unknown */
+/** id, channel → lane, whether it is first, and which turn carries the mark; nothing when unknown */
 const CANCEL = `${PRELUDE}
 local id = ARGV[1]
 local lane = redis.call('HGET', turnKey(id), 'lane')
@@ -171,7 +171,7 @@ local isFirst = (redis.call('LPOS', boxKey(lane), id) or 0) < size
 -- A batch stays together: who cancels one of it cancels all of it.
 local target = isFirst and head or id
 redis.call('HSET', turnKey(target), 'cancel', '1')
-redis.call('PUBLISH', root .. 'cancel', target)
+redis.call('PUBLISH', ARGV[2], target)
 return {lane, isFirst and 1 or 0, target}
 `;
 

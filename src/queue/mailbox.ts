@@ -63,7 +63,8 @@ export class Mailbox {
   constructor(redis: Redis, settings: { prefix: string; dedupeMs: number; bounds: QueueBounds }) {
     this.#redis = redis;
     this.#root = `{${settings.prefix}}:`;
-    this.cancelChannel = `${this.#root}cancel`;
+    // Words are heard in all databases of a server, and ids are counted in each.
+    this.cancelChannel = `${this.#root}cancel:${redis.options.db ?? 0}`;
     this.#dedupeMs = settings.dedupeMs;
     this.#bounds = settings.bounds;
     for (const [name, lua] of Object.entries(MAILBOX_SCRIPTS)) {
@@ -149,7 +150,7 @@ export class Mailbox {
 
   /** Marks a turn as cancelled and tells every process. `isFirst`: it runs, or is the next to. */
   async cancel(id: string): Promise<{ lane: string; isFirst: boolean; head: string } | undefined> {
-    const answer = await this.#run("tqCancel", id);
+    const answer = await this.#run("tqCancel", id, this.cancelChannel);
     if (answer === null) return undefined;
     const [lane, isFirst, head] = toList(answer);
     return { lane: String(lane), isFirst: Number(isFirst) === 1, head: String(head) };

@@ -131,6 +131,22 @@ it("cancels, pauses and hands over between processes, within moments", async () 
   await expect.poll(() => seen).toEqual(["b:1"]);
 });
 
+it("does not hear cancels of another database of the same server, where ids are the same", async () => {
+  const { queue, prefix, ...first } = await startScene();
+  await using _first = first;
+  const { queue: other, ...second } = await startScene({ prefix, url: `${redis.url}/1` });
+  await using _second = second;
+  const reasons: unknown[] = [];
+  await queue.work((run) => untilAborted(run, reasons), { concurrency: 1 });
+  const [{ id }, twin] = await Promise.all([queue.enqueue(aNewTurn("a:1")), other.enqueue(aNewTurn("a:1"))]);
+  await expect.poll(async () => (await queue.stats()).running).toBe(1);
+  expect(twin.id).toBe(id);
+  expect(await other.cancel(twin.id)).toBe(true);
+  // A word of our own comes after it on the same connection.
+  await queue.cancel((await queue.enqueue(aNewTurn("b:1"))).id);
+  expect(reasons).toEqual([]);
+});
+
 it("hears of a cancel although the word was lost, at the next checkpoint", async () => {
   const { queue, prefix, ...scene } = await startScene();
   await using _scene = scene;
@@ -255,6 +271,11 @@ it("refuses new turns near the memory limit while workers go on", async () => {
   expect((await queue.health()).ok).toBe(true);
   expect((await queue.enqueue(aNewTurn("a:2"))).duplicate).toBe(false);
   filler.disconnect();
+});
+
+it("refuses a prefix that would scatter its keys", async () => {
+  const opening = openBullmqQueue({ url: redis.url, prefix: "a}:{b", log: makeTestLog() });
+  await expect(opening).rejects.toMatchObject({ code: "CONFIG_INVALID" });
 });
 
 it.each([
