@@ -7,6 +7,7 @@
 import { randomUUID } from "node:crypto";
 import type { Log, NewTurn, TurnQueue } from "../src/core/ports.ts";
 import { openBullmqQueue } from "../src/queue/bullmq-queue.ts";
+import { type ProcessLine, startBridgeProcess } from "../test/queue/bridge-process.ts";
 import { startRedis } from "../test/redis-server.ts";
 
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => SILENT };
@@ -20,6 +21,7 @@ await withQueues((producer, worker) => measureThroughput(producer, worker, { tur
 await withQueues((producer, worker) => measureThroughput(producer, worker, { turns: 100, lanes: 1 }));
 await withQueues(measureCancel);
 await withQueues(measureManyRunning);
+await measureTakeover();
 
 /** Two queues on the same keys with connections of their own, as an intake and a worker have them. */
 async function withQueues(measure: (producer: TurnQueue, worker: TurnQueue) => Promise<void>): Promise<void> {
@@ -123,6 +125,28 @@ async function measureManyRunning(producer: TurnQueue, worker: TurnQueue): Promi
   const share = (((user + system) / 5_000_000) * 100).toFixed(1);
   console.log(`4,000 running         started in ${startMs} ms, then ${share} % of a core (reference 1.5 %)`);
   await consumer.stop("handover");
+}
+
+/** SIGKILL of a worker process → its turn starts in another one; lease and check as in production. */
+async function measureTakeover(): Promise<void> {
+  const waits = await Promise.all(Array.from({ length: 6 }, (_, index) => takeOver(index * 700)));
+  console.log(`kill -9 -> takeover   ${percentiles(waits)}   (reference 10,300 / 14,200 at most)`);
+}
+
+async function takeOver(delayMs: number): Promise<number> {
+  const scene = { url: redis.url, prefix: randomUUID() };
+  const lines: ProcessLine[] = [];
+  await using queue = await openBullmqQueue({ ...scene, log: SILENT });
+  await using doomed = startBridgeProcess({ ...scene, leaseMs: 10_000, stepMs: 600_000 }, lines);
+  await doomed.ready;
+  await queue.enqueue(aTurn(1, 1));
+  while (!lines.some(({ what }) => what === "start")) await rest(5);
+  const taken = Promise.withResolvers<number>();
+  await queue.work(async () => taken.resolve(performance.now()), { concurrency: 1 });
+  await rest(delayMs);
+  const begin = performance.now();
+  await doomed.kill();
+  return (await taken.promise) - begin;
 }
 
 async function enqueueAll(queue: TurnQueue, size: { turns: number; lanes: number }): Promise<void> {
