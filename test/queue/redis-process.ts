@@ -6,9 +6,10 @@ import { writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { z } from "zod";
-import { type Log, RetryLater, type Run } from "../../src/core/ports.ts";
+import { BridgeError } from "../../src/core/errors.ts";
+import { type Log, RetryLater, type Run, type TurnQueue } from "../../src/core/ports.ts";
 import { openBullmqQueue } from "../../src/queue/bullmq-queue.ts";
-import { connectRedis } from "../../src/queue/redis-client.ts";
+import { type ConnectRedis, connectRedis } from "../../src/queue/redis-client.ts";
 import { aNewTurn } from "../contract/queue-contract.ts";
 
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => SILENT };
@@ -30,13 +31,7 @@ const SETTINGS = z.object({
 });
 
 const settings = SETTINGS.parse(JSON.parse(process.argv[2] ?? "{}"));
-const queue = await openBullmqQueue({
-  url: settings.url,
-  prefix: settings.prefix,
-  leaseMs: settings.leaseMs,
-  log: SILENT,
-  connect: (url, options) => armed(connectRedis(url, options)),
-});
+const queue = await openAsSupervised();
 if (settings.deliver.length > 0) {
   for (const key of settings.deliver) {
     await queue.enqueue(aNewTurn(key));
@@ -47,6 +42,19 @@ if (settings.deliver.length > 0) {
   const consumer = await queue.work(answer, { concurrency: settings.concurrency, backoffMs: () => 20 });
   say("ready", {});
   process.on("SIGTERM", () => void consumer.stop("handover").then(() => queue[Symbol.asyncDispose]()));
+}
+
+/** A start that finds Redis away ends, and a supervisor starts it again; here that is the same process. */
+async function openAsSupervised(): Promise<TurnQueue> {
+  const { url, prefix, leaseMs } = settings;
+  const connect: ConnectRedis = (address, options) => armed(connectRedis(address, options));
+  for (;;) {
+    try {
+      return await openBullmqQueue({ url, prefix, leaseMs, log: SILENT, connect });
+    } catch (error) {
+      if (!(error instanceof BridgeError && error.retryable)) throw error;
+    }
+  }
 }
 
 async function answer(run: Run): Promise<void> {
