@@ -140,6 +140,7 @@ export class BullmqConsumer implements Consumer {
     const { begun, lost, buried } = await mailbox.begin(lane, {
       token: newToken(),
       maxMerge: Math.max(1, this.#options.maxMerge ?? 1),
+      mergeWithinMs: this.#options.mergeWithinMs ?? 0,
       lock: { key: `${this.#worker.toKey(job.id ?? "")}:lock`, token: lockToken },
     });
     for (const id of buried) log.error({ queueId: id }, "turn killed its process too often: dead letter");

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { BridgeError } from "../core/errors.ts";
+import type { Json } from "../core/json.ts";
 import type {
   Consumer,
   DeadTurn,
@@ -206,6 +207,24 @@ class BullmqQueue implements TurnQueue {
     this.#hearCancel(found.head);
     if (found.isFirst) await this.#ask(() => this.#promote(found.lane));
     return true;
+  }
+
+  async isWaiting(id: string): Promise<boolean> {
+    return (await this.#ask(() => this.#mailbox.waiting(id))) !== undefined;
+  }
+
+  async amend(id: string, change: (payload: Json) => Json | undefined): Promise<boolean> {
+    this.#demandOpen();
+    return this.#ask(async () => {
+      // Each round lost is another's change, so this ends.
+      for (;;) {
+        const before = await this.#mailbox.waiting(id);
+        const changed = before === undefined ? undefined : change(JSON.parse(before) as Json);
+        if (before === undefined || changed === undefined) return false;
+        const answer = await this.#mailbox.amend(id, before, toJsonText(changed, "turn"));
+        if (answer !== "changed") return answer === "amended";
+      }
+    });
   }
 
   async pause(): Promise<void> {

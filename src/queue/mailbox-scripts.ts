@@ -3,7 +3,7 @@
  * again what got no answer (docs/reference/queue.md §3, §8.3).
  *
  * Keys, all below the root `{prefix}:` and so in one slot of a Cluster:
- * `turn:<id>` hash of an unfinished turn (key, lane, payload, merge, at; starts, tries, crashes, cancel; of the first
+ * `turn:<id>` hash of an unfinished turn (key, lane, payload, group, written, at; starts, tries, crashes, cancel; of the first
  * of a batch also n, run, state) · `box:<lane>` list of its turns' ids, the first is running or next · `dup:<key>`
  * id of the turn of a platform event · `seq` last id · `age` unfinished turns by arrival · `dead`, `grave:<id>` dead
  * letters · `cancel:<database>` channel. BullMQ has `{prefix}:turns:…` for itself.
@@ -55,9 +55,9 @@ local function retireBatch(lane, head, dedupeMs, problem, maxDead)
 end
 `;
 
-/** key, lane, payload, merge, per conversation, total, deadline or '' → kind, id, ahead */
+/** key, lane, payload, per conversation, total, deadline or '', then group and time written if it may merge → kind, id, ahead */
 const ENQUEUE = `${PRELUDE}
-local key, lane, payload, merge = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local key, lane, payload = ARGV[1], ARGV[2], ARGV[3]
 local known = redis.call('GET', dupKey(key))
 if known then
   local its = redis.call('HGET', turnKey(known), 'lane')
@@ -65,12 +65,13 @@ if known then
   return {'duplicate', known, ahead}
 end
 local now = nowMs()
-if ARGV[7] ~= '' and now > tonumber(ARGV[7]) then return {'late'} end
+if ARGV[6] ~= '' and now > tonumber(ARGV[6]) then return {'late'} end
 local ahead = redis.call('LLEN', boxKey(lane))
-if ahead >= tonumber(ARGV[5]) then return {'conversation-full'} end
-if redis.call('ZCARD', root .. 'age') >= tonumber(ARGV[6]) then return {'full'} end
+if ahead >= tonumber(ARGV[4]) then return {'conversation-full'} end
+if redis.call('ZCARD', root .. 'age') >= tonumber(ARGV[5]) then return {'full'} end
 local id = text(redis.call('INCR', root .. 'seq'))
-redis.call('HSET', turnKey(id), 'key', key, 'lane', lane, 'payload', payload, 'merge', merge, 'at', text(now))
+redis.call('HSET', turnKey(id), 'key', key, 'lane', lane, 'payload', payload, 'at', text(now))
+if ARGV[7] then redis.call('HSET', turnKey(id), 'group', ARGV[7], 'written', ARGV[8]) end
 redis.call('RPUSH', boxKey(lane), id)
 redis.call('ZADD', root .. 'age', text(now), id)
 redis.call('SET', dupKey(key), id)
@@ -78,16 +79,21 @@ return {'accepted', id, ahead}
 `;
 
 /**
- * lane, token, most merged, most crashes, dedupe, most dead, lock key, lock token →
+ * lane, token, most merged, merge within ms, most crashes, dedupe, most dead, lock key, lock token →
  * kind, buried ids, [starts, tries, cancelled, state, crashed], then one [id, key, payload, at] per turn.
  *
  * Kind is `lost` when BullMQ's lock is not ours any more: a late or repeated start must not take the turn from the
  * worker that has it now.
  */
 const BEGIN = `${PRELUDE}${RETIRE}
+local function joins(before, turn, withinMs)
+  if before[3] or turn[3] or not turn[1] or before[1] ~= turn[1] then return false end
+  return math.abs(tonumber(turn[2]) - tonumber(before[2])) <= withinMs
+end
 local lane, token, maxMerge = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local maxCrashes, dedupeMs, maxDead = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-if redis.call('GET', ARGV[7]) ~= ARGV[8] then return {'lost', {}} end
+local withinMs = tonumber(ARGV[4])
+local maxCrashes, dedupeMs, maxDead = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+if redis.call('GET', ARGV[8]) ~= ARGV[9] then return {'lost', {}} end
 local box = boxKey(lane)
 local buried, crashed, head = {}, 0, nil
 while true do
@@ -114,9 +120,12 @@ local turn = turnKey(head)
 -- Fixed at the first start, so that a later one answers the same turns its checkpoint is about (queue.md §8.12).
 local size = tonumber(redis.call('HGET', turn, 'n') or '0')
 if size == 0 then
+  -- As batchSize in outcome.ts.
+  local before
   for _, id in ipairs(redis.call('LRANGE', box, 0, maxMerge - 1)) do
-    local facts = redis.call('HMGET', turnKey(id), 'merge', 'cancel')
-    if facts[1] ~= '1' or facts[2] then break end
+    local turn = redis.call('HMGET', turnKey(id), 'group', 'written', 'cancel')
+    if before and not joins(before, turn, withinMs) then break end
+    before = turn
     size = size + 1
   end
   size = math.max(1, size)
@@ -182,6 +191,33 @@ for _, id in ipairs(ARGV) do
   if redis.call('HEXISTS', turnKey(id), 'cancel') == 1 then table.insert(found, id) end
 end
 return found
+`;
+
+const WAITING_PRELUDE = `${PRELUDE}
+local function waitingPayload(id)
+  local found = redis.call('HMGET', turnKey(id), 'lane', 'payload')
+  if not found[1] then return false end
+  local position = redis.call('LPOS', boxKey(found[1]), id)
+  local head = redis.call('LINDEX', boxKey(found[1]), 0)
+  -- The batch of the first turn is fixed at its first start: all of it counts as started.
+  if not position or position < tonumber(redis.call('HGET', turnKey(head), 'n') or '0') then return false end
+  return found[2]
+end
+`;
+
+/** id → payload of a turn that was accepted and never started; nothing otherwise */
+const WAITING = `${WAITING_PRELUDE}
+return waitingPayload(ARGV[1])
+`;
+
+/** id, payload before, payload after → 0 not waiting, 1 amended, 2 somebody else was faster */
+const AMEND = `${WAITING_PRELUDE}
+local payload = waitingPayload(ARGV[1])
+if not payload then return 0 end
+if payload == ARGV[3] then return 1 end
+if payload ~= ARGV[2] then return 2 end
+redis.call('HSET', turnKey(ARGV[1]), 'payload', ARGV[3])
+return 1
 `;
 
 /** → unfinished, dead, age of the oldest in ms */
@@ -250,6 +286,8 @@ export type MailboxScript =
   | "tqRelease"
   | "tqCancel"
   | "tqCancelled"
+  | "tqWaiting"
+  | "tqAmend"
   | "tqCount"
   | "tqLanes"
   | "tqDead"
@@ -265,6 +303,8 @@ export const MAILBOX_SCRIPTS: Readonly<Record<MailboxScript, string>> = {
   tqRelease: RELEASE,
   tqCancel: CANCEL,
   tqCancelled: CANCELLED,
+  tqWaiting: WAITING,
+  tqAmend: AMEND,
   tqCount: COUNT,
   tqLanes: LANES,
   tqDead: DEAD,

@@ -37,6 +37,7 @@ export interface BegunTurn {
 export interface BeginOptions {
   readonly token: string;
   readonly maxMerge: number;
+  readonly mergeWithinMs: number;
   /** Key and value of the scheduler's lock, without which nothing may start. */
   readonly lock: { readonly key: string; readonly token: string };
 }
@@ -75,17 +76,17 @@ export class Mailbox {
   /** @param deadline - By Redis' clock, in ms since the epoch: what arrives later is not accepted. */
   async enqueue(turn: NewTurn, payload: string, deadline: number | undefined): Promise<Delivered> {
     const { perConversation, total } = this.#bounds;
-    const merge = turn.merge === true ? 1 : 0;
+    const merge = turn.merge === undefined ? [] : [turn.merge.group, turn.merge.at];
     const until = deadline === undefined ? "" : Math.ceil(deadline);
     const answer = await this.#run(
       "tqEnqueue",
       turn.key,
       turn.conversation,
       payload,
-      merge,
       perConversation,
       total,
       until,
+      ...merge,
     );
     const [kind, id, ahead] = toList(answer);
     switch (kind) {
@@ -101,9 +102,9 @@ export class Mailbox {
     }
   }
 
-  async begin(lane: string, { token, maxMerge, lock }: BeginOptions): Promise<BeginAnswer> {
-    const limits = [MAX_CRASHES, this.#dedupeMs, MAX_DEAD];
-    const answer = await this.#run("tqBegin", lane, token, maxMerge, ...limits, lock.key, lock.token);
+  async begin(lane: string, { token, maxMerge, mergeWithinMs, lock }: BeginOptions): Promise<BeginAnswer> {
+    const limits = [maxMerge, mergeWithinMs, MAX_CRASHES, this.#dedupeMs, MAX_DEAD];
+    const answer = await this.#run("tqBegin", lane, token, ...limits, lock.key, lock.token);
     const [kind, buried, facts, ...turns] = toList(answer);
     const [starts, tries, cancelled, state, takenOver] = toList(facts ?? []);
     const found: Begun = {
@@ -154,6 +155,18 @@ export class Mailbox {
     if (answer === null) return undefined;
     const [lane, isFirst, head] = toList(answer);
     return { lane: String(lane), isFirst: Number(isFirst) === 1, head: String(head) };
+  }
+
+  /** What a turn says that was accepted and never started. */
+  async waiting(id: string): Promise<string | undefined> {
+    const payload = await this.#run("tqWaiting", id);
+    return payload === null ? undefined : String(payload);
+  }
+
+  /** Replaces what a waiting turn says, if it still says `before`. */
+  async amend(id: string, before: string, after: string): Promise<"amended" | "changed" | "not-waiting"> {
+    const answer = Number(await this.#run("tqAmend", id, before, after));
+    return answer === 0 ? "not-waiting" : answer === 1 ? "amended" : "changed";
   }
 
   /** Those of the first turns of runs that somebody cancelled. */
