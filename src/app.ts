@@ -15,7 +15,7 @@ import { createCozeClient } from "./coze/coze-client.ts";
 import { createDownload } from "./http/download.ts";
 import { type Health, openHttpServer } from "./http/server.ts";
 import { openAdapters } from "./open-adapters.ts";
-import { openStorage } from "./open-storage.ts";
+import { leftBehind, openStorage } from "./open-storage.ts";
 import { parseTurn, toPayload } from "./queue/turn-payload.ts";
 import { toReference } from "./reference.ts";
 import { openSealer } from "./store/sealer.ts";
@@ -66,6 +66,8 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   checkRole(config, role);
   await using stack = new AsyncDisposableStack();
   const tempDir = join(config.dataDir, "tmp");
+  const warning = await leftBehind(config, { log, signal: shutdown });
+  if (warning !== undefined) log.warn({ note: warning }, "what was stored before REDIS_URL is not used");
   const dedupeMs = Math.max(MIN_DEDUPE_MS, 2 * config.catchUpWindowMs);
   const { queue, store, serveControl } = stack.use(
     await openStorage(config, { log, signal: shutdown, dedupeMs }),

@@ -50,8 +50,12 @@ export function hasStorage({ dataDir, redisUrl }: StorageConfig): boolean {
  * @throws {BridgeError} `QUEUE_OWNED`, `QUEUE_UNAVAILABLE` or `CONFIG_INVALID`.
  */
 export async function openStorage(config: StorageConfig, options: StorageOptions): Promise<Storage> {
-  await using stack = new AsyncDisposableStack();
   const { log } = options;
+  if (config.redisUrl !== undefined) {
+    const { openRedisStorage } = await import("./open-redis-storage.ts");
+    return openRedisStorage(config.redisUrl, options);
+  }
+  await using stack = new AsyncDisposableStack();
   const file = stack.use(await openSqliteFile(config.dataDir, options));
   const queue = stack.use(await openSqliteQueue({ file, ...options }));
   const deadLetters = deadLettersOf(queue, createSqliteQueueArchive(file));
@@ -74,6 +78,10 @@ export async function openStorageArchive(
   config: StorageConfig,
   options: StorageOptions,
 ): Promise<StorageArchive> {
+  if (config.redisUrl !== undefined) {
+    const { openRedisArchive } = await import("./open-redis-storage.ts");
+    return openRedisArchive(config.redisUrl, options);
+  }
   const file = await openSqliteFile(config.dataDir, options);
   return {
     driver: "sqlite",
@@ -81,4 +89,30 @@ export async function openStorageArchive(
     store: createSqliteStoreArchive(file),
     [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
   };
+}
+
+/**
+ * Tells the operator who has just set `REDIS_URL` that the folder still holds what the bridge did before.
+ *
+ * @returns The sentence, or `undefined` when nothing is left behind.
+ */
+export async function leftBehind(
+  { dataDir, redisUrl }: StorageConfig,
+  options: StorageOptions,
+): Promise<string | undefined> {
+  if (redisUrl === undefined || !hasStorage({ dataDir })) return undefined;
+  const path = join(dataDir, "bridge.sqlite");
+  const todo =
+    "Stop the bridge, run `REDIS_URL= coze-bridge export --to moved.jsonl`, then `coze-bridge import --from moved.jsonl` " +
+    `with REDIS_URL set, and move ${path} away. To start empty, only move it away.`;
+  try {
+    await using archive = await openStorageArchive({ dataDir }, { ...options, lockWaitMs: 0 });
+    const empty = (await archive.queue.isEmpty()) && (await archive.store.isEmpty());
+    return empty
+      ? undefined
+      : `REDIS_URL is set, but ${path} holds turns or conversations, which are not used. ${todo}`;
+  } catch (error) {
+    options.log.debug({ err: error, path }, "the old queue file can't be looked into");
+    return `REDIS_URL is set, but ${path} is there, too, and is not used. ${todo}`;
+  }
 }

@@ -25,7 +25,7 @@ import type { QueueBounds } from "./turn-table.ts";
 
 const DEFAULT_PREFIX = "coze-bridge";
 /** Platforms repeat an event for minutes, catch-up after a long outage sees a day (design.md §8). */
-const DEDUPE_MS = 24 * 60 * 60 * 1_000;
+export const DEDUPE_MS: number = 24 * 60 * 60 * 1_000;
 const DEFAULT_BOUNDS: QueueBounds = { perConversation: 100, total: 100_000 };
 /** With a stalled check every quarter of it: a takeover within 6.5 to 14 s (queue.md §1). */
 const LEASE_MS = 10_000;

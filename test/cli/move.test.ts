@@ -8,17 +8,28 @@ import { importAll } from "../../src/cli/import.ts";
 import { runStoredCommand } from "../../src/cli/stored-command.ts";
 import type { StorageConfig } from "../../src/config.ts";
 import type { NewTurn, TurnQueue } from "../../src/core/ports.ts";
-import { openStorage } from "../../src/open-storage.ts";
+import { leftBehind, openStorage } from "../../src/open-storage.ts";
 import { makeTestFolder, makeTestLog } from "../queue/embedded.ts";
+import { startRedis } from "../redis-server.ts";
 
 const signal = AbortSignal.timeout(20_000);
-const open = (dataDir: string) => openStorage({ dataDir }, { log: makeTestLog(), signal, lockWaitMs: 0 });
+const tools = { log: makeTestLog(), signal, lockWaitMs: 0 };
+const open = (place: string) => openStorage(configOf(place), tools);
+
+/** A place is a folder, or the address of a Redis. */
+function configOf(place: string): StorageConfig {
+  return place.startsWith("redis:") ? { dataDir: "/nonexistent", redisUrl: place } : { dataDir: place };
+}
+
+function envOf(place: string): Record<string, string> {
+  return place.startsWith("redis:") ? { REDIS_URL: place } : { DATA_DIR: place };
+}
 
 async function run(folder: string, command: (config: StorageConfig, tools: CommandTools) => Promise<number>) {
   const err: string[] = [];
   const code = await runStoredCommand(
     async (config, tools) => (await command(config, tools)) as 0, // any exit code
-    { env: { DATA_DIR: folder }, write: () => undefined, say: (text) => err.push(text), signal },
+    { env: envOf(folder), write: () => undefined, say: (text) => err.push(text), signal },
   );
   return { code, err: err.join("\n") };
 }
@@ -79,8 +90,8 @@ async function fill(folder: string): Promise<void> {
 }
 
 /** What the next workers see, in order. */
-async function answerAll(queue: TurnQueue): Promise<readonly unknown[]> {
-  const seen: unknown[] = [];
+async function answerAll(queue: TurnQueue): Promise<readonly (readonly unknown[])[]> {
+  const seen: (readonly unknown[])[] = [];
   const consumer = await queue.work(
     async (run) => {
       seen.push([run.conversation, run.start, run.state, run.turns.map(({ key }) => key)]);
@@ -91,6 +102,13 @@ async function answerAll(queue: TurnQueue): Promise<readonly unknown[]> {
   await consumer.stop("drain");
   return seen;
 }
+
+/** The lines, sorted: drivers differ in the order of conversations. Redis counts what is left of a time, not its end. */
+const recordsOf = (text: string): readonly string[] =>
+  withoutHead(text)
+    .replaceAll(/"until":\d+/g, '"until":1')
+    .split("\n")
+    .toSorted();
 
 const withoutHead = (text: string): string => text.slice(text.indexOf("\n"));
 
@@ -104,7 +122,12 @@ it("carries everything from one folder to another", async () => {
   expect(await imported(target.path, first.out)).toEqual({ code: 0, err: "Imported 18 of 18 records." });
   expect(withoutHead((await exported(target.path)).out)).toBe(withoutHead(first.out));
 
-  await using moved = await open(target.path);
+  await checkMoved(target.path);
+});
+
+/** What a bridge finds at the new place is what the old one left. */
+async function checkMoved(place: string): Promise<void> {
+  await using moved = await open(place);
   const { queue, store } = moved;
   expect(await queue.stats()).toMatchObject({ depth: 6, dead: 1, paused: true });
   expect(await store.get("conversation", "a")).toEqual({ id: "7380" });
@@ -113,13 +136,61 @@ it("carries everything from one folder to another", async () => {
   expect(later).toMatchObject({ duplicate: false, ahead: 3 });
   expect(Number(later.id)).toBeGreaterThan(8);
   await queue.resume();
-  expect(await answerAll(queue)).toEqual([
+  const answered = await answerAll(queue);
+  expect(answered.filter(([conversation]) => conversation === "b")).toEqual([
     ["b", 2, { v: 1, part: "of b" }, ["key-b-1", "key-b-2"]],
-    ["a", 2, { v: 1, part: "of a" }, ["key-a-1", "key-a-2"]],
     ["b", 1, undefined, ["key-b-3"]],
+  ]);
+  expect(answered.filter(([conversation]) => conversation === "a")).toEqual([
+    ["a", 2, { v: 1, part: "of a" }, ["key-a-1", "key-a-2"]],
     ["a", 1, undefined, ["key-a-3"]],
     ["a", 1, undefined, ["key-a-4"]],
   ]);
+}
+
+it("carries everything to Redis and back", async () => {
+  await using redis = await startRedis({ aof: false });
+  await using source = await makeTestFolder();
+  await using target = await makeTestFolder();
+  await fill(source.path);
+  const { out } = await exported(source.path);
+  expect(await imported(redis.url, out)).toEqual({ code: 0, err: "Imported 18 of 18 records." });
+  expect((await imported(redis.url, out)).err).toContain("This Redis holds turns or values already");
+  expect((await imported(redis.url, out, { merge: true })).err).toContain("Imported 1 of 18 records"); // the pause
+  const back = await exported(redis.url);
+  expect(recordsOf(back.out)).toEqual(recordsOf(out));
+  expect(await imported(target.path, back.out)).toMatchObject({ code: 0 });
+  await checkMoved(target.path);
+  await checkMoved(redis.url);
+});
+
+it("carries a dead letter to Redis that can be shown and retried there", async () => {
+  await using redis = await startRedis({ aof: false });
+  await using source = await makeTestFolder();
+  await fill(source.path);
+  await imported(redis.url, (await exported(source.path)).out);
+  await using storage = await open(redis.url);
+  const [letter] = await storage.deadLetters.list(10);
+  expect(letter).toMatchObject({ conversation: "dies", error: "Error: no luck" });
+  const id = letter?.id ?? "";
+  expect(await storage.deadLetters.show(id, { text: true })).toMatchObject({
+    turn: { index: 1, text: "question 1\n问题" },
+  });
+  expect(await storage.deadLetters.retry("all")).toEqual({ done: [id], unknown: [] });
+  expect(await storage.queue.stats()).toMatchObject({ depth: 7, dead: 0 });
+});
+
+it("tells what to do with a folder that Redis takes the place of", async () => {
+  await using folder = await makeTestFolder();
+  const config = { dataDir: folder.path, redisUrl: "redis://127.0.0.1:1" };
+  expect(await leftBehind(config, tools)).toBeUndefined();
+  await (await open(folder.path))[Symbol.asyncDispose]();
+  expect(await leftBehind(config, tools)).toBeUndefined(); // it is empty
+  await fill(folder.path);
+  expect(await leftBehind(config, tools)).toMatch(/holds turns or conversations.*coze-bridge export.*import/);
+  expect(await leftBehind({ dataDir: folder.path }, tools)).toBeUndefined();
+  await using _running = await open(folder.path);
+  expect(await leftBehind(config, tools)).toContain("is there, too, and is not used");
 });
 
 it("adds to what is there only when told to, and takes nothing twice", async () => {
@@ -144,7 +215,7 @@ it("adds to what is there only when told to, and takes nothing twice", async () 
   expect(await storage.store.get("conversation", "a")).toBe("ours");
   expect(await storage.queue.stats()).toMatchObject({ depth: 8, dead: 1 });
   await storage.queue.resume();
-  const keys = (await answerAll(storage.queue)).map((entry) => (entry as unknown[])[3]);
+  const keys = (await answerAll(storage.queue)).map((entry) => entry[3]);
   expect(keys.flat().filter((key) => String(key).startsWith("key-a-"))).toEqual([
     "key-a-9",
     "key-a-1",
@@ -172,12 +243,12 @@ it("writes a file that nobody else can read, and reads it", async () => {
   await using target = await makeTestFolder();
   await fill(source.path);
   const path = join(target.path, "moved.jsonl");
-  const tools = { stdout: process.stdout, stdin: Readable.from([]) };
-  await run(source.path, (config, others) => exportAll(path, config, { ...others, ...tools }));
+  const streams = { stdout: process.stdout, stdin: Readable.from([]) };
+  await run(source.path, (config, others) => exportAll(path, config, { ...others, ...streams }));
   expect((await stat(path)).mode & 0o777).toBe(0o600);
   const folder = join(target.path, "data");
   const load = (from: string) =>
-    run(folder, (config, others) => importAll({ from, merge: false }, config, { ...others, ...tools }));
+    run(folder, (config, others) => importAll({ from, merge: false }, config, { ...others, ...streams }));
   const text = await readFile(path, "utf8");
   const cut = join(target.path, "cut.jsonl");
   await writeFile(cut, text.slice(0, -100));
