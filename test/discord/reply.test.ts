@@ -293,6 +293,19 @@ describe("limits", () => {
     expect(calls(discord, CREATE)).toHaveLength(1);
   });
 
+  it("a ban of the address stops every call at once", async () => {
+    const turns = [await ask(), await ask("@Coze too", discord.addChannel("other"))];
+    discord.faults.plan(/./, { do: "answer", status: 403, body: "<html>error code: 1015</html>" }, 100);
+    const before = calls(discord, /./).length;
+    for (const turn of turns) {
+      const reply = await bridge.reply(turn);
+      reply.show({ answer: answerOf("answer") });
+      await expect.poll(() => calls(discord, /./).length).toBeGreaterThan(before);
+      await reply.abandon();
+    }
+    expect(calls(discord, /./).length - before).toBeLessThanOrEqual(2);
+  });
+
   it.each(["none", "outer"] as const)("§11.27 keeps its pace with headers: %s", async (headers) => {
     discord.limits.switches.headers = headers;
     const reply = await bridge.reply(await ask());
