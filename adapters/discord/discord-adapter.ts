@@ -2,13 +2,13 @@ import { Gates } from "../../src/core/gate.ts";
 import { GrowingReply } from "../../src/core/growing-reply.ts";
 import { noticeFor } from "../../src/core/notices.ts";
 import type {
-  Abortable,
   Adapter,
   AdapterHealth,
   AdapterTools,
   FetchOptions,
   LocalFile,
   OnTurn,
+  OpenIntakeOptions,
   OpenReplyOptions,
   Reply,
 } from "../../src/core/ports.ts";
@@ -46,9 +46,17 @@ export class DiscordAdapter implements Adapter {
     this.#gates = new Gates(tools.clock);
   }
 
-  async openIntake(onTurn: OnTurn, { signal }: Abortable): Promise<AsyncDisposable> {
-    const { log, clock, sealer } = this.#tools;
-    const intake = new DiscordIntake({ ...this.#settings, rest: this.#rest, log, clock, sealer, onTurn });
+  async openIntake(onTurn: OnTurn, options: OpenIntakeOptions): Promise<AsyncDisposable> {
+    const { signal, onGone, onFatal } = options;
+    const intake = new DiscordIntake({
+      ...this.#settings,
+      ...this.#tools,
+      rest: this.#rest,
+      gates: this.#gates,
+      onTurn,
+      onGone,
+      onFatal,
+    });
     this.#intake = intake;
     await intake.start({ signal });
     return intake;

@@ -9,7 +9,17 @@ import { type AnswerState, EMPTY_ANSWER } from "../../src/core/answer-state.ts";
 import { BridgeError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
 import type { Json } from "../../src/core/json.ts";
-import type { Adapter, Download, Log, OnTurn, Reply, Sealer } from "../../src/core/ports.ts";
+import type {
+  Adapter,
+  CatchUpLimits,
+  Download,
+  Log,
+  OnTurn,
+  OpenIntakeOptions,
+  Reply,
+  Sealer,
+  Store,
+} from "../../src/core/ports.ts";
 import type { IncomingTurn, Turn } from "../../src/core/turn.ts";
 import { MemoryStore } from "../core/platform-double.ts";
 
@@ -106,6 +116,11 @@ export interface BridgeOptions {
   readonly token?: string;
   /** Replaces the storing of a turn. */
   readonly onTurn?: OnTurn;
+  /** What outlives the process; one of its own by default. */
+  readonly store?: Store;
+  readonly catchUp?: Partial<CatchUpLimits>;
+  readonly onGone?: OpenIntakeOptions["onGone"];
+  readonly onFatal?: OpenIntakeOptions["onFatal"];
   /** Opens the intake too, default true. */
   readonly intake?: boolean;
 }
@@ -133,8 +148,8 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
       clock: options.clock ?? REAL_TIME,
       download: loopbackDownload(standIn),
       sealer: memorySealer(wallNow),
-      store: new MemoryStore(),
-      catchUp: { windowMs: 900_000, perPlace: 20 },
+      store: options.store ?? new MemoryStore(),
+      catchUp: { windowMs: 900_000, perPlace: 20, ...options.catchUp },
       wallNow,
     },
   );
@@ -163,7 +178,14 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
     },
   };
   try {
-    if (options.intake !== false) await adapter.openIntake(onTurn, { signal: AbortSignal.timeout(15_000) });
+    if (options.intake !== false) {
+      const { onGone, onFatal } = options;
+      await adapter.openIntake(onTurn, {
+        signal: AbortSignal.timeout(15_000),
+        ...(onGone !== undefined && { onGone }),
+        ...(onFatal !== undefined && { onFatal }),
+      });
+    }
   } catch (error) {
     await adapter[Symbol.asyncDispose]();
     throw error;
