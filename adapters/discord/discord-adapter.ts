@@ -1,5 +1,5 @@
 import { Gates } from "../../src/core/gate.ts";
-import { GrowingReply } from "../../src/core/growing-reply.ts";
+import { GrowingReply, savedIds } from "../../src/core/growing-reply.ts";
 import { noticeFor } from "../../src/core/notices.ts";
 import type {
   Adapter,
@@ -73,6 +73,7 @@ export class DiscordAdapter implements Adapter {
       rest: this.#rest,
       gates: this.#gates,
       resumed: options.saved !== undefined,
+      savedBefore: options.again ? new Set(savedIds(options.saved)) : undefined,
     });
     // A deferred command shows "thinking…" by itself.
     const typing = address.kind === "message" ? this.#type(address.channelId, options.signal) : undefined;

@@ -150,6 +150,11 @@ function toTurn(
   };
 }
 
+/** Id of the message or interaction that a turn answers. */
+export function triggerOf(turnId: string): string {
+  return /(\d+)#r\d+$/.exec(turnId)?.[1] ?? "0";
+}
+
 /** Names a message among all that may have become turns. */
 export function dedupeKeyOf(applicationId: string, channelId: string, messageId: string): string {
   return `discord:${applicationId}:${channelId}:${messageId}`;

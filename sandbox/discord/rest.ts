@@ -40,6 +40,8 @@ export interface RestOptions {
   readonly nonceWindowMs: number;
   /** Whether a deferred callback tells the response's id; uncertain (discord.md §13). */
   readonly tellsResponseId: boolean;
+  /** Whether fetched messages tell their nonce; uncertain (discord.md §2.3 says it of creates only). */
+  readonly listsNonces: boolean;
   readonly gatewayUrl: () => string;
 }
 
@@ -338,7 +340,8 @@ export class RestApi {
   #readable(message: WireMessage, channel: WireChannel): WireMessage {
     const { world } = this.#options;
     const own = message.author.id === world.bot.id || message.mentions.some(({ id }) => id === world.bot.id);
-    const fresh = world.fresh(message);
+    const { nonce, ...rest } = world.fresh(message);
+    const fresh = { ...rest, ...(this.#options.listsNonces && nonce !== undefined && { nonce }) };
     if (own || channel.guild_id === undefined) return fresh;
     return { ...fresh, content: "", attachments: [], embeds: [], components: [] };
   }

@@ -118,11 +118,19 @@ export interface BridgeOptions {
   readonly onTurn?: OnTurn;
   /** What outlives the process; one of its own by default. */
   readonly store?: Store;
+  readonly sealer?: Sealer;
   readonly catchUp?: Partial<CatchUpLimits>;
   readonly onGone?: OpenIntakeOptions["onGone"];
   readonly onFatal?: OpenIntakeOptions["onFatal"];
   /** Opens the intake too, default true. */
   readonly intake?: boolean;
+}
+
+interface ReplyOptions {
+  readonly saved?: Json;
+  /** Started before; by default when something is saved. */
+  readonly again?: boolean;
+  readonly signal?: AbortSignal;
 }
 
 /** The adapter, connected to a stand-in, with what came out of it. */
@@ -134,7 +142,7 @@ export interface Bridge extends AsyncDisposable {
   /** What the replies saved last. */
   saved: Json | undefined;
   /** Opens the reply to a turn. */
-  reply(turn: IncomingTurn, options?: { saved?: Json; signal?: AbortSignal }): Promise<Reply>;
+  reply(turn: IncomingTurn, options?: ReplyOptions): Promise<Reply>;
 }
 
 export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions = {}): Promise<Bridge> {
@@ -147,7 +155,7 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
       log: collectingLog(log),
       clock: options.clock ?? REAL_TIME,
       download: loopbackDownload(standIn),
-      sealer: memorySealer(wallNow),
+      sealer: options.sealer ?? memorySealer(wallNow),
       store: options.store ?? new MemoryStore(),
       catchUp: { windowMs: 900_000, perPlace: 20, ...options.catchUp },
       wallNow,
@@ -162,10 +170,10 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
     turns,
     log,
     saved: undefined,
-    reply: (turn, { saved, signal = new AbortController().signal } = {}) =>
+    reply: (turn, { saved, again = saved !== undefined, signal = new AbortController().signal } = {}) =>
       adapter.openReply(toTurn(turn), {
         saved,
-        again: saved !== undefined,
+        again,
         signal,
         save: (state) => {
           bridge.saved = state;
