@@ -2,6 +2,7 @@ import { Gates } from "../../src/core/gate.ts";
 import { GrowingReply, savedIds } from "../../src/core/growing-reply.ts";
 import { noticeFor } from "../../src/core/notices.ts";
 import type {
+  Abortable,
   Adapter,
   AdapterHealth,
   AdapterTools,
@@ -21,6 +22,7 @@ import { DiscordIntake } from "./intake.ts";
 import { DiscordRest } from "./rest-client.ts";
 import type { DiscordSettings } from "./settings.ts";
 import { TypingSign } from "./typing-sign.ts";
+import { WaitingSign } from "./waiting-sign.ts";
 
 /** Tools of the Discord adapter; `wallNow` is there for tests that let minutes pass. */
 export interface DiscordTools extends AdapterTools {
@@ -36,6 +38,7 @@ export class DiscordAdapter implements Adapter {
   readonly #tools: DiscordTools;
   readonly #rest: DiscordRest;
   readonly #gates: Gates;
+  readonly #waiting: WaitingSign;
   readonly #typing = new Set<TypingSign>();
   #intake: DiscordIntake | undefined;
 
@@ -44,6 +47,7 @@ export class DiscordAdapter implements Adapter {
     this.#tools = tools;
     this.#rest = new DiscordRest({ ...settings, now: tools.wallNow ?? Date.now });
     this.#gates = new Gates(tools.clock);
+    this.#waiting = new WaitingSign(this.#rest, this.#gates);
   }
 
   async openIntake(onTurn: OnTurn, options: OpenIntakeOptions): Promise<AsyncDisposable> {
@@ -100,8 +104,12 @@ export class DiscordAdapter implements Adapter {
     return fetchAttachment(attachment, parseAddress(turn.address), parts, options);
   }
 
-  showWaiting(): Promise<void> {
-    return Promise.resolve();
+  async showWaiting(turn: Turn, waiting: boolean, options: Abortable): Promise<void> {
+    const address = parseAddress(turn.address);
+    // A deferred command shows "thinking…" from the start.
+    if (address.kind !== "message") return;
+    if (waiting) await this.#waiting.add(address, options);
+    else await this.#waiting.remove(address, options);
   }
 
   health(): AdapterHealth {

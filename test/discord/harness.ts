@@ -48,7 +48,7 @@ export function answerOf(text: string, completed = false): AnswerState {
   };
 }
 
-function toTurn(incoming: IncomingTurn): Turn {
+export function toTurn(incoming: IncomingTurn): Turn {
   const { dedupeKey: _key, continues: _continues, ...turn } = incoming;
   return { ...turn, v: 1, reference: "K7Q2FM", route: { botId: "7380000000000000009" } };
 }
