@@ -15,6 +15,7 @@ import type {
 } from "../../src/core/ports.ts";
 import type { Attachment, Turn } from "../../src/core/turn.ts";
 import { parseAddress } from "./address.ts";
+import { ClosedPlaces } from "./closed-places.ts";
 import { DiscordReply } from "./discord-reply.ts";
 import { DiscordWriter } from "./discord-writer.ts";
 import { fetchAttachment } from "./fetch-attachment.ts";
@@ -39,6 +40,7 @@ export class DiscordAdapter implements Adapter {
   readonly #rest: DiscordRest;
   readonly #gates: Gates;
   readonly #waiting: WaitingSign;
+  readonly #closedPlaces: ClosedPlaces;
   readonly #typing = new Set<TypingSign>();
   #intake: DiscordIntake | undefined;
 
@@ -47,6 +49,7 @@ export class DiscordAdapter implements Adapter {
     this.#tools = tools;
     this.#rest = new DiscordRest({ ...settings, now: tools.wallNow ?? Date.now });
     this.#gates = new Gates(tools.clock);
+    this.#closedPlaces = new ClosedPlaces(() => tools.clock.now());
     this.#waiting = new WaitingSign(this.#rest, this.#gates);
   }
 
@@ -69,6 +72,8 @@ export class DiscordAdapter implements Adapter {
   openReply(turn: Turn, options: OpenReplyOptions): Promise<Reply> {
     const { log, clock, sealer } = this.#tools;
     const address = parseAddress(turn.address);
+    const refusal = this.#closedPlaces.refusalOf(address.channelId);
+    if (refusal !== undefined && address.kind === "message") return Promise.reject(refusal);
     const sealed = address.kind === "interaction" ? address.token : undefined;
     const writer = new DiscordWriter({
       turn,
@@ -96,7 +101,8 @@ export class DiscordAdapter implements Adapter {
     const onEnd = (): void => {
       if (typing !== undefined) this.#typing.delete(typing);
     };
-    return Promise.resolve(new DiscordReply({ growing, typing, sayRejected, onEnd, log }));
+    const onFailure = (error: unknown): void => this.#closedPlaces.learn(address.channelId, error);
+    return Promise.resolve(new DiscordReply({ growing, typing, sayRejected, onFailure, onEnd, log }));
   }
 
   fetchAttachment(turn: Turn, attachment: Attachment, options: FetchOptions): Promise<LocalFile> {

@@ -227,6 +227,19 @@ describe("a create that goes wrong", () => {
   });
 });
 
+it("§11.35 a channel that refused us is left alone for a minute, and nobody is asked in vain", async () => {
+  const clock = new VirtualClock(0);
+  await using slow = await openBridge(discord, { clock });
+  const turn = await ask();
+  discord.deny(discord.general, "sendMessages");
+  await expect((await slow.reply(turn)).finish(done("answer"))).rejects.toThrow("50013");
+  const before = calls(discord, /./).length;
+  await expect(slow.reply(turn)).rejects.toMatchObject({ code: "PLATFORM_PERMISSION" });
+  expect(calls(discord, /./)).toHaveLength(before);
+  clock.advance(60_000);
+  await expect((await slow.reply(turn)).finish(done("answer"))).rejects.toThrow("50013");
+});
+
 describe("an edit that goes wrong", () => {
   it("§11.20 stops when somebody removed the message", async () => {
     const reply = await bridge.reply(await ask());
