@@ -34,6 +34,8 @@ const FIRST_PAUSE_MS = 250;
 
 interface Waiting {
   readonly place: Place;
+  /** Another session began while it was looked through. */
+  again: boolean;
   /** Whether it was looked through. */
   readonly done: PromiseWithResolvers<boolean>;
 }
@@ -115,8 +117,12 @@ export class CatchUp {
       log.warn({ err: error }, "followed places could not be read");
     }
     for (const place of places.all()) {
-      if (this.#waiting.has(place.channelId)) continue;
-      const waiting = { place, done: Promise.withResolvers<boolean>() };
+      const known = this.#waiting.get(place.channelId);
+      if (known !== undefined) {
+        known.again = true;
+        continue;
+      }
+      const waiting = { place, again: false, done: Promise.withResolvers<boolean>() };
       this.#waiting.set(place.channelId, waiting);
       if (place.guildId === undefined) this.#enqueue(waiting);
     }
@@ -140,7 +146,11 @@ export class CatchUp {
   }
 
   async #lookThroughNext(waiting: Waiting): Promise<void> {
-    const looked = await this.#lookThrough(waiting);
+    let looked: boolean;
+    do {
+      waiting.again = false;
+      looked = await this.#lookThrough(waiting);
+    } while (waiting.again && looked);
     this.#underWay.delete(waiting);
     this.#finish(waiting, looked);
     this.#next();
@@ -196,12 +206,10 @@ export class CatchUp {
     await places.advance({ channelId, guildId, seen: last.id });
   }
 
-  /** Oldest first. */
+  /** Oldest first, and none from before the window. */
   async #fetch({ channelId, guildId, seen }: Place): Promise<readonly WireMessage[]> {
-    const { rest, limits } = this.#options;
-    const oldest = idOfTime(rest.discordNow() - limits.windowMs);
     const found: WireMessage[] = [];
-    let after = isLater(seen, oldest) ? seen : oldest;
+    let after = this.#withinWindow(seen);
     for (let page = 0; page < MAX_PAGES; page += 1) {
       const { data } = await this.#page(channelId, after);
       const raw: readonly unknown[] = Array.isArray(data) ? data : [];
@@ -210,10 +218,18 @@ export class CatchUp {
       const known = messages.filter((message) => message !== undefined);
       known.sort((one, other) => (isLater(one.id, other.id) ? 1 : -1));
       found.push(...known);
-      after = known.at(-1)?.id ?? after;
+      after = this.#withinWindow(known.at(-1)?.id ?? after);
       if (raw.length < PAGE || known.length === 0) break;
     }
-    return found;
+    return found.filter(({ id }) => this.#withinWindow(id) === id);
+  }
+
+  /** The later of an id and the window's beginning, by Discord's clock; before that is known ours says nothing. */
+  #withinWindow(id: string): string {
+    const { rest, limits } = this.#options;
+    if (!rest.knowsTime) return id;
+    const oldest = idOfTime(rest.discordNow() - limits.windowMs);
+    return isLater(id, oldest) ? id : oldest;
   }
 
   async #page(channelId: string, after: string): ReturnType<DiscordRest["main"]> {

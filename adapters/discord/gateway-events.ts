@@ -177,6 +177,8 @@ const channelSchema = z.object({ id: z.string(), last_message_id: z.string().reg
 
 const guildSchema = z.object({
   id: z.string(),
+  // A guild in an outage comes without its channels, which says nothing about them.
+  unavailable: z.literal(false).optional(),
   channels: z.array(channelSchema).default([]),
   threads: z.array(channelSchema).default([]),
 });

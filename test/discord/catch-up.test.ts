@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FollowedPlaces } from "../../adapters/discord/followed-places.ts";
+import { parseGuild } from "../../adapters/discord/gateway-events.ts";
 import { idOfTime, timeOfId } from "../../adapters/discord/normalize.ts";
 import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-discord.ts";
 import { VirtualClock } from "../../sandbox/stand-in.ts";
@@ -104,9 +105,20 @@ describe("what was asked while the bridge was down", () => {
   it("is not answered any more after the window", async () => {
     await lived(discord.general);
     discord.person("Ada").say(discord.general, "@Coze too old");
-    clock.advance(900_001);
+    // Discord tells its time in whole seconds.
+    clock.advance(902_000);
     discord.person("Ada").say(discord.general, "@Coze just now");
     await using bridge = await open();
+    await expect.poll(() => texts(bridge)).toEqual(["just now"]);
+  });
+
+  it("is not answered any more after the window, also where our clock is wrong", async () => {
+    await lived(discord.general);
+    discord.person("Ada").say(discord.general, "@Coze too old");
+    // Discord tells its time in whole seconds.
+    clock.advance(902_000);
+    discord.person("Ada").say(discord.general, "@Coze just now");
+    await using bridge = await open({ wallNow: () => clock.now() + 3_600_000 });
     await expect.poll(() => texts(bridge)).toEqual(["just now"]);
   });
 
@@ -234,6 +246,11 @@ describe("the mark of a place", () => {
     await others.load();
     expect(others.all()).toEqual([{ channelId: "3", guildId: undefined, seen: "2000" }]);
   });
+});
+
+it("a guild in an outage says nothing about its channels", () => {
+  expect(parseGuild({ id: "1", unavailable: true })).toBeUndefined();
+  expect(parseGuild({ id: "1", unavailable: false, channels: [{ id: "2" }] })?.channels).toHaveLength(1);
 });
 
 it("an id made of a moment is the first one of it", () => {
