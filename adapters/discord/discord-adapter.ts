@@ -22,6 +22,7 @@ import { fetchAttachment } from "./fetch-attachment.ts";
 import { DiscordIntake } from "./intake.ts";
 import { DiscordRest } from "./rest-client.ts";
 import type { DiscordSettings } from "./settings.ts";
+import { sleep } from "./sleep.ts";
 import { TypingSign } from "./typing-sign.ts";
 import { WaitingSign } from "./waiting-sign.ts";
 
@@ -91,7 +92,7 @@ export class DiscordAdapter implements Adapter {
       writer,
       log,
       now: () => clock.now(),
-      sleep: (ms, signal) => this.#sleep(ms, signal),
+      sleep: (ms, signal) => sleep(clock, ms, signal),
       onFirst: () => typing?.stop(),
     });
     const sayRejected = async (): Promise<void> => {
@@ -142,24 +143,5 @@ export class DiscordAdapter implements Adapter {
     }, this.#tools.clock);
     this.#typing.add(typing);
     return typing;
-  }
-
-  #sleep(ms: number, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#tools;
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(signal.reason);
-        return;
-      }
-      const abort = (): void => {
-        cancel();
-        reject(signal.reason);
-      };
-      const cancel = clock.after(ms, () => {
-        signal.removeEventListener("abort", abort);
-        resolve();
-      });
-      signal.addEventListener("abort", abort, { once: true });
-    });
   }
 }

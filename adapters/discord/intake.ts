@@ -199,7 +199,7 @@ export class DiscordIntake implements AsyncDisposable {
   // ------------------------------------------------------------------------------------------- commands
 
   async #takeInteraction(data: unknown, context: NormalizeContext): Promise<void> {
-    const { log, rest } = this.#options;
+    const { log, rest, clock } = this.#options;
     const interaction = parseInteraction(data);
     const outcome =
       interaction === undefined
@@ -215,7 +215,7 @@ export class DiscordIntake implements AsyncDisposable {
       return;
     }
     // Before any other work: slow listeners are what kills interactions (discord.md §1.6).
-    const acknowledged = await acknowledge(command, rest, { signal: this.#closing.signal });
+    const acknowledged = await acknowledge(command, rest, { clock, signal: this.#closing.signal });
     await this.#store(command, acknowledged);
   }
 
