@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Locale } from "../../src/core/turn.ts";
 import type { SlackAddress } from "./address.ts";
+import { NOTICE_MARK } from "./own-messages.ts";
 import type { SlackContext } from "./slack-context.ts";
 
 const HELP: Readonly<Record<Locale, string>> = {
@@ -34,6 +35,7 @@ export class Help {
         channel,
         thread_ts: thread,
         text: HELP[locale],
+        metadata: NOTICE_MARK,
         unfurl_links: false,
         unfurl_media: false,
       };

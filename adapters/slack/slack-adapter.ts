@@ -79,6 +79,7 @@ export class SlackAdapter implements Adapter {
       pacer: new SlackPacer(tools.clock),
       latches: new Latches(log),
       self: (options) => this.#whoAmI(options),
+      onGone: () => undefined,
       sleep: (ms, signal) => sleep(tools, ms, signal),
     };
     const quick = new SlackWebApi({

@@ -1,7 +1,7 @@
 import { messageKey } from "./address.ts";
+import { type HistoryMessage, readHistory, SMALL_PAGE } from "./history.ts";
 import { mentions } from "./incoming-text.ts";
 import type { SlackSelf } from "./normalize.ts";
-import { loadThread, type ThreadMessage } from "./own-messages.ts";
 import type { SlackContext } from "./slack-context.ts";
 
 const MAX_THREADS = 10_000;
@@ -11,7 +11,7 @@ const LOOKUP_TIMEOUT_MS = 1_500;
 const PAUSE_MS = 60_000;
 
 /** Whether we take part in a thread: we wrote in it, or were mentioned at its root. */
-function takesPart(messages: readonly ThreadMessage[], self: SlackSelf): boolean {
+function takesPart(messages: readonly HistoryMessage[], self: SlackSelf): boolean {
   return messages.some(
     (message, index) =>
       message.user === self.userId ||
@@ -22,12 +22,12 @@ function takesPart(messages: readonly ThreadMessage[], self: SlackSelf): boolean
 
 /** The threads we take part in, as far as this process knows or may look up. */
 export class Threads {
-  readonly #context: Pick<SlackContext, "api" | "latches" | "tools">;
+  readonly #context: Pick<SlackContext, "api" | "latches" | "pacer" | "tools">;
   /** By thread key; the newest last. */
   readonly #known = new Map<string, boolean>();
   #pausedUntil = 0;
 
-  constructor(context: Pick<SlackContext, "api" | "latches" | "tools">) {
+  constructor(context: Pick<SlackContext, "api" | "latches" | "pacer" | "tools">) {
     this.#context = context;
   }
 
@@ -47,7 +47,8 @@ export class Threads {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOKUP_TIMEOUT_MS)]);
     const { clock } = this.#context.tools;
     if (clock.now() < this.#pausedUntil) return false;
-    const messages = await loadThread(this.#context, where, { signal: limit }).catch(() => undefined);
+    const query = { ...where, maxPages: 1, pageSize: SMALL_PAGE, permit: "first" } as const;
+    const messages = await readHistory(this.#context, query, { signal: limit }).catch(() => undefined);
     if (messages === undefined) this.#pausedUntil = clock.now() + PAUSE_MS;
     // Meanwhile we may have answered there.
     const now = this.#known.get(key);

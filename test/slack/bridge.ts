@@ -88,7 +88,11 @@ export interface SlackBridge extends AsyncDisposable {
   readonly fetched: { url: string; authorization: string | undefined }[];
   readonly signal: AbortSignal;
   /** Opens the reply to the last turn, or to another. */
-  reply(turn?: IncomingTurn, saved?: Json): Promise<OpenedReply>;
+  reply(
+    turn?: IncomingTurn,
+    saved?: Json,
+    options?: { again?: boolean; reference?: string },
+  ): Promise<OpenedReply>;
   /** Another process on the same workspace. */
   openAnother(): Promise<Adapter>;
 }
@@ -159,17 +163,20 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     fetched,
     signal: abort.signal,
     openAnother: open,
-    reply: async (turn, saved) => {
+    reply: async (turn, saved, { again = saved !== undefined, reference = "K7Q2FM" } = {}) => {
       const saves: Json[] = [];
-      const reply = await adapter.openReply(toTurn(turn ?? turns.at(-1)), {
-        saved,
-        again: saved !== undefined,
-        save: (state) => {
-          saves.push(state);
-          return Promise.resolve();
+      const reply = await adapter.openReply(
+        { ...toTurn(turn ?? turns.at(-1)), reference },
+        {
+          saved,
+          again,
+          save: (state) => {
+            saves.push(state);
+            return Promise.resolve();
+          },
+          signal: abort.signal,
         },
-        signal: abort.signal,
-      });
+      );
       return { reply, saves };
     },
     [Symbol.asyncDispose]: async () => {
