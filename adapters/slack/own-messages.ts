@@ -38,7 +38,7 @@ export async function ownStream(
 }
 
 /** The turn that a stream belongs to. */
-async function ownerOfStream(
+export async function ownerOfStream(
   { tools }: Pick<SlackContext, "tools">,
   channel: string,
   ts: string,

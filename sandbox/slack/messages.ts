@@ -159,7 +159,7 @@ export class Messages {
       )
       .filter(({ ts }) => Number(ts) > oldest && Number(ts) < latest)
       .reverse();
-    return this.#page(messages, args);
+    return { ...this.#page(messages, args), channel_actions_ts: null, channel_actions_count: 0 };
   }
 
   #page(messages: readonly SlackMessage[], args: Arguments): Arguments {

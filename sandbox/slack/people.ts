@@ -121,15 +121,32 @@ export class People {
     const { workspace } = this.#options;
     const message = channel.messages.get(ts);
     if (message?.user !== user.id) throw new Error(`${user.name} has no message ${ts}`);
+    const where = { channel: channel.id, channel_type: channel.kind, hidden: true };
+    if ([...channel.messages.values()].some(({ threadTs }) => threadTs === ts)) {
+      // What has replies stays as a tombstone.
+      message.text = "This message was deleted.";
+      workspace.changed(channel.id);
+      const tombstone = {
+        ...this.#messageEvent(channel, user, message, { text: message.text, broadcast: false }),
+      };
+      const changed = {
+        ...where,
+        type: "message",
+        subtype: "message_changed",
+        message: { ...tombstone, subtype: "tombstone" },
+        previous_message: tombstone,
+        ts: workspace.newTs(),
+        event_ts: workspace.newTs(),
+      };
+      return this.#event(subscriptionOf(channel), changed, user);
+    }
     channel.messages.delete(ts);
     workspace.changed(channel.id);
     const previous = this.#messageEvent(channel, user, message, { text: message.text, broadcast: false });
     const event = {
       type: "message",
       subtype: "message_deleted",
-      hidden: true,
-      channel: channel.id,
-      channel_type: channel.kind,
+      ...where,
       ts: workspace.newTs(),
       event_ts: workspace.newTs(),
       deleted_ts: ts,

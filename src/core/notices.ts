@@ -155,6 +155,13 @@ export function fileNotice(name: string, code: ErrorCode, locale: Locale): strin
     : `“${name}” was not sent to the bot: it ${reason}.`;
 }
 
+/** What a place reads about questions of a time in which nobody listened, beyond the cap. */
+export function catchUpNotice(count: number, locale: Locale): string {
+  return locale === "zh"
+    ? `我离线期间，这里还有 ${count} 个问题没有得到回答，请再问一次。`
+    : `While I was away, ${count} more ${count === 1 ? "question" : "questions"} here stayed without an answer. Please ask again.`;
+}
+
 /** Adds the turn's short reference, which finds its log lines. */
 export function withReference(sentence: string, reference: string): string {
   return `${sentence} (${reference})`;

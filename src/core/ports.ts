@@ -21,7 +21,7 @@ export interface Adapter extends AsyncDisposable {
   /** Requests it answers on the bridge's own HTTP port, by path, e.g. `/slack/events`. */
   readonly routes: Readonly<Record<string, HttpHandler>>;
   /** Starts receiving; resolves once the platform accepted us. Disposing the result stops receiving, nothing else. */
-  openIntake(onTurn: OnTurn, options: Abortable): Promise<AsyncDisposable>;
+  openIntake(onTurn: OnTurn, options: IntakeOptions): Promise<AsyncDisposable>;
   /**
    * Opens the reply to a turn and shows at once that somebody is at work (typing, status).
    *
@@ -41,6 +41,13 @@ export interface Adapter extends AsyncDisposable {
   showWaiting(turn: Turn, waiting: boolean, options: Abortable): Promise<void>;
   /** Whether the intake is connected, in words for `/healthz`. */
   health(): AdapterHealth;
+}
+
+export interface IntakeOptions extends Abortable {
+  /** Called once when nothing can be received any more, and trying again is no use. */
+  readonly onFatal?: (error: unknown) => void;
+  /** Called when nobody wants the answer any more: the question was deleted, or its asker pressed stop. */
+  readonly onGone?: (dedupeKey: string) => Promise<void>;
 }
 
 /** What every adapter gets from the composition root. */

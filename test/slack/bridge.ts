@@ -84,6 +84,8 @@ export interface SlackBridge extends AsyncDisposable {
   readonly slack: SlackStandIn;
   readonly adapter: Adapter;
   readonly turns: IncomingTurn[];
+  /** Dedupe keys of turns that nobody wants any more. */
+  readonly gone: string[];
   readonly log: LogLine[];
   readonly fetched: { url: string; authorization: string | undefined }[];
   readonly signal: AbortSignal;
@@ -111,6 +113,8 @@ export interface BridgeOptions {
   readonly mode?: "socket" | "http" | "none";
   /** The adapter's clock. */
   readonly now?: () => number;
+  /** Questions per place that are caught up, default 20. */
+  readonly perPlace?: number;
 }
 
 /** The real adapter on a stand-in workspace. */
@@ -131,7 +135,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     download: downloadInto(fetched),
     sealer: openSealer(),
     store: new MemoryStore(),
-    catchUp: { windowMs: 900_000, perPlace: 20 },
+    catchUp: { windowMs: 900_000, perPlace: options.perPlace ?? 20 },
   };
   const mode = options.mode ?? "socket";
   const settings: SlackSettings = {
@@ -143,6 +147,8 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     ...options.settings,
   };
   const turns: IncomingTurn[] = [];
+  const gone: string[] = [];
+  const onGone = (dedupeKey: string): Promise<void> => Promise.resolve(void gone.push(dedupeKey));
   const store = async (turn: IncomingTurn): Promise<void> => {
     await options.onTurn?.(turn);
     if (!turns.some(({ dedupeKey }) => dedupeKey === turn.dedupeKey)) turns.push(turn);
@@ -151,7 +157,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
   stack.use(slack);
   const open = async (): Promise<Adapter> => {
     const adapter = stack.use(createSlackAdapter(settings, tools));
-    if (mode !== "none") stack.use(await adapter.openIntake(store, { signal: abort.signal }));
+    if (mode !== "none") stack.use(await adapter.openIntake(store, { signal: abort.signal, onGone }));
     return adapter;
   };
   const adapter = await open();
@@ -159,6 +165,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     slack,
     adapter,
     turns,
+    gone,
     log,
     fetched,
     signal: abort.signal,
