@@ -215,3 +215,97 @@ it("marks what it found, so that it is found once more", async () => {
   await finishAgain(bridge);
   expect(shown(bridge, bridge.place)).toEqual([STORY]);
 });
+
+const WRITES = /^POST \/api\/(chat\.|conversations\.open)/;
+const LONG = Array.from({ length: 40 }, (_, index) => `${index}：${"很久以前，有一座桥。".repeat(12)}`).join(
+  "\n\n",
+);
+const LONG_ENGLISH = Array.from(
+  { length: 280 },
+  (_, index) => `Paragraph ${index} of a long, long answer.`,
+).join("\n\n");
+
+/** Answers a turn in one process after the other; each but the last dies right after its n-th write at Slack. */
+async function answerThroughCrashes(
+  bridge: SlackBridge,
+  {
+    text,
+    diesAfter,
+    savesBeforeDeath,
+  }: { text: string; diesAfter: readonly number[]; savesBeforeDeath: boolean },
+): Promise<number> {
+  const turn = { ...bridge.turns[0], v: 1, reference: "K7Q2FM", route: { botId: "7380000000000000009" } };
+  let saved: Json | undefined;
+  let writes = 0;
+  for (const [start, lives] of [...diesAfter, Number.POSITIVE_INFINITY].entries()) {
+    const death = new AbortController();
+    let left = lives;
+    const stopListening = bridge.slack.traffic.onExchange(({ kind, name }) => {
+      if (kind !== "http" || !WRITES.test(name) || death.signal.aborted) return;
+      writes += 1;
+      left -= 1;
+      if (left === 0 && !savesBeforeDeath) death.abort(new Error("killed"));
+    });
+    const options = {
+      saved,
+      again: start > 0,
+      signal: death.signal,
+      save: (state: Json) => {
+        if (death.signal.aborted) return Promise.reject(new Error("killed"));
+        saved = state;
+        if (left <= 0) death.abort(new Error("killed"));
+        return Promise.resolve();
+      },
+    };
+    try {
+      // Proven by normalizing: the incoming turn with what the core adds.
+      const reply = await bridge.adapter.openReply(
+        turn as unknown as Parameters<typeof bridge.adapter.openReply>[0],
+        options,
+      );
+      reply.show({ answer: answer(text.slice(0, text.length / 2)) });
+      await reply.finish({ answer: answer(text) });
+      if (death.signal.aborted) throw death.signal.reason;
+      stopListening();
+      return writes;
+    } catch (error) {
+      stopListening();
+      if (!death.signal.aborted) throw error;
+    }
+  }
+  throw new Error("every process died");
+}
+
+const PLACES = [
+  { where: "dm", text: LONG },
+  { where: "channel", text: LONG_ENGLISH },
+  { where: "command", text: STORY },
+] as const;
+const POINTS = Array.from({ length: 13 }, (_, index) => index + 1).flatMap((point) => [
+  { point, savesBeforeDeath: false },
+  { point, savesBeforeDeath: true },
+]);
+
+it.for(PLACES)(
+  "leaves exactly one whole answer in a $where, whichever write was the last of a process",
+  async ({ where, text }) => {
+    const ends = POINTS.map(async ({ point, savesBeforeDeath }) => {
+      await using bridge = await openBridge({ slack: { echo: false, limits: false } });
+      const { slack } = bridge;
+      const ada = slack.person("Ada");
+      if (where === "command") ada.slash(slack.general, "question?");
+      else if (where === "dm") ada.dm("question?");
+      else ada.say(slack.general, "@Coze question?");
+      await vi.waitUntil(() => bridge.turns.length === 1, SOON);
+      const place = where === "dm" ? slack.workspace.dmWith(ada.id).id : slack.general;
+      await answerThroughCrashes(bridge, { text, diesAfter: [point, point], savesBeforeDeath });
+      const { messages } = slack.view(place);
+      const ours = messages.filter(({ bot, ephemeral }) => bot && ephemeral !== true);
+      const answers = ours.slice(where === "command" ? 1 : 0).map((message) => message.text);
+      const unfinished = ours.filter((message) => message.unfinished).length;
+      return { point, savesBeforeDeath, whole: squeezed(answers) === squeezed([text]), unfinished };
+    });
+    const expected = POINTS.map((at) => ({ ...at, whole: true, unfinished: 0 }));
+    expect(await Promise.all(ends)).toEqual(expected);
+  },
+);
