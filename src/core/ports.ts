@@ -97,7 +97,10 @@ export type HttpHandler = (request: Request) => Promise<Response>;
 export type OnTurn = (turn: IncomingTurn) => Promise<void>;
 
 export interface OpenIntakeOptions extends Abortable {
-  /** The question with this dedupe key was taken away by its author; there may never have been a turn for it. */
+  /**
+   * Nobody wants the answer to the question with this dedupe key any more: it was deleted, or its asker pressed stop.
+   * There may never have been a turn for it.
+   */
   readonly onGone?: (dedupeKey: string) => Promise<void>;
   /** The platform will not have us back, whatever we try; called at most once. */
   readonly onFatal?: (error: unknown) => void;
