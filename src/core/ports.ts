@@ -21,7 +21,7 @@ export interface Adapter extends AsyncDisposable {
   /** Requests it answers on the bridge's own HTTP port, by path, e.g. `/slack/events`. */
   readonly routes: Readonly<Record<string, HttpHandler>>;
   /** Starts receiving; resolves once the platform accepted us. Disposing the result stops receiving, nothing else. */
-  openIntake(onTurn: OnTurn, options: Abortable): Promise<AsyncDisposable>;
+  openIntake(onTurn: OnTurn, options: OpenIntakeOptions): Promise<AsyncDisposable>;
   /**
    * Opens the reply to a turn and shows at once that somebody is at work (typing, status).
    *
@@ -95,6 +95,16 @@ export type HttpHandler = (request: Request) => Promise<Response>;
 
 /** Takes a normalized turn; resolves once it is durable (or known already), so the platform may be acknowledged. */
 export type OnTurn = (turn: IncomingTurn) => Promise<void>;
+
+export interface OpenIntakeOptions extends Abortable {
+  /**
+   * Nobody wants the answer to the question with this dedupe key any more: it was deleted, or its asker pressed stop.
+   * There may never have been a turn for it.
+   */
+  readonly onGone?: (dedupeKey: string) => Promise<void>;
+  /** The platform will not have us back, whatever we try; called at most once. */
+  readonly onFatal?: (error: unknown) => void;
+}
 
 export interface OpenReplyOptions extends Abortable {
   /**
