@@ -164,6 +164,24 @@ export function fileNotice(name: string, code: ErrorCode, locale: Locale): strin
     : `“${shown}” was not sent to the bot: it ${reason}.`;
 }
 
+/** Below an answer to a question that was asked while the bridge was away. */
+export function lateNotice(locale: Locale): string {
+  return locale === "zh"
+    ? "提问时桥接服务不在线，这是迟到的回答。"
+    : "The bridge was away when you asked; this is a late answer.";
+}
+
+/**
+ * What a place reads that had more questions than were caught up with.
+ *
+ * @param count - Questions that get no answer.
+ */
+export function catchUpNotice(count: number, locale: Locale): string {
+  if (locale === "zh") return `桥接服务离线期间还有 ${count} 个问题没有回答，请再问一次。`;
+  const left = count === 1 ? "1 more question was" : `${count} more questions were`;
+  return `${left} asked here while the bridge was away and will not be answered. Please ask again.`;
+}
+
 /** Adds the turn's short reference, which finds its log lines. */
 export function withReference(sentence: string, reference: string): string {
   return `${sentence} (${reference})`;

@@ -30,6 +30,7 @@ export function describeQueueContract(name: string, startBackend: () => Promise<
     describeCheckpoints(startBackend);
     describeCancelling(startBackend);
     describeMerging(startBackend);
+    describeFinding(startBackend);
     describePausing(startBackend);
     describeDeadLetters(startBackend);
     describeStopping(startBackend);
@@ -295,10 +296,17 @@ function describeCancelling(startBackend: StartBackend): void {
 
   it("still takes the checkpoint of a turn that was cancelled", async () => {
     await using scene = await startScene(startBackend);
+    const saves: unknown[] = [];
+    const log = await scene.record({
+      work: async (run) => {
+        await aborted(run.signal);
+        saves.push(await run.save("tidied up"));
+      },
+    });
     const [id = ""] = await scene.enqueue("a:1");
-    const run = await scene.firstRun();
+    await expect.poll(() => log.running.size).toBe(1);
     await scene.queue.cancel(id);
-    await expect(run.save("tidied up")).resolves.toBeUndefined();
+    await expect.poll(() => saves).toEqual([undefined]);
   });
 
   it("starts a cancelled waiting turn in its place, with an aborted signal", async () => {
@@ -370,6 +378,19 @@ function describeCancelling(startBackend: StartBackend): void {
     await eventually(async () => (await scene.queue.stats()).depth).toBe(0);
     expect(await scene.queue.cancel(id)).toBe(false);
     expect(await scene.queue.cancel("no such id")).toBe(false);
+  });
+}
+
+function describeFinding(startBackend: StartBackend): void {
+  it("finds a turn by its key, waiting or finished, and none by an unknown one", async () => {
+    await using scene = await startScene(startBackend);
+    const [first = ""] = await scene.enqueue("a:1");
+    expect(await scene.queue.idOf("a:1")).toBe(first);
+    expect(await scene.queue.idOf("a:2")).toBeUndefined();
+    const log = await scene.record();
+    await eventually(async () => (await scene.queue.stats()).depth).toBe(0);
+    expect(log).toBeDefined();
+    expect(await scene.queue.idOf("a:1")).toBe(first);
   });
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ERROR_CODES } from "../../src/core/errors.ts";
-import { fileNotice, noticeFor, withReference } from "../../src/core/notices.ts";
+import { catchUpNotice, fileNotice, noticeFor, withReference } from "../../src/core/notices.ts";
 
 const SENTENCE_CODES = ERROR_CODES.filter((code) => !code.startsWith("FILE_"));
 /** What an asker cannot do anything with, or must not see. */
@@ -23,6 +23,12 @@ describe.each(ERROR_CODES)("the notice about a file for %s", (code) => {
     expect(fileNotice("a.bin", code, "en")).toMatch(/^“a\.bin” was not sent to the bot: it [a-z].*[a-z]\.$/);
     expect(fileNotice("a.bin", code, "zh")).toMatch(/^文件“a\.bin”没有发给智能体：\p{Script=Han}+。$/u);
   });
+});
+
+it("tells how many questions were left out", () => {
+  expect(catchUpNotice(1, "en")).toMatch(/^1 more question was .*\.$/);
+  expect(catchUpNotice(12, "en")).toMatch(/^12 more questions were .*\.$/);
+  expect(catchUpNotice(12, "zh")).toMatch(/^.*12 个问题.*。$/);
 });
 
 it("shows a file's name as it is", () => {
