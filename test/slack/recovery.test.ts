@@ -131,11 +131,15 @@ it.concurrent("makes no second message while Slack has trouble to tell what is t
 }) => {
   await using bridge = await asked("channel");
   await startAndDie(bridge);
-  bridge.slack.faults.plan("POST /api/conversations.replies", {
-    do: "answer",
-    status: 200,
-    body: { ok: false, error: "internal_error" },
-  });
+  bridge.slack.faults.plan(
+    "POST /api/conversations.replies",
+    {
+      do: "answer",
+      status: 503,
+      body: "<html>",
+    },
+    4,
+  );
   bridge.slack.faults.plan("POST /api/conversations.replies", {
     do: "answer",
     status: 429,
