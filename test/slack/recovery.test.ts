@@ -36,7 +36,7 @@ async function startAndDie(
   const { reply, saves: saved } = await bridge.reply();
   reply.show({ answer: answer(beginning) });
   await vi.waitUntil(() => squeezed(shown(bridge, bridge.place)) === squeezed([beginning]), SOON);
-  if (saves === "all") await vi.waitUntil(() => saved.length > 0, SOON);
+  if (saves === "all") await vi.waitUntil(() => saved.length >= shown(bridge, bridge.place).length, SOON);
   return saves === "all" ? saved.at(-1) : undefined;
 }
 
