@@ -40,6 +40,8 @@ const NOT_THIS_TIME =
   /^(channel_type_not_supported|missing_recipient_(user|team)_id|(user|team)_not_found|invalid_arguments|not_subscribed_to_message_stream_stopped)$/;
 
 const MAX_TRIES = 6;
+/** The same for "too fast": nothing happened, and each one said when to come back. */
+const MAX_REFUSALS = 20;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 
@@ -93,6 +95,8 @@ export class NativeReply implements Reply {
     this.#hurry.abort();
     try {
       await this.#running;
+      // A draft that could not be shown says nothing about the last state.
+      if (this.#failure instanceof BridgeError && this.#failure.retryable) this.#failure = undefined;
       this.#start();
       await this.#running;
       if (this.#failure !== undefined) throw this.#failure;
@@ -131,8 +135,10 @@ export class NativeReply implements Reply {
         await step();
         tries = 1;
       } catch (error) {
-        if (!(error instanceof BridgeError) || !error.retryable || tries >= MAX_TRIES) throw error;
-        if (error.code !== "PLATFORM_RATE_LIMITED") await this.#pause(error, tries);
+        if (!(error instanceof BridgeError) || !error.retryable) throw error;
+        const refused = error.code === "PLATFORM_RATE_LIMITED";
+        if (tries >= (refused ? MAX_REFUSALS : MAX_TRIES)) throw error;
+        if (!refused) await this.#pause(error, tries);
         tries += 1;
       }
     }

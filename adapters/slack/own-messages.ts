@@ -52,8 +52,8 @@ export async function ownerOfStream(
 
 /** Looks until it is known; a Slack that does not let us look for so long is given up, in ms. */
 const PATIENCE_MS = 75_000;
-const MAX_TRIES = 3;
-const PAUSE_MS = 1_000;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 10_000;
 /** A thread or channel is read back to a question through at most so many pages. */
 const MAX_PAGES = 10;
 
@@ -145,9 +145,10 @@ async function untilRead(
       return await readHistory(context, query, { signal });
     } catch (error) {
       signal.throwIfAborted();
-      if (!(error instanceof PlatformError) || tries >= MAX_TRIES) throw error;
+      if (!(error instanceof PlatformError)) throw error;
       // What Slack says about the pace, the gate knows.
-      if (error.code !== "PLATFORM_RATE_LIMITED") await context.sleep(PAUSE_MS * tries, signal);
+      const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (tries - 1));
+      if (error.code !== "PLATFORM_RATE_LIMITED") await context.sleep(pauseMs, signal);
     }
   }
 }

@@ -113,6 +113,8 @@ export interface BridgeOptions {
   readonly mode?: "socket" | "http" | "none";
   /** The adapter's clock. */
   readonly now?: () => number;
+  /** How many times as fast as real its clock goes, default 1. */
+  readonly speed?: number;
   /** Questions per place that are caught up, default 20. */
   readonly perPlace?: number;
 }
@@ -120,15 +122,16 @@ export interface BridgeOptions {
 /** The real adapter on a stand-in workspace. */
 export async function openBridge(options: BridgeOptions = {}): Promise<SlackBridge> {
   const slack = await startSlack({ retryMs: [20, 40, 80], ...options.slack });
+  const { speed = 1 } = options;
   const abort = new AbortController();
   const log: LogLine[] = [];
   const fetched: { url: string; authorization: string | undefined }[] = [];
   const tools: AdapterTools = {
     log: logInto(log),
     clock: {
-      now: options.now ?? (() => performance.now()),
+      now: options.now ?? (() => performance.now() * speed),
       after: (ms, call) => {
-        const timer = setTimeout(call, ms);
+        const timer = setTimeout(call, ms / speed);
         return () => clearTimeout(timer);
       },
     },

@@ -168,3 +168,41 @@ it("keeps the threads it takes part in over a restart, without asking Slack", as
   const { reply } = await bridge.reply();
   await reply.finish({ answer: answer("Then this.") });
 });
+
+it.concurrent("goes slowly where Slack allows one look a minute, and finds all", async ({ expect: see }) => {
+  const speed = 300;
+  const started = Date.now();
+  const clock = {
+    now: () => started + (Date.now() - started) * speed,
+    after: (ms: number, call: () => void) => {
+      const timer = setTimeout(call, ms / speed);
+      return () => clearTimeout(timer);
+    },
+  };
+  await using bridge = await wentDown({
+    speed,
+    slack: { clock, ackTimeoutMs: 1e7, switches: { limitedHistory: true } },
+  });
+  const { slack } = bridge;
+  const ada = slack.person("Ada");
+  ada.say(slack.general, "@Coze three");
+  for (let number = 0; number < 18; number += 1) ada.dm(`late ${number}`);
+  await bridge.openAnother();
+  await see.poll(() => textsOf(bridge).length, SOON).toBe(19);
+  const refused = slack.traffic.exchanges.filter(({ status }) => status === 429).length;
+  // One for each of the two methods, until it is known; the rest waits for its minute.
+  see(refused).toBeLessThanOrEqual(4);
+  see(bridge.log.filter(({ message }) => message === "slack place not caught up")).toEqual([]);
+});
+
+it("reads all pages of a place", async () => {
+  await using bridge = await wentDown({
+    perPlace: 60,
+    slack: { switches: { limitedHistory: true }, limits: false },
+  });
+  const ada = bridge.slack.person("Ada");
+  for (let number = 0; number < 40; number += 1) ada.dm(`late ${number}`);
+  await bridge.openAnother();
+  await expect.poll(() => textsOf(bridge).length, SOON).toBe(40);
+  expect(textsOf(bridge)).toEqual(Array.from({ length: 40 }, (_, number) => `late ${number}`));
+});

@@ -344,3 +344,17 @@ it.concurrent("edits the messages of an earlier attempt instead of posting them 
   expect(shown(bridge)).toEqual(["Once upon a time."]);
   expect(callsOf(slack, "chat.postMessage")).toHaveLength(1);
 });
+
+it.concurrent("writes the last state of a stream though its drafts were refused for long", async ({
+  expect,
+}) => {
+  await using bridge = await asked("dm", { speed: 50 });
+  const { slack } = bridge;
+  const { reply } = await bridge.reply();
+  await showUntilThere(bridge, reply, "Once upon");
+  slack.faults.plan(APPEND, { do: "answer", status: 429, headers: { "retry-after": "1" } }, 8);
+  reply.show({ answer: answer("Once upon a time") });
+  await reply.finish({ answer: answer("Once upon a time.") });
+  expect(shown(bridge)).toEqual(["Once upon a time."]);
+  expect(slack.view(bridge.place).messages.some(({ unfinished }) => unfinished)).toBe(false);
+});
