@@ -7,7 +7,10 @@ import { type AcceptParts, acceptTurn } from "./core/accept-turn.ts";
 import { type AnswerParts, answerTurn } from "./core/answer-turn.ts";
 import { BridgeError } from "./core/errors.ts";
 import type { Clock } from "./core/gate.ts";
-import type { Adapter, Consumer, Log, Run, TurnQueue } from "./core/ports.ts";
+import { mergeTurns } from "./core/merge-turns.ts";
+import type { Adapter, Consumer, Log, OnTurn, Run, TurnQueue } from "./core/ports.ts";
+import type { IncomingTurn } from "./core/turn.ts";
+import { type SignParts, takeSignDown, WaitingSigns } from "./core/waiting-signs.ts";
 import { createCozeClient } from "./coze/coze-client.ts";
 import { createDownload } from "./http/download.ts";
 import { type Health, openHttpServer } from "./http/server.ts";
@@ -38,6 +41,10 @@ const ACCEPT_DEADLINE_MS = 2_000;
 /** Slack repeats for about 6 minutes (slack.md §3.4); what is older than this nobody waits for any more. */
 const CATCH_UP = { windowMs: 15 * 60_000, perPlace: 20 };
 
+/** Messages of one asker that may run as one turn, and how far apart they are typed. */
+const MAX_MERGE = 10;
+const MERGE_BURST_MS = 1_500;
+
 /** Ms on a monotonic clock, and one-off timers on it. */
 const CLOCK: Clock = {
   now: () => performance.now(),
@@ -49,7 +56,7 @@ const CLOCK: Clock = {
 
 /**
  * Joins the parts and runs them until `shutdown`. Opening order is shutdown order reversed: intakes stop first, then
- * the workers finish what they hold, the queue closes, the adapters disconnect.
+ * the workers finish what they hold, the adapters disconnect, the queue closes.
  *
  * @throws {BridgeError} when a part cannot be opened; nothing stays open then.
  */
@@ -80,47 +87,81 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
       log,
     }),
   );
-  const answer = (run: Run): Promise<void> => answerRun(run, { adapters, source, store, log });
-  const consumer = await queue.work(answer, { concurrency: config.concurrency, maxAttempts: MAX_STARTS });
+  const adapterOf = (platform: string): Adapter | undefined =>
+    adapters.find((adapter) => adapter.platform === platform);
+  const answer = (run: Run): Promise<void> => answerRun(run, { adapterOf, source, store, log });
+  const consumer = await queue.work(answer, {
+    concurrency: config.concurrency,
+    maxAttempts: MAX_STARTS,
+    maxMerge: MAX_MERGE,
+    mergeWithinMs: MERGE_BURST_MS,
+  });
   stack.defer(() => stopWork(consumer, options.hurry));
+  const signs = stack.use(new WaitingSigns({ queue, store, log, adapterOf, after: CLOCK.after }));
   const accept: AcceptParts = {
     queue,
     store,
     log,
     toReference,
     toPayload,
+    parseTurn,
+    onAccepted: (turn, queueId) => signs.watch(turn, queueId),
     route: () => ({ botId: config.coze.botId }),
     acceptDeadlineMs: ACCEPT_DEADLINE_MS,
   };
-  for (const adapter of adapters) {
-    const onTurn = async (turn: Parameters<typeof acceptTurn>[0]): Promise<void> =>
-      void (await acceptTurn(turn, accept));
-    stack.use(await adapter.openIntake(onTurn, { signal: shutdown }));
-  }
+  const onTurn = async (turn: IncomingTurn): Promise<void> => void (await acceptTurn(turn, accept));
+  for (const intake of await openIntakes(adapters, onTurn, shutdown)) stack.use(intake);
   log.info({ platforms: adapters.map(({ platform }) => platform), port: server.port }, "bridge is ready");
   options.onReady(server.port);
   if (!shutdown.aborted) await once(shutdown, "abort");
   log.info({}, "bridge is stopping");
 }
 
+/** Opens all at once, since each waits for its platform; when one fails, those that stand are closed again. */
+async function openIntakes(
+  adapters: readonly Adapter[],
+  onTurn: OnTurn,
+  signal: AbortSignal,
+): Promise<readonly AsyncDisposable[]> {
+  const opened = await Promise.allSettled(adapters.map((adapter) => adapter.openIntake(onTurn, { signal })));
+  const intakes = opened.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  const failed = opened.find((result) => result.status === "rejected");
+  if (failed === undefined) return intakes;
+  await Promise.all(intakes.map((intake) => intake[Symbol.asyncDispose]()));
+  throw failed.reason;
+}
+
 /** The turn decides about its own attempts (`after-failure.ts`); the queue's limit only catches what it forgot. */
-const MAX_STARTS = 20;
+const MAX_STARTS = 60;
 
 async function answerRun(
   run: Run,
-  { adapters, source, store, log }: { adapters: readonly Adapter[] } & Omit<AnswerParts, "adapter" | "now">,
+  {
+    adapterOf,
+    source,
+    store,
+    log,
+  }: Pick<SignParts, "adapterOf"> & Omit<AnswerParts, "adapter" | "now" | "wallNow" | "sleep">,
 ): Promise<void> {
-  for (const { payload } of run.turns) {
-    const turn = parseTurn(payload);
-    const adapter = adapters.find(({ platform }) => platform === turn.platform);
-    if (adapter === undefined) {
-      throw new BridgeError(
-        "CONFIG_INVALID",
-        `turn ${turn.id} needs ${turn.platform}, which is not configured`,
-      );
-    }
-    await answerTurn(turn, run, { adapter, source, store, log, now: CLOCK.now });
+  const turns = run.turns.map(({ payload }) => parseTurn(payload));
+  const turn = mergeTurns(turns);
+  const adapter = adapterOf(turn.platform);
+  if (adapter === undefined) {
+    throw new BridgeError(
+      "CONFIG_INVALID",
+      `turn ${turn.id} needs ${turn.platform}, which is not configured`,
+    );
   }
+  for (const waited of turns) await takeSignDown(waited, { store, adapterOf }, run.signal);
+  await answerTurn(turn, run, {
+    adapter,
+    source,
+    store,
+    log,
+    now: CLOCK.now,
+    wallNow: Date.now,
+    sleep: (ms, signal) => sleep(ms, undefined, { signal }),
+  });
 }
 
 /** Finishes what runs within the grace time, then hands over; `hurry` hands over at once. */

@@ -234,6 +234,7 @@ export function normalizeInteraction(
   const dedupeKey = `discord:${context.applicationId}:i:${interaction.id}`;
   const turn = {
     id: `${dedupeKey}#r0`,
+    alone: true,
     dedupeKey,
     platform: "discord",
     installation: interaction.guild_id ?? "dm",

@@ -237,6 +237,7 @@ export function normalizeCommand(
     turn: {
       id: `${key}#r0`,
       dedupeKey: key,
+      alone: true,
       platform: "slack",
       installation: team,
       // Until its question is posted the command is a place of its own; replies in the thread continue it.

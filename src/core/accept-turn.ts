@@ -1,14 +1,18 @@
 import type { Json } from "./json.ts";
 import type { EnqueueResult, Log, Store, TurnQueue } from "./ports.ts";
-import { type IncomingTurn, type Route, TURN_VERSION, type Turn } from "./turn.ts";
+import { type Attachment, type IncomingTurn, type Route, TURN_VERSION, type Turn } from "./turn.ts";
 
 export interface AcceptParts {
-  readonly queue: Pick<TurnQueue, "enqueue">;
+  readonly queue: Pick<TurnQueue, "enqueue" | "amend">;
   readonly store: Pick<Store, "get">;
   readonly log: Log;
   /** Short, speakable, the same for the same turn id in every process. */
   readonly toReference: (turnId: string) => string;
   readonly toPayload: (turn: Turn) => Json;
+  /** @throws when the payload is not a turn of ours. */
+  readonly parseTurn: (payload: Json) => Turn;
+  /** Called for every turn that is new. */
+  readonly onAccepted: (turn: Turn, queueId: string) => void;
   /** Which bot answers here; frozen into the turn. */
   readonly route: (turn: IncomingTurn) => Route;
   readonly acceptDeadlineMs: number;
@@ -23,7 +27,7 @@ export const REPLY_SPACE = "msg";
  * @throws {BridgeError} `QUEUE_FULL`, `QUEUE_UNAVAILABLE`: nothing was accepted, the platform may deliver again.
  */
 export async function acceptTurn(incoming: IncomingTurn, parts: AcceptParts): Promise<EnqueueResult> {
-  const { dedupeKey, continues, ...given } = incoming;
+  const { dedupeKey, continues, alone, ...given } = incoming;
   const continued = continues === undefined ? undefined : await parts.store.get(REPLY_SPACE, continues);
   const turn: Turn = {
     ...given,
@@ -33,11 +37,34 @@ export async function acceptTurn(incoming: IncomingTurn, parts: AcceptParts): Pr
     route: parts.route(incoming),
   };
   const result = await parts.queue.enqueue(
-    { key: dedupeKey, conversation: turn.conversation, payload: parts.toPayload(turn) },
+    {
+      key: dedupeKey,
+      conversation: turn.conversation,
+      payload: parts.toPayload(turn),
+      ...(alone !== true && { merge: { group: turn.asker.key, at: turn.sentAt } }),
+    },
     { deadlineMs: parts.acceptDeadlineMs },
   );
+  if (!result.duplicate) parts.onAccepted(turn, result.id);
+  else if (turn.attachments.length > 0) await addAttachments(result.id, turn.attachments, parts);
   const { id: turnId, reference, platform, conversation } = turn;
   const { id: queueId, duplicate, ahead } = result;
   parts.log.info({ turnId, reference, platform, conversation, queueId, duplicate, ahead }, "turn accepted");
   return result;
+}
+
+/** A twin of a known turn may bring files that the first one did not have; they count while it waits. */
+async function addAttachments(
+  queueId: string,
+  attachments: readonly Attachment[],
+  { queue, parseTurn, toPayload }: AcceptParts,
+): Promise<void> {
+  await queue.amend(queueId, (payload) => {
+    const known = parseTurn(payload);
+    const ids = new Set(known.attachments.map(({ id }) => id));
+    const fresh = attachments.filter(({ id }) => !ids.has(id));
+    return fresh.length === 0
+      ? undefined
+      : toPayload({ ...known, attachments: [...known.attachments, ...fresh] });
+  });
 }

@@ -1,17 +1,19 @@
 import { REPLY_SPACE } from "./accept-turn.ts";
 import { afterFailure } from "./after-failure.ts";
 import { type AnswerState, answerMarkdown, EMPTY_ANSWER, reduceAnswer } from "./answer-state.ts";
+import { askCoze } from "./ask-coze.ts";
 import { type BroughtFiles, bringFiles } from "./bring-files.ts";
+import { type ChatIds, Checkpoint } from "./checkpoint.ts";
 import { cozeConversationOf, forgetConversation, replaceConversation } from "./conversations.ts";
 import { BridgeError, type ErrorCode } from "./errors.ts";
-import type { Json } from "./json.ts";
-import { noticeFor, withReference } from "./notices.ts";
+import { lateNotice, noticeFor, withReference } from "./notices.ts";
 import {
   type Adapter,
   type AnswerSource,
   type Log,
   type Question,
   type Reply,
+  type ReplyContent,
   RetryLater,
   type Run,
   RunAborted,
@@ -27,6 +29,9 @@ export interface AnswerParts {
   readonly log: Log;
   /** Ms on a monotonic clock. */
   readonly now: () => number;
+  /** Ms since the epoch. */
+  readonly wallNow: () => number;
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** How long a reply to one of our messages continues its conversation. */
@@ -34,69 +39,62 @@ const REPLY_TTL_MS = 30 * 24 * 3_600_000;
 /** Time to tell Coze that nobody waits any more, once the turn itself is over. */
 const CANCEL_MS = 5_000;
 
+/** A turn at work: what it is, what it has saved, what it shows. */
+interface Work extends AnswerParts {
+  readonly turn: Turn;
+  readonly run: Run;
+  readonly checkpoint: Checkpoint;
+  readonly reply: Reply;
+  answer: AnswerState;
+}
+
 /**
- * Answers one turn: opens the reply, brings the files, asks Coze, lets the reply grow, ends it.
+ * Answers one turn: opens the reply, brings the files, asks Coze, lets the reply grow, ends it. Started again after a
+ * crash it goes on where the checkpoint says, in the same messages.
  *
- * Every turn ends in an answer, a worded notice, or {@link RetryLater}; a place that is gone or forbidden throws
- * its {@link PlatformError}, since nobody can be told there.
+ * Every turn ends in an answer, a worded notice, or {@link RetryLater}; what the operator can do something about is
+ * thrown after the asker was told, and becomes a dead letter.
  */
 export async function answerTurn(turn: Turn, run: Run, parts: AnswerParts): Promise<void> {
-  const log = parts.log.child({
-    turnId: turn.id,
-    reference: turn.reference,
-    platform: turn.platform,
-    conversation: turn.conversation,
-  });
+  const { id: turnId, reference, platform, conversation } = turn;
+  const log = parts.log.child({ turnId, reference, platform, conversation });
   const startedAt = parts.now();
-  log.info({ start: run.start, attempt: run.attempt, attachments: turn.attachments.length }, "turn started");
-  const reply = await openReply(turn, run, parts, log);
-  const progress = new Progress(reply);
+  const { start, attempt } = run;
+  const checkpoint = new Checkpoint(run);
+  log.info({ start, attempt, attachments: turn.attachments.length }, "turn started");
+  if (checkpoint.state.done !== undefined) {
+    await rememberMessages(turn, parts.store, checkpoint.state.done.messageKeys);
+    return;
+  }
+  const reply = await openReply(turn, run, { ...parts, log }, checkpoint);
+  const work: Work = { ...parts, log, turn, run, checkpoint, reply, answer: EMPTY_ANSWER };
   try {
-    await ask(turn, run, { ...parts, log }, progress);
-    await end(turn, { ...parts, log }, progress, emptyReason(progress.answer));
+    await ask(work);
+    await end(work, emptyReason(work.answer));
   } catch (error) {
-    await fail(error, turn, run, { ...parts, log }, progress);
-  }
-  const { status, usage, failure } = progress.answer;
-  const tookMs = Math.round(parts.now() - startedAt);
-  log.info(
-    { tookMs, status, usage, failure, characters: answerMarkdown(progress.answer).length },
-    "turn ended",
-  );
-}
-
-/** What a running turn has so far, and what of it is on its way to the screen. */
-class Progress {
-  readonly reply: Reply;
-  answer: AnswerState = EMPTY_ANSWER;
-  fileNotices: readonly string[] = [];
-
-  constructor(reply: Reply) {
-    this.reply = reply;
-  }
-
-  show(): void {
-    this.reply.show(this.content());
-  }
-
-  content(ending?: string): { answer: AnswerState; notice?: string } {
-    const notices = [...this.fileNotices, ...(ending === undefined ? [] : [ending])];
-    return { answer: this.answer, ...(notices.length > 0 && { notice: notices.join("\n") }) };
+    await fail(work, error);
+  } finally {
+    const { status, usage, failure } = work.answer;
+    const tookMs = Math.round(parts.now() - startedAt);
+    log.info(
+      { tookMs, status, usage, failure, characters: answerMarkdown(work.answer).length },
+      "turn ended",
+    );
   }
 }
 
-async function openReply(turn: Turn, run: Run, parts: AnswerParts, log: Log): Promise<Reply> {
-  const checkpoint = toCheckpoint(run.state);
+async function openReply(turn: Turn, run: Run, parts: AnswerParts, checkpoint: Checkpoint): Promise<Reply> {
   try {
     return await parts.adapter.openReply(turn, {
-      saved: checkpoint.reply,
+      saved: checkpoint.state.reply,
       again: run.start > 1,
-      save: (reply) => run.save({ v: 1, reply }),
+      save: (reply) => checkpoint.save({ reply }),
       signal: replySignal(run.signal),
     });
   } catch (error) {
-    const next = afterFailure(error, run.attempt, { textShown: false });
-    log.warn({ err: error }, "reply could not be opened");
+    if (run.signal.aborted) throw error;
+    const next = afterFailure(error, run.attempt, { repeatable: true });
+    parts.log.warn({ err: error }, "reply could not be opened");
     if (next.do === "retry") throw new RetryLater({ afterMs: next.afterMs, cause: error });
     throw error;
   }
@@ -105,50 +103,67 @@ async function openReply(turn: Turn, run: Run, parts: AnswerParts, log: Log): Pr
 /** A reply outlives a cancel, since it still has to say so; it ends with a run that is no longer ours. */
 function replySignal(signal: AbortSignal): AbortSignal {
   const controller = new AbortController();
-  const stop = (): void => {
-    const reason: unknown = signal.reason;
-    if (!(reason instanceof RunAborted) || reason.why !== "cancelled") controller.abort(reason);
-  };
-  if (signal.aborted) stop();
-  else signal.addEventListener("abort", stop, { once: true });
+  whenAborted(signal, (reason) => {
+    if (!isCancelled(reason)) controller.abort(reason);
+  });
   return controller.signal;
 }
 
+/** Asking ends with the run; when somebody cancels, the chat is cancelled at Coze before its stream is closed. */
+function askSignal(work: Work): AbortSignal {
+  const controller = new AbortController();
+  whenAborted(work.run.signal, (reason) => {
+    if (!isCancelled(reason)) controller.abort(reason);
+    // `cancelAtCoze` handles its own errors.
+    else void cancelAtCoze(work).finally(() => controller.abort(reason));
+  });
+  return controller.signal;
+}
+
+function whenAborted(signal: AbortSignal, call: (reason: unknown) => void): void {
+  if (signal.aborted) call(signal.reason);
+  else signal.addEventListener("abort", () => call(signal.reason), { once: true });
+}
+
+function isCancelled(reason: unknown): boolean {
+  return reason instanceof RunAborted && reason.why === "cancelled";
+}
+
 /** Asks, and feeds what comes into the reply. A conversation that Coze has forgotten is made anew, once. */
-async function ask(turn: Turn, run: Run, parts: AnswerParts, progress: Progress): Promise<void> {
-  const [brought, context] = await Promise.all([
-    bringFiles(turn, parts, run.signal),
-    othersSince(parts.store, turn),
-  ]);
-  progress.fileNotices = brought.notices;
+async function ask(work: Work): Promise<void> {
+  const signal = askSignal(work);
   try {
-    await askIn(await cozeConversationOf(turn, parts, run.signal));
+    await askIn(work, await cozeConversationOf(work.turn, work, signal), signal);
   } catch (error) {
     if (!(error instanceof BridgeError) || error.code !== "COZE_CONVERSATION_GONE") throw error;
-    await forgetConversation(turn, parts);
-    await askIn(await cozeConversationOf(turn, parts, run.signal));
-  }
-
-  async function askIn(conversationId: string): Promise<void> {
-    const question = toQuestion(turn, conversationId, brought, context);
-    for await (const event of parts.source.ask(question, { signal: run.signal })) {
-      progress.answer = reduceAnswer(progress.answer, event);
-      progress.show();
-    }
-    const answered = progress.answer.conversationId;
-    if (answered !== undefined && answered !== conversationId) {
-      parts.log.warn({ conversationId, answered }, "coze answered in another conversation");
-      await replaceConversation(turn, parts, answered);
-    }
+    await forgetConversation(work.turn, work);
+    await work.checkpoint.save({ asked: undefined, chat: undefined });
+    await askIn(work, await cozeConversationOf(work.turn, work, signal), signal);
   }
 }
 
-function toQuestion(
-  turn: Turn,
-  conversationId: string,
-  brought: BroughtFiles,
-  context: Question["context"],
-): Question {
+async function askIn(work: Work, conversationId: string, signal: AbortSignal): Promise<void> {
+  const { turn, reply, log } = work;
+  for await (const event of askCoze(
+    conversationId,
+    () => toQuestion(work, conversationId, signal),
+    work,
+    signal,
+  )) {
+    work.answer = reduceAnswer(work.answer, event);
+    reply.show(contentOf(work));
+  }
+  const answered = work.answer.conversationId;
+  if (answered !== undefined && answered !== conversationId) {
+    log.warn({ conversationId, answered }, "coze answered in another conversation");
+    await replaceConversation(turn, work, answered);
+  }
+}
+
+/** The question as it goes to Coze; the files are brought there once, also over restarts. */
+async function toQuestion(work: Work, conversationId: string, signal: AbortSignal): Promise<Question> {
+  const { turn, store } = work;
+  const [brought, context] = await Promise.all([broughtFiles(work, signal), othersSince(store, turn)]);
   return {
     botId: turn.route.botId,
     conversationId,
@@ -160,10 +175,29 @@ function toQuestion(
   };
 }
 
+async function broughtFiles(work: Work, signal: AbortSignal): Promise<BroughtFiles> {
+  const { turn, checkpoint } = work;
+  const known = checkpoint.state.brought;
+  if (known !== undefined) return known;
+  const brought = await bringFiles(turn, work, signal);
+  if (turn.attachments.length > 0) await checkpoint.save({ brought });
+  return brought;
+}
+
 /** Other people's text is material, not instruction: it stands in a quote with its author's name. */
 function quoted(quote: { author: string; text: string }, text: string): string {
   const lines = quote.text.split("\n").map((line) => `> ${line}`);
   return [`> ${quote.author}:`, ...lines, "", text].join("\n").trim();
+}
+
+/** What the reply shows now: the answer, and below it what there is to say about it. */
+function contentOf({ turn, answer, checkpoint }: Work, ending?: string): ReplyContent {
+  const notices = [
+    ...(turn.late === true ? [lateNotice(turn.locale)] : []),
+    ...(checkpoint.state.brought?.notices ?? []),
+    ...(ending === undefined ? [] : [ending]),
+  ];
+  return { answer, ...(notices.length > 0 && { notice: notices.join("\n") }) };
 }
 
 /** Why an answer that ended well shows nothing, if it does. */
@@ -173,66 +207,63 @@ function emptyReason(answer: AnswerState): ErrorCode | undefined {
   return answer.pending.length > 0 ? "COZE_ACTION_REQUIRED" : "COZE_NO_ANSWER";
 }
 
-async function end(
-  turn: Turn,
-  parts: AnswerParts,
-  progress: Progress,
-  code: ErrorCode | undefined,
-): Promise<void> {
+async function end(work: Work, code: ErrorCode | undefined): Promise<void> {
+  const { turn, store, checkpoint, reply } = work;
   const ending = code === undefined ? undefined : withReference(noticeFor(code, turn.locale), turn.reference);
-  const { messageKeys } = await progress.reply.finish(progress.content(ending));
+  const { messageKeys } = await reply.finish(contentOf(work, ending));
+  await checkpoint.save({ done: { messageKeys } });
+  await rememberMessages(turn, store, messageKeys);
+  const text = answerMarkdown(work.answer);
+  if (text !== "") await rememberExchange(store, turn, text);
+}
+
+/** A later reply to one of these messages continues the conversation. */
+async function rememberMessages(turn: Turn, store: Store, messageKeys: readonly string[]): Promise<void> {
   for (const key of messageKeys) {
-    await parts.store.set(REPLY_SPACE, key, turn.conversation, { ttlMs: REPLY_TTL_MS });
+    await store.set(REPLY_SPACE, key, turn.conversation, { ttlMs: REPLY_TTL_MS });
   }
-  const text = answerMarkdown(progress.answer);
-  if (text !== "") await rememberExchange(parts.store, turn, text);
 }
 
 /** The turn failed: another attempt, or a sentence. */
-async function fail(
-  error: unknown,
-  turn: Turn,
-  run: Run,
-  parts: AnswerParts,
-  progress: Progress,
-): Promise<void> {
-  if (run.signal.aborted) return aborted(turn, run, parts, progress);
-  const textShown = answerMarkdown(progress.answer) !== "";
-  const next = afterFailure(error, run.attempt, { textShown });
-  parts.log.error({ err: error, next: next.do, chatId: progress.answer.chatId }, "turn failed");
+async function fail(work: Work, error: unknown): Promise<void> {
+  const { run, reply, checkpoint, log } = work;
+  // Already on screen: what failed afterwards is not the asker's business.
+  if (checkpoint.state.done !== undefined) throw error;
+  if (run.signal.aborted) return aborted(work);
+  const repeatable = answerMarkdown(work.answer) === "" || checkpoint.state.chat !== undefined;
+  const next = afterFailure(error, run.attempt, { repeatable });
+  log.error({ err: error, next: next.do, chatId: work.answer.chatId }, "turn failed");
   if (next.do === "retry") {
-    await progress.reply.abandon();
+    await reply.abandon();
     throw new RetryLater({ afterMs: next.afterMs, cause: error });
   }
   if (next.do === "give-up") throw error;
-  if (next.code === "COZE_TIMEOUT") await cancelAtCoze(parts, progress.answer);
-  await end(turn, parts, progress, next.code);
+  if (next.code === "COZE_TIMEOUT") await cancelAtCoze(work);
+  await end(work, next.code);
+  if (next.bury) throw error;
 }
 
 /** Stopped by somebody: say so. Handed over or lost: leave everything to the next start. */
-async function aborted(turn: Turn, run: Run, parts: AnswerParts, progress: Progress): Promise<void> {
-  const reason: unknown = run.signal.reason;
-  if (!(reason instanceof RunAborted) || reason.why !== "cancelled") {
-    await progress.reply.abandon();
-    throw reason;
+async function aborted(work: Work): Promise<void> {
+  const reason: unknown = work.run.signal.reason;
+  if (isCancelled(reason)) {
+    await end(work, "COZE_CANCELED");
+    return;
   }
-  await cancelAtCoze(parts, progress.answer);
-  await end(turn, parts, progress, "COZE_CANCELED");
+  await work.reply.abandon();
+  throw reason;
 }
 
-async function cancelAtCoze(parts: AnswerParts, { chatId, conversationId }: AnswerState): Promise<void> {
-  if (chatId === undefined || conversationId === undefined) return;
+async function cancelAtCoze({ answer, checkpoint, source, log }: Work): Promise<void> {
+  const { chatId, conversationId } = answer;
+  const seen: ChatIds | undefined =
+    chatId === undefined || conversationId === undefined ? undefined : { chatId, conversationId };
+  const chat = seen ?? checkpoint.state.chat;
+  if (chat === undefined) return;
   try {
-    await parts.source.cancel({ chatId, conversationId }, { signal: AbortSignal.timeout(CANCEL_MS) });
+    await source.cancel(chat, { signal: AbortSignal.timeout(CANCEL_MS) });
   } catch (error) {
-    // Coze then writes an answer that nobody reads; the asker has been told already.
-    parts.log.warn({ err: error, chatId }, "chat could not be cancelled");
+    // Coze then writes an answer that nobody reads; the asker is told all the same.
+    log.warn({ err: error, ...chat }, "chat could not be cancelled");
   }
-}
-
-/** The run's checkpoint; anything we cannot read counts as none. */
-function toCheckpoint(state: Json | undefined): { readonly reply: Json | undefined } {
-  if (typeof state !== "object" || state === null || Array.isArray(state)) return { reply: undefined };
-  const { reply } = state as { readonly reply?: Json };
-  return { reply };
 }

@@ -155,6 +155,13 @@ export function fileNotice(name: string, code: ErrorCode, locale: Locale): strin
     : `“${name}” was not sent to the bot: it ${reason}.`;
 }
 
+/** Below an answer to a question that was asked while the bridge was away. */
+export function lateNotice(locale: Locale): string {
+  return locale === "zh"
+    ? "提问时桥接服务不在线，这是迟到的回答。"
+    : "The bridge was away when you asked; this is a late answer.";
+}
+
 /** Adds the turn's short reference, which finds its log lines. */
 export function withReference(sentence: string, reference: string): string {
   return `${sentence} (${reference})`;

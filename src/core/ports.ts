@@ -184,7 +184,10 @@ export interface AnswerSource {
    *
    * @throws {CozeError} as {@link ask} does; `COZE_TIMEOUT` when it does not end.
    */
-  follow(chat: { conversationId: string; chatId: string }, options: Abortable): AsyncIterable<AnswerEvent>;
+  follow(
+    chat: { conversationId: string; chatId: string },
+    options: Abortable & { timeoutMs: number },
+  ): AsyncIterable<AnswerEvent>;
   /** Stops a running chat. A chat that is already over is no error. @throws {CozeError} */
   cancel(chat: { conversationId: string; chatId: string }, options: Abortable): Promise<void>;
 }

@@ -45,6 +45,8 @@ export interface IncomingTurn extends Omit<Turn, "v" | "reference" | "route"> {
    * {@link FinishedReply.messageKeys}. When it is one of ours, its conversation continues.
    */
   readonly continues?: string;
+  /** Has a sign of its own that waits for an answer, as commands have: it never runs as one with its neighbours. */
+  readonly alone?: boolean;
   /** The platform message alone, without revision: twins and redeliveries share it. */
   readonly dedupeKey: string;
 }

@@ -152,8 +152,8 @@ class HttpCozeClient implements CozeClient {
     return findChat(this, lost, options);
   }
 
-  follow(chat: ChatIds, { signal }: Abortable): AsyncIterable<AnswerEvent> {
-    return followChat(this, chat, { signal, totalMs: this.#http.timeouts.totalMs });
+  follow(chat: ChatIds, options: Abortable & { timeoutMs: number }): AsyncIterable<AnswerEvent> {
+    return followChat(this, chat, options);
   }
 
   async cancel(chat: ChatIds, options: Abortable): Promise<void> {

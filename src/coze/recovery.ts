@@ -25,14 +25,15 @@ export async function findChat(
   { signal }: Abortable,
 ): Promise<string | undefined> {
   const wanted = toMetaValue(turnId);
-  let beforeId: string | undefined;
+  let afterId: string | undefined;
   let newer: StoredMessage | undefined;
   for (let page = 0; page < MAX_PAGES; page += 1) {
-    const { messages, hasMore, firstId, lastId } = await client.listMessages({
+    const { messages, hasMore, lastId } = await client.listMessages({
       conversationId,
       order: "desc",
       signal,
-      ...(beforeId !== undefined && { beforeId }),
+      // Newest first: what comes after the last one of a page is older (coze-api.md §9.2).
+      ...(afterId !== undefined && { afterId }),
     });
     for (const message of messages) {
       if (message.role === "user" && message.metaData[TURN_ID_KEY] === wanted) {
@@ -43,9 +44,8 @@ export async function findChat(
           ? message
           : undefined;
     }
-    const next = messages.at(-1)?.messageId ?? lastId ?? firstId;
-    if (!hasMore || next === undefined || next === beforeId) return undefined;
-    beforeId = next;
+    if (!hasMore || lastId === undefined || lastId === afterId) return undefined;
+    afterId = lastId;
   }
   return undefined;
 }
@@ -54,15 +54,15 @@ export async function findChat(
 export async function* followChat(
   client: Chats,
   chat: ChatIds,
-  { signal, totalMs, now = () => performance.now() }: Abortable & { totalMs: number; now?: () => number },
+  { signal, timeoutMs }: Abortable & { timeoutMs: number },
 ): AsyncGenerator<AnswerEvent, void, undefined> {
-  const until = now() + totalMs;
+  const until = performance.now() + timeoutMs;
   const facts = { call: "GET /v3/chat/retrieve", ...chat };
   for (let waitMs = FIRST_POLL_MS; ; waitMs = Math.min(LONGEST_POLL_MS, waitMs * 1.5)) {
     const stored = await client.retrieveChat(chat, { signal });
     const { status, usage, failure, pending } = stored;
     if (status === "running") {
-      if (now() > until) throw timedOut("no end of the chat", totalMs, facts);
+      if (performance.now() > until) throw timedOut("no end of the chat", timeoutMs, facts);
       await sleep(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted());
       continue;
     }

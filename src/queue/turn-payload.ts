@@ -28,6 +28,7 @@ const TURN = z.object({
   attachments: z.array(ATTACHMENT),
   locale: z.enum(["en", "zh"]),
   sentAt: z.number(),
+  late: z.exactOptional(z.boolean()),
   route: z.object({ botId: z.string() }),
   address: z.json(),
 });

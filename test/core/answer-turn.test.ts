@@ -40,7 +40,13 @@ function aBridge(...scripts: Script[]) {
     store: new MemoryStore(),
   };
   const answer = (turn: Partial<Turn> = {}, run: Partial<Run> = {}) =>
-    answerTurn(aTurn(turn), aRun(run), { ...parts, log, now: () => 0 });
+    answerTurn(aTurn(turn), aRun(run), {
+      ...parts,
+      log,
+      now: () => 0,
+      wallNow: () => 0,
+      sleep: () => Promise.resolve(),
+    });
   return { ...parts, answer };
 }
 
@@ -85,7 +91,7 @@ describe("a turn", () => {
     await healed.answer();
     expect([healed.source.created.length, healed.adapter.final]).toEqual([2, "back"]);
     const lost = aBridge(gone, gone);
-    await lost.answer();
+    await expect(lost.answer()).rejects.toMatchObject({ code: "COZE_CONVERSATION_GONE" });
     expect(lost.adapter.notice).toContain("no longer exists");
   });
 
@@ -154,24 +160,16 @@ describe("a turn that fails", () => {
     const { adapter, answer } = aBridge({ error: busy }, { error: busy });
     await expect(answer({}, { attempt: 1 })).rejects.toBeInstanceOf(RetryLater);
     expect([adapter.abandoned, adapter.final]).toEqual([1, undefined]);
-    await answer({}, { attempt: 3 });
+    await expect(answer({}, { attempt: 3 })).rejects.toBe(busy);
     expect(adapter.notice).toBe("Coze is busy right now. Please try again in a minute. (K7Q2FM)");
   });
 
-  it("is not asked again when Coze may have taken it", async () => {
-    const { adapter, answer } = aBridge({
-      error: new CozeError("COZE_UNREACHABLE", "reset", { retryable: true, outcome: "unknown" }),
-    });
-    await answer();
-    expect(adapter.notice).toContain("cannot be reached");
-  });
-
-  it("keeps the half answer and says that it is one", async () => {
-    const { adapter, answer } = aBridge({
-      events: [CREATED, delta("Once upon")],
-      error: new CozeError("COZE_STREAM_BROKEN", "cut", { retryable: true, outcome: "unknown" }),
-    });
-    await answer({ locale: "zh" });
+  it("keeps the half answer and says that it is one, when Coze cannot tell the rest either", async () => {
+    const broken = new CozeError("COZE_STREAM_BROKEN", "cut", { retryable: true, outcome: "unknown" });
+    const { adapter, source, answer } = aBridge({ events: [CREATED, delta("Once upon")], error: broken });
+    source.follows.push({ error: broken });
+    const told = answer({ locale: "zh" }, { attempt: 3 });
+    await expect(told).rejects.toBe(broken);
     expect(adapter.final).toBe("Once upon");
     expect(adapter.notice).toBe("回答还没写完连接就中断了，请再问一次。 (K7Q2FM)");
   });
@@ -194,13 +192,13 @@ describe("a turn that fails", () => {
 
   it("cancels at Coze what took too long", async () => {
     const { source, answer } = aBridge({ events: [CREATED], error: new CozeError("COZE_TIMEOUT", "idle") });
-    await answer();
+    await expect(answer()).rejects.toMatchObject({ code: "COZE_TIMEOUT" });
     expect(source.canceled).toEqual(["chat-1"]);
   });
 
   it("ends in a sentence even for an error nobody thought of", async () => {
     const { adapter, answer } = aBridge({ error: new TypeError("x is undefined") });
-    await answer();
+    await expect(answer()).rejects.toBeInstanceOf(TypeError);
     expect(adapter.notice).toBe("Something went wrong on our side. Please try again. (K7Q2FM)");
   });
 
@@ -221,6 +219,142 @@ describe("a turn that fails", () => {
   });
 });
 
+describe("a turn that is started again", () => {
+  const asked = { conversationId: "coze-1", at: 0 };
+  const chat = { conversationId: "coze-1", chatId: "chat-1" };
+  const unknown = () => new CozeError("COZE_UNREACHABLE", "reset", { retryable: true, outcome: "unknown" });
+  const done = { events: [message("the stored answer"), COMPLETED] };
+
+  it("saves each step before the effect that follows it", async () => {
+    const { answer } = aBridge(ANSWER);
+    const run = aRun();
+    await answerWith(answer, run);
+    expect(run.saved).toEqual([
+      { v: 1, asked },
+      { v: 1, asked, chat },
+      { v: 1, asked, chat, done: { messageKeys: ["memory:place:1"] } },
+    ]);
+  });
+
+  it("follows the chat it knows instead of asking again", async () => {
+    const { adapter, source, answer } = aBridge();
+    source.follows.push(done);
+    await answer({}, { start: 2, state: { v: 1, asked, chat, reply: { messages: ["77"] } } });
+    expect([source.asked, source.followed, adapter.final]).toEqual([[], ["chat-1"], "the stored answer"]);
+    expect(adapter.opened).toEqual([{ messages: ["77"] }]);
+  });
+
+  it("looks for a question that may have arrived, more than once, before it asks again", async () => {
+    const listed = aBridge();
+    listed.source.found.push(undefined, "chat-1");
+    listed.source.follows.push(done);
+    await listed.answer({}, { start: 2, state: { v: 1, asked } });
+    expect([listed.source.asked.length, listed.source.looked.length, listed.adapter.final]).toEqual([
+      0,
+      2,
+      "the stored answer",
+    ]);
+    const lost = aBridge(ANSWER);
+    await lost.answer({}, { start: 2, state: { v: 1, asked } });
+    expect([lost.source.asked.length, lost.source.looked.length, lost.adapter.final]).toEqual([
+      1,
+      3,
+      "Hello!",
+    ]);
+  });
+
+  it("asks anew when Coze does not know the chat any more, or the chat failed", async () => {
+    const lost = aBridge(ANSWER);
+    lost.source.follows.push({ error: new CozeError("COZE_NOT_FOUND", "4001") });
+    await lost.answer({}, { start: 2, state: { v: 1, asked, chat } });
+    expect([lost.source.asked.length, lost.adapter.final]).toEqual([1, "Hello!"]);
+    const failed = aBridge();
+    const run = aRun({ state: { v: 1, asked, chat } });
+    const FAILED: AnswerEvent = { ...COMPLETED, status: "failed" };
+    failed.source.follows.push({
+      events: [FAILED],
+      error: new CozeError("COZE_BUSY", "5000", { retryable: true }),
+    });
+    await expect(answerWith(failed.answer, run)).rejects.toBeInstanceOf(RetryLater);
+    expect(run.saved.at(-1)).toEqual({ v: 1 });
+  });
+
+  it("shows nothing again when the answer stood already", async () => {
+    const { adapter, source, store, answer } = aBridge();
+    await answer({}, { start: 2, state: { v: 1, done: { messageKeys: ["memory:place:1"] } } });
+    expect([source.asked, adapter.opened]).toEqual([[], []]);
+    expect(await store.get("msg", "memory:place:1")).toBe(aTurn().conversation);
+  });
+
+  it("leaves a checkpoint of a newer bridge to that bridge", async () => {
+    const { adapter, answer } = aBridge();
+    await expect(answer({}, { state: { v: 2 } })).rejects.toMatchObject({
+      name: "RetryLater",
+      counts: false,
+    });
+    expect(adapter.opened).toEqual([]);
+  });
+
+  it("does not bring files twice, and still says which one did not go along", async () => {
+    const { adapter, source, answer } = aBridge(ANSWER);
+    const brought = { files: [{ fileId: "f-9", kind: "image" }], notices: ["“b.zip” was not sent."] };
+    const attachments = [{ id: "a", name: "a.png", url: "https://files.example/a" }];
+    await answer({ attachments }, { start: 2, state: { v: 1, brought } });
+    expect(source.asked[0]?.files).toEqual(brought.files);
+    expect(adapter.notice).toBe("“b.zip” was not sent.");
+  });
+
+  it("finishes a stream that breaks from what Coze stored, without a restart", async () => {
+    const cut = new CozeError("COZE_STREAM_BROKEN", "cut", { retryable: true, outcome: "unknown" });
+    const { adapter, source, answer } = aBridge({ events: [CREATED, delta("the sto")], error: cut });
+    source.follows.push({ events: [message("the stored answer"), COMPLETED] });
+    await answer();
+    expect([source.asked.length, adapter.final, adapter.notice]).toEqual([1, "the stored answer", undefined]);
+  });
+
+  it("looks for its question when the connection broke before the chat had an id, and tells if it is nowhere", async () => {
+    const found = aBridge({ error: unknown() });
+    found.source.found.push("chat-1");
+    found.source.follows.push(done);
+    await found.answer();
+    expect([found.source.asked.length, found.adapter.final]).toEqual([1, "the stored answer"]);
+    const nowhere = aBridge({ error: unknown() });
+    await expect(nowhere.answer({}, { attempt: 1 })).rejects.toBeInstanceOf(RetryLater);
+    expect(nowhere.source.looked).toHaveLength(3);
+  });
+
+  it("adopts the chat that occupies the conversation when it is its own, else waits for it", async () => {
+    const occupied = () => new CozeError("COZE_OCCUPIED", "4016", { retryable: true });
+    const own = aBridge({ error: occupied() });
+    own.source.found.push(undefined, undefined, undefined, "chat-1");
+    own.source.follows.push(done);
+    await own.answer({}, { start: 2, state: { v: 1, asked } });
+    expect([own.source.asked.length, own.adapter.final]).toEqual([1, "the stored answer"]);
+    const foreign = aBridge({ error: occupied() });
+    const run = aRun({ attempt: 12 });
+    await expect(answerWith(foreign.answer, run)).rejects.toBeInstanceOf(RetryLater);
+    expect(foreign.source.looked).toEqual([]);
+    expect(run.saved.at(-1)).toEqual({ v: 1 });
+  });
+
+  it("marks the answer to a question that was asked while nobody listened", async () => {
+    const { adapter, answer } = aBridge(ANSWER);
+    await answer({ late: true });
+    expect([adapter.final, adapter.notice]).toEqual([
+      "Hello!",
+      "The bridge was away when you asked; this is a late answer.",
+    ]);
+  });
+});
+
+/** Answers with a run of which the test wants to see what was saved. */
+async function answerWith(
+  answer: (turn: Partial<Turn>, run: Partial<Run>) => Promise<void>,
+  run: ReturnType<typeof aRun>,
+): Promise<void> {
+  await answer({}, run);
+}
+
 describe("an aborted turn", () => {
   const abortedWhile = async (why: RunAborted["why"]) => {
     const bridge = aBridge({ events: [CREATED, delta("Once")], hangs: true });
@@ -231,7 +365,7 @@ describe("an aborted turn", () => {
     return { ...bridge, ended };
   };
 
-  it("says that it was stopped, after stopping it at Coze", async () => {
+  it("is stopped at Coze first, then says so", async () => {
     const { adapter, source, ended } = await abortedWhile("cancelled");
     await ended;
     expect(source.canceled).toEqual(["chat-1"]);

@@ -83,6 +83,12 @@ export class ScriptedSource implements AnswerSource {
   readonly asked: Question[] = [];
   readonly created: string[] = [];
   readonly canceled: string[] = [];
+  /** What the next looks for a lost chat find. */
+  readonly found: (string | undefined)[] = [];
+  readonly looked: string[] = [];
+  /** What the next followed chats say. */
+  readonly follows: Script[] = [];
+  readonly followed: string[] = [];
   readonly #scripts: Script[];
 
   constructor(...scripts: Script[]) {
@@ -100,26 +106,39 @@ export class ScriptedSource implements AnswerSource {
 
   async *ask(question: Question, { signal }: { signal: AbortSignal }): AsyncIterable<AnswerEvent> {
     this.asked.push(question);
-    const script = this.#scripts.shift() ?? {};
-    yield* script.events ?? [];
-    if (script.hangs === true) {
-      await new Promise((_resolve, reject) =>
-        signal.addEventListener("abort", () => reject(signal.reason as Error)),
-      );
-    }
-    if (script.error !== undefined) throw script.error;
+    yield* perform(this.#scripts.shift(), signal);
   }
 
-  findChat(): Promise<string | undefined> {
-    return Promise.resolve(undefined);
+  findChat({ turnId }: { turnId: string }): Promise<string | undefined> {
+    this.looked.push(turnId);
+    return Promise.resolve(this.found.shift());
   }
 
-  async *follow(): AsyncIterable<AnswerEvent> {}
+  async *follow(
+    { chatId }: { chatId: string },
+    { signal }: { signal: AbortSignal },
+  ): AsyncIterable<AnswerEvent> {
+    this.followed.push(chatId);
+    yield* perform(this.follows.shift(), signal);
+  }
 
   cancel({ chatId }: { chatId: string }): Promise<void> {
     this.canceled.push(chatId);
     return Promise.resolve();
   }
+}
+
+async function* perform(
+  script: Script = {},
+  signal: AbortSignal,
+): AsyncGenerator<AnswerEvent, void, undefined> {
+  yield* script.events ?? [];
+  if (script.hangs === true) {
+    await new Promise((_resolve, reject) =>
+      signal.addEventListener("abort", () => reject(signal.reason as Error)),
+    );
+  }
+  if (script.error !== undefined) throw script.error;
 }
 
 /** A store in memory; TTLs are not kept. */

@@ -7,13 +7,20 @@ import { openBridge } from "./bridge-under-test.ts";
 it("answers every accepted turn after kill -9, those that were running and those that waited", async () => {
   await using bridge = await openBridge({ speed: 4, env: { WORKER_CONCURRENCY: "2" } });
   const { discord, slack, services } = bridge;
-  const questions = Array.from({ length: 4 }, (_, index) => `question number ${index} of many`);
-  const places = questions.flatMap((text) => [
-    { stage: discord, place: discord.mention(text), text },
-    { stage: slack, place: slack.mention(text), text },
-    { stage: discord, place: discord.dm(text), text },
-    { stage: slack, place: slack.dm(text), text },
-  ]);
+  // Four people: what one of them typed at once would be answered at once.
+  const places = ["Ada", "Grace", "Edsger", "Barbara"].flatMap((name, index) => {
+    const text = `question number ${index} of many`;
+    const onDiscord = services.discord.person(name);
+    const onSlack = services.slack.person(name);
+    onDiscord.say(services.discord.general, `@Coze ${text}`);
+    onDiscord.dm(text);
+    return [
+      { stage: discord, place: services.discord.general, text },
+      { stage: discord, place: onDiscord.dmChannel, text },
+      { stage: slack, place: onSlack.say(services.slack.general, `@Coze ${text}`).channel, text },
+      { stage: slack, place: onSlack.dm(text).channel, text },
+    ];
+  });
   // Some are being written, most wait: only two run at once.
   await expect
     .poll(() => services.coze.chats.length, { interval: 5, timeout: 20_000 })
@@ -30,4 +37,19 @@ it("answers every accepted turn after kill -9, those that were running and those
   for (const { stage, place } of places) {
     expect(stage.standIn.view(place).messages.filter(({ unfinished }) => unfinished)).toEqual([]);
   }
+  // What was asked was not asked again.
+  expect(services.coze.chats).toHaveLength(places.length);
+});
+
+it("answers a burst of one person once, with all of it", async () => {
+  await using bridge = await openBridge({ speed: 4 });
+  const { discord, services } = bridge;
+  discord.mention("tell me a story");
+  await expect.poll(() => services.coze.chats.length, { interval: 5, timeout: 20_000 }).toBe(1);
+  const place = discord.mention("first half,");
+  discord.mention("second half.");
+  const text = "first half,\nsecond half.";
+  const whole = (): boolean => holdsText(botText(discord.standIn.view(place)), expectedAnswer({ text }));
+  await expect.poll(whole, { timeout: 60_000, interval: 50 }).toBe(true);
+  expect(services.coze.chats).toHaveLength(2);
 });

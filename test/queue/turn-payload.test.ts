@@ -7,6 +7,7 @@ import { aTurn } from "../make.ts";
 
 it("brings a turn through the queue unchanged", () => {
   const turn = aTurn({
+    late: true,
     quote: { author: "Bo", text: "界" },
     attachments: [
       { id: "1", name: "a.png", size: 3, contentType: "image/png", url: "https://x.test/a" },

@@ -1,0 +1,146 @@
+import type { AnswerEvent } from "./answer-state.ts";
+import type { ChatIds, Checkpoint } from "./checkpoint.ts";
+import { CozeError, type ErrorCode } from "./errors.ts";
+import type { AnswerSource, Log, Question } from "./ports.ts";
+
+export interface AskParts {
+  readonly source: Pick<AnswerSource, "ask" | "findChat" | "follow">;
+  readonly checkpoint: Checkpoint;
+  readonly log: Log;
+  /** Ms since the epoch. */
+  readonly wallNow: () => number;
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** Longest time from the question to the end of its answer, over restarts. */
+const ANSWER_MS = 15 * 60_000;
+/** What is left at least to a chat that is followed after a restart. */
+const LEAST_FOLLOW_MS = 10_000;
+/**
+ * Waits before each look for a lost chat: a running one may not be listed yet (coze-api.md §16.3, uncertain: §23.1).
+ */
+const LOOKS_MS = [0, 1_500, 3_000];
+/** Coze does not know the chat (any more). */
+const LOST: readonly ErrorCode[] = ["COZE_NOT_FOUND", "COZE_CONVERSATION_GONE"];
+
+/**
+ * Asks Coze once, whatever happens on the way: an earlier start's chat is followed instead of asking again, a stream
+ * that breaks is finished from what Coze has stored.
+ *
+ * @param question - Made only when it has to be sent.
+ * @see docs/reference/coze-api.md §16
+ */
+export async function* askCoze(
+  conversationId: string,
+  question: () => Promise<Question>,
+  parts: AskParts,
+  signal: AbortSignal,
+): AsyncGenerator<AnswerEvent, void, undefined> {
+  const { chat, asked } = parts.checkpoint.state;
+  const known =
+    chat ??
+    (asked === undefined ? undefined : await findLost(await question(), asked.conversationId, parts, signal));
+  if (known !== undefined) {
+    try {
+      yield* follow(known, parts, signal);
+      return;
+    } catch (error) {
+      if (!(error instanceof CozeError) || !LOST.includes(error.code)) throw error;
+      parts.log.warn({ err: error, ...known }, "coze does not know the chat any more, asking again");
+    }
+  }
+  yield* askAnew(conversationId, await question(), parts, signal);
+}
+
+async function* askAnew(
+  conversationId: string,
+  question: Question,
+  parts: AskParts,
+  signal: AbortSignal,
+): AsyncGenerator<AnswerEvent, void, undefined> {
+  const { checkpoint, source, log, wallNow } = parts;
+  const askedBefore = checkpoint.state.asked !== undefined;
+  await checkpoint.save({
+    asked: checkpoint.state.asked ?? { conversationId, at: wallNow() },
+    chat: undefined,
+  });
+  try {
+    for await (const event of forgetFailed(source.ask(question, { signal }), checkpoint)) {
+      // Saved before any further event is shown: from here on the question is never sent again.
+      const chat = chatOf(event, conversationId);
+      if (chat !== undefined && checkpoint.state.chat === undefined) await checkpoint.save({ chat });
+      yield event;
+    }
+  } catch (error) {
+    if (signal.aborted || !(error instanceof CozeError)) throw error;
+    const chat = await chatAfter(error, { question, conversationId, askedBefore }, parts, signal);
+    if (chat === undefined) throw error;
+    log.warn({ err: error, ...chat }, "coze stream failed, the answer is taken from what coze stored");
+    yield* follow(chat, parts, signal);
+  }
+}
+
+/** The chat to go on with after a failure; `undefined` when there is none, or nothing to go on with. */
+async function chatAfter(
+  error: CozeError,
+  {
+    question,
+    conversationId,
+    askedBefore,
+  }: { question: Question; conversationId: string; askedBefore: boolean },
+  parts: AskParts,
+  signal: AbortSignal,
+): Promise<ChatIds | undefined> {
+  const { checkpoint } = parts;
+  // The chat is known to have failed: there is nothing to go on with.
+  if (checkpoint.state.asked === undefined) return undefined;
+  if (error.outcome === "unknown") {
+    return checkpoint.state.chat ?? (await findLost(question, conversationId, parts, signal));
+  }
+  // Occupied, and we may have asked before: then it is occupied by ourselves (coze-api.md §16.4).
+  if (error.code === "COZE_OCCUPIED" && askedBefore) return findLost(question, conversationId, parts, signal);
+  // Refused for certain: nothing has to be looked for next time.
+  if (!askedBefore) await checkpoint.save({ asked: undefined });
+  return undefined;
+}
+
+async function findLost(
+  { turnId }: Question,
+  conversationId: string,
+  { source, checkpoint, sleep }: AskParts,
+  signal: AbortSignal,
+): Promise<ChatIds | undefined> {
+  for (const waitMs of LOOKS_MS) {
+    if (waitMs > 0) await sleep(waitMs, signal);
+    const chatId = await source.findChat({ conversationId, turnId }, { signal });
+    if (chatId === undefined) continue;
+    const chat = { conversationId, chatId };
+    await checkpoint.save({ chat });
+    return chat;
+  }
+  return undefined;
+}
+
+function follow(chat: ChatIds, parts: AskParts, signal: AbortSignal): AsyncIterable<AnswerEvent> {
+  const since = parts.checkpoint.state.asked?.at ?? parts.wallNow();
+  const timeoutMs = Math.max(LEAST_FOLLOW_MS, since + ANSWER_MS - parts.wallNow());
+  return forgetFailed(parts.source.follow(chat, { signal, timeoutMs }), parts.checkpoint);
+}
+
+/** A failed chat gives no answer any more: another attempt asks anew. */
+async function* forgetFailed(
+  events: AsyncIterable<AnswerEvent>,
+  checkpoint: Checkpoint,
+): AsyncGenerator<AnswerEvent, void, undefined> {
+  for await (const event of events) {
+    if (event.type === "chat" && event.status === "failed") {
+      await checkpoint.save({ asked: undefined, chat: undefined });
+    }
+    yield event;
+  }
+}
+
+function chatOf(event: AnswerEvent, asked: string): ChatIds | undefined {
+  if (event.type !== "chat" || event.chatId === undefined || event.status === "failed") return undefined;
+  return { chatId: event.chatId, conversationId: event.conversationId ?? asked };
+}

@@ -1,0 +1,25 @@
+import type { Turn } from "./turn.ts";
+
+/**
+ * What one asker typed in a burst, as one turn: the first one's identity, so that a restart finds its effects again;
+ * the last one's place, so that the reply stands below all of it.
+ */
+export function mergeTurns(turns: readonly Turn[]): Turn {
+  const [first] = turns;
+  const last = turns.at(-1);
+  if (first === undefined || last === undefined) throw new Error("a run without a turn");
+  if (first === last) return first;
+  const quote = turns.find((turn) => turn.quote !== undefined)?.quote;
+  return {
+    ...first,
+    text: turns
+      .map(({ text }) => text)
+      .filter((text) => text !== "")
+      .join("\n"),
+    attachments: turns.flatMap(({ attachments }) => attachments),
+    ...(quote !== undefined && { quote }),
+    ...(turns.some(({ late }) => late === true) && { late: true }),
+    locale: last.locale,
+    address: last.address,
+  };
+}

@@ -1,0 +1,35 @@
+import { expect, it } from "vitest";
+import { mergeTurns } from "../../src/core/merge-turns.ts";
+import { aTurn } from "../make.ts";
+
+it("leaves a single turn as it is", () => {
+  const turn = aTurn();
+  expect(mergeTurns([turn])).toBe(turn);
+});
+
+it("is all that was typed, known by the first and answered below the last", () => {
+  const file = (id: string) => ({ id, name: id, url: `https://files.example/${id}` });
+  const first = aTurn({
+    id: "m1#r0",
+    reference: "AAAAAA",
+    text: "look at",
+    address: "at 1",
+    attachments: [file("a")],
+  });
+  const second = aTurn({
+    id: "m2#r0",
+    text: "",
+    attachments: [file("b")],
+    quote: { author: "Grace", text: "hm" },
+  });
+  const third = aTurn({ id: "m3#r0", text: "这两个文件", locale: "zh", address: "at 3", late: true });
+  expect(mergeTurns([first, second, third])).toEqual({
+    ...first,
+    text: "look at\n这两个文件",
+    attachments: [file("a"), file("b")],
+    quote: { author: "Grace", text: "hm" },
+    late: true,
+    locale: "zh",
+    address: "at 3",
+  });
+});
