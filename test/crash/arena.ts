@@ -32,15 +32,13 @@ export interface Lane {
 }
 
 /** How long nothing may change before what is missing counts as lost, in ms. */
-const PATIENCE_MS = 25_000;
+const PATIENCE_MS = 15_000;
 const POLL_MS = 100;
-/** Pieces that an answer comes in, and the time between two, in ms. */
-const PIECES = 100;
-const PIECE_MS = 25;
+/** Pieces that an answer comes in at most, and the time between two, in ms: long ones take some edits. */
+const PIECES = 60;
+const PIECE_MS = 40;
 
 export interface ArenaOptions extends TestOptions {
-  /** How many words the answers have at most; they come in about as many pieces whatever their length. */
-  readonly longest: number;
   readonly runningQuestionListed?: boolean;
 }
 
@@ -55,14 +53,16 @@ export class Arena implements AsyncDisposable {
     this.bridge = bridge;
     const { coze } = bridge.services;
     coze.switches.runningQuestionListed = options.runningQuestionListed ?? true;
-    const charactersPerDelta = Math.ceil((options.longest * 7) / PIECES);
-    coze.setPace({ firstDeltaMs: 100, deltaMs: PIECE_MS, charactersPerDelta, speed: 1 });
+    // Each piece is one delta.
+    coze.setPace({ firstDeltaMs: PIECE_MS, deltaMs: PIECE_MS, charactersPerDelta: 100_000, speed: 1 });
     coze.service.script(({ text }) => {
       this.#asked(text);
       const answer = answerTo(text);
+      const size = Math.max(8, Math.ceil(answer.length / PIECES));
+      const pieces = answer.match(new RegExp(`[^]{1,${size}}`, "g")) ?? [];
       return {
         steps: [
-          { do: "delta", answer: 0, text: answer },
+          ...pieces.map((piece) => ({ do: "delta", answer: 0, text: piece }) as const),
           { do: "answer", answer: 0, text: answer },
         ],
       };

@@ -86,8 +86,9 @@ it("notices a turn that ran beside an earlier one", () => {
   expect(isClean(verdict)).toBe(false);
 });
 
-it("lets a posted question of a command stand", () => {
-  expect(judge(aHistory([says("Ada asks: ask1 words4"), ...WELL])).strays).toEqual([]);
+it("lets a posted question of a command stand, and the passing word that it was taken", () => {
+  const taken = says("Working on it…", { ephemeral: true });
+  expect(judge(aHistory([taken, says("Ada asks: ask1 words4"), ...WELL])).strays).toEqual([]);
 });
 
 it("writes answers that it finds whole", () => {

@@ -17,6 +17,8 @@ export interface JudgedMessage {
   readonly bot: boolean;
   readonly text: string;
   readonly unfinished: boolean;
+  /** Shown to one person only, and gone when their client restarts. */
+  readonly ephemeral?: boolean;
 }
 
 /** One question as Coze got it. */
@@ -157,9 +159,12 @@ function isAscending(numbers: readonly number[]): boolean {
   return numbers.every((number, index) => index === 0 || number > (numbers[index - 1] ?? 0));
 }
 
-/** A reference stands only in sentences about failures; a posted question of a command is no stray. */
-function isStray({ bot, text }: JudgedMessage): boolean {
-  if (!bot) return false;
+/**
+ * A reference stands only in sentences about failures; a posted question of a command is no stray, nor is the passing
+ * word that a command was taken.
+ */
+function isStray({ bot, text, ephemeral = false }: JudgedMessage): boolean {
+  if (!bot || ephemeral) return false;
   const says = /\bk\d+n\d+\b/.test(text) || questionsIn(text).length > 0;
   return !says || /\([2-9A-HJKMNP-TV-Z]{6}\)/.test(text);
 }

@@ -37,7 +37,6 @@ export interface SceneResult {
 const SHORT = 120;
 /** More than one message on the platform. */
 const LONG = { discord: 450, slack: 1_900 } as const;
-export const LONGEST: number = LONG.slack;
 
 const CREATE = /^POST \/channels\/\d+\/messages$/;
 const EDIT = /^PATCH \/channels\/\d+\/messages\/\d+$/;
@@ -64,7 +63,7 @@ const COZE_EFFECTS: readonly Effect[] = [
 const FRAMES: readonly { name: string; frame: RegExp; skip?: number }[] = [
   { name: "chat created told", frame: /^conversation\.chat\.created$/ },
   { name: "first delta told", frame: /^conversation\.message\.delta$/ },
-  { name: "in the middle of the answer", frame: /^conversation\.message\.delta$/, skip: 4 },
+  { name: "in the middle of the answer", frame: /^conversation\.message\.delta$/, skip: 30 },
   { name: "answer completed told", frame: /^conversation\.message\.completed$/ },
   { name: "chat completed told", frame: /^conversation\.chat\.completed$/ },
 ];
