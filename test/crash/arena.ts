@@ -184,7 +184,10 @@ export class Arena implements AsyncDisposable {
   #asked(text: string): void {
     const tags = questionsIn(text).map(({ tag }) => tag);
     const first = this.#turns.find(({ tag }) => tag === tags[0]);
-    const earlier = this.#turns.filter(({ lane, tag }) => lane === first?.lane && tag < first.tag);
+    const asked = new Set(this.#askings.flatMap((asking) => asking.tags));
+    const earlier = this.#turns.filter(
+      ({ lane, tag }) => lane === first?.lane && tag < first.tag && asked.has(tag),
+    );
     this.#askings.push({ tags, overtook: earlier.some((turn) => !this.isWhole(turn)) });
   }
 

@@ -25,7 +25,7 @@ export interface JudgedMessage {
 export interface Asking {
   /** Several when waiting neighbours ran as one. */
   readonly tags: readonly number[];
-  /** An earlier turn of its lane was not whole on the screen, or still running at Coze. */
+  /** An earlier turn of its lane had been asked and did not stand whole on the screen: two ran at once. */
   readonly overtook: boolean;
 }
 
@@ -48,7 +48,7 @@ export interface Verdict {
   readonly doubled: readonly number[];
   /** Words stand in the wrong order, or before the answer to an earlier question of the lane. */
   readonly misplaced: readonly number[];
-  /** Asked while an earlier turn of the lane was not over. */
+  /** Asked while an earlier turn of the lane was being answered. */
   readonly overtaking: readonly number[];
   /** Asked more than once: not visible, but paid for. */
   readonly askedTwice: readonly number[];
