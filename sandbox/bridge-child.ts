@@ -9,6 +9,8 @@ export interface BridgeChildOptions {
   readonly trustedOrigins: readonly string[];
   /** Where its log goes. */
   readonly stderr: "inherit" | "ignore";
+  /** Default `all`. */
+  readonly role?: "all" | "intake" | "worker";
 }
 
 /** A running bridge in a process of its own, so that a killed bridge does not take the stand-ins along. */
@@ -35,8 +37,9 @@ const READY_MS = 30_000;
 const STOP_MS = 35_000;
 
 /** Starts the bridge and resolves once it receives. @throws {BridgeEnded} */
-export async function startBridge({ env, trustedOrigins, stderr }: BridgeChildOptions): Promise<BridgeChild> {
-  const child = fork(join(import.meta.dirname, "bridge-process.ts"), [...trustedOrigins], {
+export async function startBridge(options: BridgeChildOptions): Promise<BridgeChild> {
+  const { env, trustedOrigins, stderr, role = "all" } = options;
+  const child = fork(join(import.meta.dirname, "bridge-process.ts"), [role, ...trustedOrigins], {
     env,
     // A process group of its own: Ctrl-C reaches only the sandbox, which then stops the bridge in order.
     detached: true,

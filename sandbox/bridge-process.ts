@@ -1,6 +1,6 @@
 /**
  * The real bridge as the sandbox's child: the product's own `start`, told in code which loopback origins it may fetch
- * files from. Arguments are those origins; the environment is the configuration.
+ * files from. Arguments are its role and those origins; the environment is the configuration.
  */
 
 import { shutdownSignals } from "../src/cli/shutdown-signals.ts";
@@ -14,9 +14,12 @@ const { shutdown, hurry } = shutdownSignals({
   },
 });
 
+const [role, ...trustedOrigins] = process.argv.slice(2);
+
 process.exitCode = await start({
   env: process.env,
-  trustedOrigins: process.argv.slice(2),
+  trustedOrigins,
+  role: role === "intake" || role === "worker" ? role : "all",
   shutdown,
   hurry,
   say: (text) => void process.stderr.write(`${text.trimEnd()}\n`),

@@ -15,12 +15,10 @@ import { createCozeClient } from "./coze/coze-client.ts";
 import { createDownload } from "./http/download.ts";
 import { type Health, openHttpServer } from "./http/server.ts";
 import { openAdapters } from "./open-adapters.ts";
-import { openSqliteQueue } from "./queue/sqlite-queue.ts";
+import { leftBehind, openStorage } from "./open-storage.ts";
 import { parseTurn, toPayload } from "./queue/turn-payload.ts";
 import { toReference } from "./reference.ts";
 import { openSealer } from "./store/sealer.ts";
-import { openSqliteFile } from "./store/sqlite-file.ts";
-import { createSqliteStore } from "./store/sqlite-store.ts";
 
 export interface AppOptions {
   readonly log: Log;
@@ -31,19 +29,22 @@ export interface AppOptions {
   /** Origins that files may be fetched from besides the platforms' own. */
   readonly trustedOrigins: readonly string[];
   readonly onReady: (port: number) => void;
+  readonly role: Role;
 }
 
-/** Time that running answers have to end at a shutdown. */
-const SHUTDOWN_GRACE_MS = 25_000;
+/** `intake` fills the queue, `worker` empties it. */
+export type Role = "all" | "intake" | "worker";
+
 /** An intake must answer its platform within 3 s (slack.md §3.4, discord.md §1.6). */
 const ACCEPT_DEADLINE_MS = 2_000;
 
-/** Slack repeats for about 6 minutes (slack.md §3.4); what is older than this nobody waits for any more. */
-const CATCH_UP = { windowMs: 15 * 60_000, perPlace: 20 };
+/** Questions found by catch-up, per place; what is beyond is named in one notice. */
+const CATCH_UP_PER_PLACE = 20;
+/** Platforms repeat an event for minutes; a catch-up must not answer twice what it sees twice. */
+const MIN_DEDUPE_MS = 24 * 60 * 60_000;
 
-/** Messages of one asker that may run as one turn, and how far apart they are typed. */
+/** Messages of one asker that may run as one turn. */
 const MAX_MERGE = 10;
-const MERGE_BURST_MS = 1_500;
 
 /** Ms on a monotonic clock, and one-off timers on it. */
 const CLOCK: Clock = {
@@ -61,42 +62,54 @@ const CLOCK: Clock = {
  * @throws {BridgeError} when a part cannot be opened; nothing stays open then.
  */
 export async function runApp(config: Config, options: AppOptions): Promise<void> {
-  const { log, shutdown } = options;
+  const { log, shutdown, role } = options;
+  checkRole(config, role);
   await using stack = new AsyncDisposableStack();
   const tempDir = join(config.dataDir, "tmp");
-  const file = stack.use(await openSqliteFile(config.dataDir, { log, signal: shutdown }));
+  const warning = await leftBehind(config, { log, signal: shutdown });
+  if (warning !== undefined) log.warn({ note: warning }, "what was stored before REDIS_URL is not used");
+  const dedupeMs = Math.max(MIN_DEDUPE_MS, 2 * config.catchUpWindowMs);
+  const { queue, store, serveControl } = stack.use(
+    await openStorage(config, { log, signal: shutdown, dedupeMs }),
+  );
   await mkdir(tempDir, { recursive: true, mode: 0o700 });
-  const store = createSqliteStore(file);
-  const queue = stack.use(await openSqliteQueue({ file, log }));
+  stack.use(await serveControl());
   const source = stack.use(createCozeClient({ ...config.coze, log }));
   const tools = {
     log,
     clock: CLOCK,
     download: createDownload({ trustedOrigins: options.trustedOrigins, tempDir }),
-    sealer: await openSealer({ keyFile: join(config.dataDir, "secret.key") }),
+    sealer: await openSealer(
+      config.secretKey === undefined
+        ? { keyFile: join(config.dataDir, "secret.key") }
+        : { key: config.secretKey },
+    ),
     store,
-    catchUp: CATCH_UP,
+    catchUp: { windowMs: config.catchUpWindowMs, perPlace: CATCH_UP_PER_PLACE },
   };
   const adapters = await openAdapters(config, tools);
   for (const adapter of adapters) stack.use(adapter);
   const server = stack.use(
     await openHttpServer({
       ...config.http,
-      routes: routesOf(adapters),
-      health: () => healthOf(queue, adapters),
+      routes: role === "worker" ? {} : routesOf(adapters),
+      // A worker has no connection to be ill.
+      health: () => healthOf(queue, role === "worker" ? [] : adapters),
       log,
     }),
   );
   const adapterOf = (platform: string): Adapter | undefined =>
     adapters.find((adapter) => adapter.platform === platform);
   const answer = (run: Run): Promise<void> => answerRun(run, { adapterOf, source, store, log });
-  const consumer = await queue.work(answer, {
-    concurrency: config.concurrency,
-    maxAttempts: MAX_STARTS,
-    maxMerge: MAX_MERGE,
-    mergeWithinMs: MERGE_BURST_MS,
-  });
-  stack.defer(() => stopWork(consumer, options.hurry));
+  if (role !== "intake") {
+    const consumer = await queue.work(answer, {
+      concurrency: config.concurrency,
+      maxAttempts: MAX_STARTS,
+      maxMerge: config.mergeBurstMs === 0 ? 1 : MAX_MERGE,
+      mergeWithinMs: config.mergeBurstMs,
+    });
+    stack.defer(() => stopWork(consumer, { graceMs: config.shutdownGraceMs, hurry: options.hurry }));
+  }
   const signs = stack.use(new WaitingSigns({ queue, store, log, adapterOf, after: CLOCK.after }));
   const accept: AcceptParts = {
     queue,
@@ -110,11 +123,23 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
     acceptDeadlineMs: ACCEPT_DEADLINE_MS,
   };
   const onTurn = async (turn: IncomingTurn): Promise<void> => void (await acceptTurn(turn, accept));
-  for (const intake of await openIntakes(adapters, onTurn, shutdown)) stack.use(intake);
-  log.info({ platforms: adapters.map(({ platform }) => platform), port: server.port }, "bridge is ready");
+  const listening = role === "worker" ? [] : adapters;
+  for (const intake of await openIntakes(listening, onTurn, shutdown)) stack.use(intake);
+  const platforms = adapters.map(({ platform }) => platform);
+  log.info({ role, platforms, port: server.port }, "bridge is ready");
   options.onReady(server.port);
   if (!shutdown.aborted) await once(shutdown, "abort");
   log.info({}, "bridge is stopping");
+}
+
+/** @throws {BridgeError} `CONFIG_INVALID` */
+function checkRole({ redisUrl }: Config, role: Role): void {
+  if (role === "all" || redisUrl !== undefined) return;
+  throw new BridgeError(
+    "CONFIG_INVALID",
+    `--role ${role} needs REDIS_URL: without it the queue is a file that belongs to one process, so nobody else could ` +
+      "see its turns. Set REDIS_URL for all processes, or leave --role out.",
+  );
 }
 
 /** Opens all at once, since each waits for its platform; when one fails, those that stand are closed again. */
@@ -165,10 +190,13 @@ async function answerRun(
 }
 
 /** Finishes what runs within the grace time, then hands over; `hurry` hands over at once. */
-async function stopWork(consumer: Consumer, hurry: AbortSignal): Promise<void> {
+async function stopWork(
+  consumer: Consumer,
+  { graceMs, hurry }: { graceMs: number; hurry: AbortSignal },
+): Promise<void> {
   const drained = new AbortController();
   const patience = AbortSignal.any([hurry, drained.signal]);
-  const outOfTime = sleep(SHUTDOWN_GRACE_MS, undefined, { signal: patience }).catch(() => undefined);
+  const outOfTime = sleep(graceMs, undefined, { signal: patience }).catch(() => undefined);
   const drain = consumer.stop("drain");
   await Promise.race([drain, outOfTime]);
   drained.abort();

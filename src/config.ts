@@ -2,17 +2,32 @@ import { z } from "zod";
 import type { DiscordSettings } from "../adapters/discord/settings.ts";
 import type { SlackSettings } from "../adapters/slack/settings.ts";
 import { BridgeError } from "./core/errors.ts";
+import { MAX_DURATION_MS, parseDuration } from "./duration.ts";
 
 /** The whole configuration, typed; nothing else reads the environment. */
-export interface Config {
+export interface Config extends StorageConfig {
   readonly coze: { readonly token: string; readonly baseUrl: string; readonly botId: string };
   readonly discord?: DiscordSettings;
   readonly slack?: SlackSettings;
   readonly http: { readonly host: string; readonly port: number };
-  readonly dataDir: string;
   readonly logLevel: LogLevel;
   /** Turns answered at once. */
   readonly concurrency: number;
+  /** Seals secrets at rest; the key file in `dataDir` when absent. Always there with Redis. */
+  readonly secretKey?: string;
+  /** Time that running answers have to end at a shutdown, in ms. */
+  readonly shutdownGraceMs: number;
+  /** How far back questions are looked for that were written while nobody listened, in ms; 0 is off. */
+  readonly catchUpWindowMs: number;
+  /** Messages of one person at most this far apart are answered together when they had to wait, in ms; 0 is off. */
+  readonly mergeBurstMs: number;
+}
+
+/** Where queue and store are. */
+export interface StorageConfig {
+  readonly dataDir: string;
+  /** Queue and store on Redis; in a file of `dataDir` when absent. */
+  readonly redisUrl?: string;
 }
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -39,6 +54,13 @@ function isSafe({ protocol, hostname }: URL): boolean {
   return protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
 }
 
+function duration(maxMs: number): z.ZodType<string> {
+  return z.string().refine((text) => (parseDuration(text) ?? Number.POSITIVE_INFINITY) <= maxMs);
+}
+
+/** Shorter keys can be guessed. */
+const MIN_SECRET_KEY_CHARACTERS = 32;
+
 const COZE_TOKEN_HELP =
   "Coze: API & SDK > Authorization > Personal access token, with the permissions chat and file";
 
@@ -58,8 +80,12 @@ export const VARIABLE_NAMES = [
   "PORT",
   "DATA_DIR",
   "REDIS_URL",
+  "SECRET_KEY",
   "LOG_LEVEL",
   "WORKER_CONCURRENCY",
+  "SHUTDOWN_GRACE",
+  "CATCHUP_WINDOW",
+  "MERGE_BURST",
 ] as const;
 
 type Name = (typeof VARIABLE_NAMES)[number];
@@ -117,15 +143,45 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
   },
   DATA_DIR: { schema: z.string(), help: "a folder on a local disk" },
   REDIS_URL: {
-    schema: z.string().refine(() => false),
-    help: "this version keeps its queue in DATA_DIR; unset REDIS_URL",
+    // It may hold a password.
+    secret: true,
+    schema: z.url({ protocol: /^rediss?$/ }).refine((text) => URL.parse(text)?.hostname !== ""),
+    help: "redis://user:password@host:6379, or rediss:// for TLS; leave it out to keep the queue in DATA_DIR",
+  },
+  SECRET_KEY: {
+    secret: true,
+    schema: z.string().min(MIN_SECRET_KEY_CHARACTERS),
+    help: `at least ${MIN_SECRET_KEY_CHARACTERS} random characters, the same for all processes, e.g. from: openssl rand -base64 32`,
   },
   LOG_LEVEL: { schema: z.enum(LOG_LEVELS), help: LOG_LEVELS.join(", ") },
   WORKER_CONCURRENCY: {
     schema: z.string().regex(/^[1-9]\d{0,3}$/),
     help: "1 to 9999 answers at once, 50 by default",
   },
+  SHUTDOWN_GRACE: {
+    schema: duration(MAX_DURATION_MS),
+    help: "a time with its unit, e.g. 25s (default); 0 leaves running answers to the next start at once",
+  },
+  CATCHUP_WINDOW: {
+    schema: duration(MAX_DURATION_MS),
+    help: "a time with its unit up to 168h, e.g. 15m (default); 0 looks for nothing",
+  },
+  MERGE_BURST: {
+    schema: duration(60_000),
+    help: "a time with its unit up to 1m, e.g. 1500ms (default); 0 answers each message for itself",
+  },
 };
+
+/**
+ * Reads only where queue and store are: what a command needs that answers nobody.
+ *
+ * @throws {BridgeError} `CONFIG_INVALID`, as {@link loadConfig} does.
+ */
+export function loadStorageConfig(env: Environment, readFile: (path: string) => string): StorageConfig {
+  const { values, problems } = readVariables(env, readFile, ["DATA_DIR", "REDIS_URL"]);
+  demandNone(problems);
+  return toStorageConfig(values);
+}
 
 /**
  * Reads the whole configuration once.
@@ -136,11 +192,14 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
 export function loadConfig(env: Environment, readFile: (path: string) => string): Config {
   const { values, problems } = readVariables(env, readFile);
   problems.push(...missing(values));
-  if (problems.length > 0) {
-    const list = problems.map((problem) => `  - ${problem}`).join("\n");
-    throw new BridgeError("CONFIG_INVALID", `The configuration is not complete:\n${list}`);
-  }
+  demandNone(problems);
   return toConfig(values);
+}
+
+function demandNone(problems: readonly string[]): void {
+  if (problems.length === 0) return;
+  const list = problems.map((problem) => `  - ${problem}`).join("\n");
+  throw new BridgeError("CONFIG_INVALID", `The configuration is not complete:\n${list}`);
 }
 
 /** Which of the three services have credentials; decides between bridge and sandbox. */
@@ -155,9 +214,17 @@ export function configuredServices(env: Environment): { coze: boolean; platforms
 }
 
 /** Values of the secrets that are set, for redaction. */
-export function secretsOf({ coze, discord, slack }: Config): readonly string[] {
-  const secrets = [coze.token, discord?.token, slack?.botToken, slack?.appToken, slack?.signingSecret];
+export function secretsOf({ coze, discord, slack, secretKey, redisUrl }: Config): readonly string[] {
+  const tokens = [coze.token, discord?.token, slack?.botToken, slack?.appToken, slack?.signingSecret];
+  const secrets = [...tokens, secretKey, ...(redisUrl === undefined ? [] : passwordsOf(redisUrl))];
   return secrets.filter((secret) => secret !== undefined);
+}
+
+/** An address' password, as it is written there and as it is meant. */
+function passwordsOf(url: string): readonly string[] {
+  const { password } = new URL(url);
+  if (password === "") return [];
+  return [...new Set([password, decodeURIComponent(password)])];
 }
 
 type Values = Partial<Record<Name, string>>;
@@ -165,10 +232,11 @@ type Values = Partial<Record<Name, string>>;
 function readVariables(
   env: Environment,
   readFile: (path: string) => string,
+  names: readonly Name[] = VARIABLE_NAMES,
 ): { values: Values; problems: string[] } {
   const values: Values = {};
   const problems: string[] = [];
-  for (const name of VARIABLE_NAMES) {
+  for (const name of names) {
     const found = findValue(name, env, readFile);
     if ("problem" in found) problems.push(found.problem);
     else if (found.value !== undefined) {
@@ -225,6 +293,7 @@ function missing(values: Values): string[] {
   };
   need("COZE_API_TOKEN");
   need("COZE_BOT_ID");
+  if (values.REDIS_URL !== undefined) need("SECRET_KEY", " with REDIS_URL");
   const slack = values.SLACK_BOT_TOKEN ?? values.SLACK_APP_TOKEN ?? values.SLACK_SIGNING_SECRET;
   if (slack !== undefined) {
     need("SLACK_BOT_TOKEN", " for Slack");
@@ -240,8 +309,17 @@ function missing(values: Values): string[] {
   return problems;
 }
 
+function toStorageConfig(values: Values): StorageConfig {
+  return {
+    dataDir: values.DATA_DIR ?? "./data",
+    ...(values.REDIS_URL !== undefined && { redisUrl: values.REDIS_URL }),
+  };
+}
+
 function toConfig(values: Values): Config {
   return {
+    ...toStorageConfig(values),
+    ...(values.SECRET_KEY !== undefined && { secretKey: values.SECRET_KEY }),
     coze: {
       token: values.COZE_API_TOKEN ?? "",
       botId: values.COZE_BOT_ID ?? "",
@@ -263,8 +341,11 @@ function toConfig(values: Values): Config {
       },
     }),
     http: { host: values.HOST ?? "127.0.0.1", port: Number(values.PORT ?? "8080") },
-    dataDir: values.DATA_DIR ?? "./data",
     logLevel: LOG_LEVELS.find((level) => level === values.LOG_LEVEL) ?? "info",
     concurrency: Number(values.WORKER_CONCURRENCY ?? "50"),
+    shutdownGraceMs: parseDuration(values.SHUTDOWN_GRACE ?? "") ?? 25_000,
+    // Slack repeats for about 6 minutes (slack.md §3.4); what is much older than this nobody waits for any more.
+    catchUpWindowMs: parseDuration(values.CATCHUP_WINDOW ?? "") ?? 15 * 60_000,
+    mergeBurstMs: parseDuration(values.MERGE_BURST ?? "") ?? 1_500,
   };
 }

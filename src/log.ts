@@ -53,7 +53,7 @@ export function createLog({ level, secrets, write }: LogOptions): Log {
 }
 
 /** Takes secrets out of a text: the given values, and whatever looks like a token of one of the services. */
-function hideSecrets(text: string, values: readonly string[]): string {
+export function hideSecrets(text: string, values: readonly string[]): string {
   let hidden = text;
   for (const value of values) hidden = hidden.replaceAll(value, "[hidden]");
   for (const shape of SECRET_SHAPES) hidden = hidden.replace(shape, (_all, kept) => keep(kept));

@@ -5,6 +5,7 @@ import {
   configuredServices,
   type Environment,
   loadConfig,
+  loadStorageConfig,
   secretsOf,
   VARIABLE_NAMES,
 } from "../src/config.ts";
@@ -36,6 +37,9 @@ describe("configuration", () => {
       dataDir: "./data",
       logLevel: "info",
       concurrency: 50,
+      shutdownGraceMs: 25_000,
+      catchUpWindowMs: 900_000,
+      mergeBurstMs: 1_500,
     });
   });
 
@@ -100,8 +104,39 @@ describe("configuration", () => {
     expect(local.coze.baseUrl).toBe("http://127.0.0.1:1234");
   });
 
-  it("says that Redis is not supported yet", () => {
-    expect(problemsOf({ ...COZE, ...DISCORD, REDIS_URL: "redis://127.0.0.1" })).toContain("unset REDIS_URL");
+  it("takes Redis, together with the key that all its processes share", () => {
+    const env = { ...COZE, ...DISCORD, REDIS_URL: "rediss://me:pass%2Fword@redis.example:6380/2" };
+    expect(problemsOf(env)).toContain("SECRET_KEY is missing with REDIS_URL");
+    expect(problemsOf({ ...env, SECRET_KEY: "too short" })).toContain("SECRET_KEY does not fit: at least 32");
+    const config = loadConfig({ ...env, SECRET_KEY: "k".repeat(32) }, noFiles);
+    expect([config.redisUrl, config.secretKey]).toEqual([env.REDIS_URL, "k".repeat(32)]);
+    expect(secretsOf(config)).toEqual(expect.arrayContaining(["k".repeat(32), "pass%2Fword", "pass/word"]));
+  });
+
+  it.each(["http://127.0.0.1:6379", "127.0.0.1:6379", "redis://"])("does not take %s for a Redis", (url) => {
+    expect(problemsOf({ ...COZE, ...DISCORD, REDIS_URL: url })).toContain("REDIS_URL does not fit: redis://");
+  });
+
+  it("reads times with their units, and 0 for off", () => {
+    const times = { SHUTDOWN_GRACE: "250ms", CATCHUP_WINDOW: "24h", MERGE_BURST: "0" };
+    expect(loadConfig({ ...COZE, ...DISCORD, ...times }, noFiles)).toMatchObject({
+      shutdownGraceMs: 250,
+      catchUpWindowMs: 86_400_000,
+      mergeBurstMs: 0,
+    });
+    const bad = { SHUTDOWN_GRACE: "25", CATCHUP_WINDOW: "200h", MERGE_BURST: "-1s" };
+    for (const name of Object.keys(bad)) {
+      expect(problemsOf({ ...COZE, ...DISCORD, ...bad })).toContain(
+        `${name} does not fit: a time with its unit`,
+      );
+    }
+  });
+
+  it("needs no tokens to find queue and store, but what is set must fit", () => {
+    expect(loadStorageConfig({}, noFiles)).toEqual({ dataDir: "./data" });
+    const found = loadStorageConfig({ DATA_DIR: "/d", REDIS_URL_FILE: "/r" }, () => "redis://r");
+    expect(found).toEqual({ dataDir: "/d", redisUrl: "redis://r" });
+    expect(() => loadStorageConfig({ REDIS_URL: "nonsense" }, noFiles)).toThrow("REDIS_URL does not fit");
   });
 
   it("tells which services have credentials", () => {

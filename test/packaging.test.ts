@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
-import { VARIABLE_NAMES } from "../src/config.ts";
+import { runProgram } from "../src/cli/program.ts";
+import { loadConfig, VARIABLE_NAMES } from "../src/config.ts";
+import { parseDuration } from "../src/duration.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const read = (file: string): string => readFileSync(join(ROOT, file), "utf8");
@@ -16,19 +18,38 @@ const manifest = z
   })
   .parse(JSON.parse(read("package.json")));
 const dockerfile = read("Dockerfile");
-const service = z
+const STRINGS = z.array(z.string());
+const PART = {
+  read_only: z.literal(true),
+  cap_drop: z.tuple([z.literal("ALL")]),
+  profiles: STRINGS.optional(),
+};
+const BRIDGE = z.object({
+  ...PART,
+  build: z.string(),
+  env_file: z.string(),
+  environment: z.record(z.string(), z.string()),
+  depends_on: z.object({ redis: z.object({ condition: z.string(), required: z.literal(false) }) }),
+  stop_grace_period: z.string(),
+  ports: STRINGS.default([]),
+  volumes: STRINGS.default([]),
+  command: STRINGS.optional(),
+});
+const REDIS = z.object({
+  ...PART,
+  image: z.string(),
+  command: STRINGS,
+  user: z.string(),
+  volumes: STRINGS,
+  healthcheck: z.object({ test: STRINGS }),
+});
+const compose = z
   .object({
-    build: z.string(),
-    env_file: z.string(),
-    environment: z.record(z.string(), z.string()),
-    ports: z.array(z.string()),
-    volumes: z.array(z.string()),
-    read_only: z.literal(true),
+    services: z.object({ bridge: BRIDGE, worker: BRIDGE, redis: REDIS }),
+    volumes: z.record(z.string(), z.null()),
   })
-  .parse(
-    z.object({ services: z.object({ bridge: z.unknown() }) }).parse(parse(read("docker-compose.yml")))
-      .services.bridge,
-  );
+  .parse(parse(read("docker-compose.yml"), { merge: true }));
+const { bridge: service, worker, redis } = compose.services;
 
 it("builds the image on the Node version that the tests ran on", () => {
   const images = [...dockerfile.matchAll(/^FROM node:([\d.]+)-/gm)].map((match) => match[1]);
@@ -72,6 +93,43 @@ it("sets only variables that the bridge knows", () => {
     .filter((name) => name !== "NODE_ENV");
   for (const name of [...names, ...Object.keys(service.environment)]) expect(VARIABLE_NAMES).toContain(name);
   expect(existsSync(join(ROOT, `${service.env_file}.example`))).toBe(true);
+});
+
+it("starts Redis and workers only with the profile, by a command line that the bridge knows", async () => {
+  expect([service.profiles, worker.profiles, redis.profiles]).toEqual([undefined, ["redis"], ["redis"]]);
+  expect(worker.command).toEqual(["start", "--role", "worker"]);
+  const roles: string[] = [];
+  const code = await runProgram(worker.command ?? [], {
+    version: "",
+    start: async ({ role }) => {
+      roles.push(role);
+      return 0;
+    },
+    dead: async () => 0,
+    exportAll: async () => 0,
+    importAll: async () => 0,
+    write: () => undefined,
+    writeError: () => undefined,
+  });
+  expect([code, roles]).toEqual([0, ["worker"]]);
+  expect(worker.ports).toEqual([]);
+  expect(read(".env.example")).toContain("redis://redis:6379");
+});
+
+it("gives Redis what the queue demands: a file that is written, nothing evicted, an exact version", () => {
+  const settings = redis.command.slice(1).join(" ");
+  expect(settings).toContain("--appendonly yes");
+  expect(settings).toContain("--maxmemory-policy noeviction");
+  expect(redis.image).toMatch(/^redis:\d+\.\d+\.\d+-alpine$/);
+  expect(redis.healthcheck.test).toContain("ping");
+  expect(redis.volumes).toEqual(["redis:/data"]);
+  expect(Object.keys(compose.volumes)).toEqual(["data", "redis"]);
+});
+
+it("lets running answers finish before the container is killed", () => {
+  const graceMs = parseDuration(service.stop_grace_period) ?? 0;
+  const env = { COZE_API_TOKEN: "t", COZE_BOT_ID: "1", DISCORD_BOT_TOKEN: "t" };
+  expect(graceMs).toBeGreaterThan(loadConfig(env, () => "").shutdownGraceMs + 5_000);
 });
 
 it("names exact versions only", () => {

@@ -1,12 +1,18 @@
 import { z } from "zod";
 import { PlatformError } from "../../src/core/errors.ts";
+import type { Clock } from "../../src/core/gate.ts";
 import { type Command, timeOfId } from "./normalize.ts";
 import type { DiscordRest } from "./rest-client.ts";
+import { sleep } from "./sleep.ts";
 
 /** An answer within 3 s, or the token dies (discord.md §1.6). */
 const ACKNOWLEDGE_WITHIN_MS = 3_000;
 /** One try may take this long, so that a lost one leaves time for another. */
 const TRY_MS = 1_300;
+/** After this no further try would be in time. */
+const LAST_TRY_MS = ACKNOWLEDGE_WITHIN_MS - TRY_MS;
+const MAX_TRIES = 5;
+const PAUSE_MS = 100;
 /** "Thinking…" (discord.md §1.6). */
 const DEFERRED = 5;
 const ALREADY = "40060";
@@ -29,20 +35,25 @@ export function isDead(interactionId: string, discordNow: number): boolean {
 }
 
 /**
- * Defers a command at once. A try whose answer is lost is repeated once: "already acknowledged" then means success.
+ * Defers a command at once. A try whose answer is lost, or that Discord failed at, is repeated while there is time:
+ * "already acknowledged" then means success.
  *
  * @throws {PlatformError} when Discord could not be asked.
  */
 export async function acknowledge(
   command: Command,
   rest: DiscordRest,
-  { signal }: { signal: AbortSignal },
+  { clock, signal }: { clock: Clock; signal: AbortSignal },
 ): Promise<Acknowledgement> {
-  try {
-    return await defer(command, rest, signal);
-  } catch (error) {
-    if (signal.aborted || !(error instanceof PlatformError) || !error.retryable) throw error;
-    return defer(command, rest, signal);
+  const startedAt = clock.now();
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await defer(command, rest, signal);
+    } catch (error) {
+      const isWorthIt = error instanceof PlatformError && error.retryable && tries < MAX_TRIES;
+      if (signal.aborted || !isWorthIt || clock.now() - startedAt > LAST_TRY_MS) throw error;
+    }
+    await sleep(clock, PAUSE_MS * tries, signal);
   }
 }
 

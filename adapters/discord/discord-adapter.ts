@@ -1,5 +1,5 @@
 import { Gates } from "../../src/core/gate.ts";
-import { GrowingReply } from "../../src/core/growing-reply.ts";
+import { GrowingReply, savedIds } from "../../src/core/growing-reply.ts";
 import { noticeFor } from "../../src/core/notices.ts";
 import type {
   Abortable,
@@ -9,18 +9,22 @@ import type {
   FetchOptions,
   LocalFile,
   OnTurn,
+  OpenIntakeOptions,
   OpenReplyOptions,
   Reply,
 } from "../../src/core/ports.ts";
 import type { Attachment, Turn } from "../../src/core/turn.ts";
 import { parseAddress } from "./address.ts";
+import { ClosedPlaces } from "./closed-places.ts";
 import { DiscordReply } from "./discord-reply.ts";
 import { DiscordWriter } from "./discord-writer.ts";
 import { fetchAttachment } from "./fetch-attachment.ts";
 import { DiscordIntake } from "./intake.ts";
 import { DiscordRest } from "./rest-client.ts";
 import type { DiscordSettings } from "./settings.ts";
+import { sleep } from "./sleep.ts";
 import { TypingSign } from "./typing-sign.ts";
+import { WaitingSign } from "./waiting-sign.ts";
 
 /** Tools of the Discord adapter; `wallNow` is there for tests that let minutes pass. */
 export interface DiscordTools extends AdapterTools {
@@ -36,6 +40,8 @@ export class DiscordAdapter implements Adapter {
   readonly #tools: DiscordTools;
   readonly #rest: DiscordRest;
   readonly #gates: Gates;
+  readonly #waiting: WaitingSign;
+  readonly #closedPlaces: ClosedPlaces;
   readonly #typing = new Set<TypingSign>();
   #intake: DiscordIntake | undefined;
 
@@ -44,11 +50,21 @@ export class DiscordAdapter implements Adapter {
     this.#tools = tools;
     this.#rest = new DiscordRest({ ...settings, now: tools.wallNow ?? Date.now });
     this.#gates = new Gates(tools.clock);
+    this.#closedPlaces = new ClosedPlaces(() => tools.clock.now());
+    this.#waiting = new WaitingSign(this.#rest, this.#gates);
   }
 
-  async openIntake(onTurn: OnTurn, { signal }: Abortable): Promise<AsyncDisposable> {
-    const { log, clock, sealer } = this.#tools;
-    const intake = new DiscordIntake({ ...this.#settings, rest: this.#rest, log, clock, sealer, onTurn });
+  async openIntake(onTurn: OnTurn, options: OpenIntakeOptions): Promise<AsyncDisposable> {
+    const { signal, onGone, onFatal } = options;
+    const intake = new DiscordIntake({
+      ...this.#settings,
+      ...this.#tools,
+      rest: this.#rest,
+      gates: this.#gates,
+      onTurn,
+      onGone,
+      onFatal,
+    });
     this.#intake = intake;
     await intake.start({ signal });
     return intake;
@@ -57,6 +73,8 @@ export class DiscordAdapter implements Adapter {
   openReply(turn: Turn, options: OpenReplyOptions): Promise<Reply> {
     const { log, clock, sealer } = this.#tools;
     const address = parseAddress(turn.address);
+    const refusal = this.#closedPlaces.refusalOf(address.channelId);
+    if (refusal !== undefined && address.kind === "message") return Promise.reject(refusal);
     const sealed = address.kind === "interaction" ? address.token : undefined;
     const writer = new DiscordWriter({
       turn,
@@ -65,6 +83,7 @@ export class DiscordAdapter implements Adapter {
       rest: this.#rest,
       gates: this.#gates,
       resumed: options.saved !== undefined,
+      savedBefore: options.again ? new Set(savedIds(options.saved)) : undefined,
     });
     // A deferred command shows "thinking…" by itself.
     const typing = address.kind === "message" ? this.#type(address.channelId, options.signal) : undefined;
@@ -73,7 +92,7 @@ export class DiscordAdapter implements Adapter {
       writer,
       log,
       now: () => clock.now(),
-      sleep: (ms, signal) => this.#sleep(ms, signal),
+      sleep: (ms, signal) => sleep(clock, ms, signal),
       onFirst: () => typing?.stop(),
     });
     const sayRejected = async (): Promise<void> => {
@@ -83,7 +102,8 @@ export class DiscordAdapter implements Adapter {
     const onEnd = (): void => {
       if (typing !== undefined) this.#typing.delete(typing);
     };
-    return Promise.resolve(new DiscordReply({ growing, typing, sayRejected, onEnd, log }));
+    const onFailure = (error: unknown): void => this.#closedPlaces.learn(address.channelId, error);
+    return Promise.resolve(new DiscordReply({ growing, typing, sayRejected, onFailure, onEnd, log }));
   }
 
   fetchAttachment(turn: Turn, attachment: Attachment, options: FetchOptions): Promise<LocalFile> {
@@ -91,8 +111,12 @@ export class DiscordAdapter implements Adapter {
     return fetchAttachment(attachment, parseAddress(turn.address), parts, options);
   }
 
-  showWaiting(): Promise<void> {
-    return Promise.resolve();
+  async showWaiting(turn: Turn, waiting: boolean, options: Abortable): Promise<void> {
+    const address = parseAddress(turn.address);
+    // A deferred command shows "thinking…" from the start.
+    if (address.kind !== "message") return;
+    if (waiting) await this.#waiting.add(address, options);
+    else await this.#waiting.remove(address, options);
   }
 
   health(): AdapterHealth {
@@ -119,24 +143,5 @@ export class DiscordAdapter implements Adapter {
     }, this.#tools.clock);
     this.#typing.add(typing);
     return typing;
-  }
-
-  #sleep(ms: number, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#tools;
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(signal.reason);
-        return;
-      }
-      const abort = (): void => {
-        cancel();
-        reject(signal.reason);
-      };
-      const cancel = clock.after(ms, () => {
-        signal.removeEventListener("abort", abort);
-        resolve();
-      });
-      signal.addEventListener("abort", abort, { once: true });
-    });
   }
 }

@@ -7,6 +7,8 @@ export interface DiscordReplyOptions {
   readonly typing: TypingSign | undefined;
   /** Says that the answer could not be shown, in a message of its own. */
   readonly sayRejected: () => Promise<void>;
+  /** Told why the reply could not be finished. */
+  readonly onFailure: (error: unknown) => void;
   /** Called once nothing is shown any more. */
   readonly onEnd: () => void;
   readonly log: Log;
@@ -25,10 +27,11 @@ export class DiscordReply implements Reply {
   }
 
   async finish(content: ReplyContent): Promise<FinishedReply> {
-    const { growing, log } = this.#options;
+    const { growing, log, onFailure } = this.#options;
     try {
       return await growing.finish(content);
     } catch (error) {
+      onFailure(error);
       // AutoMod and the like (discord.md §6.3, 200000): what is on screen stays, and somebody has to say why it stops.
       if (error instanceof BridgeError && error.code === "PLATFORM_REJECTED") {
         await this.#options.sayRejected().catch((cause: unknown) => {

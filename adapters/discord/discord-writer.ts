@@ -4,14 +4,15 @@ import type { Part, PartWriter } from "../../src/core/growing-reply.ts";
 import type { ReplyContent } from "../../src/core/ports.ts";
 import type { Turn } from "../../src/core/turn.ts";
 import type { Address, InteractionAddress } from "./address.ts";
+import { findMessage } from "./find-message.ts";
 import { nonceOf } from "./nonce.ts";
-import { messageKey } from "./normalize.ts";
+import { messageKey, triggerOf } from "./normalize.ts";
 import { DISCORD_BUCKET, tokensLeft } from "./pacer.ts";
 import { renderParts } from "./render.ts";
 import type { DiscordAnswer, DiscordCall, DiscordRest } from "./rest-client.ts";
 
 export interface WriterOptions {
-  readonly turn: Pick<Turn, "id" | "locale">;
+  readonly turn: Pick<Turn, "id" | "locale" | "sentAt">;
   readonly address: Address;
   /** The interaction's token, opened; `undefined` once it has expired. */
   readonly token: string | undefined;
@@ -19,6 +20,8 @@ export interface WriterOptions {
   readonly gates: Gates;
   /** An earlier process wrote the first message already. */
   readonly resumed: boolean;
+  /** An earlier process may have made messages that it did not live to save: those that it saved. */
+  readonly savedBefore: ReadonlySet<string> | undefined;
 }
 
 interface Signal {
@@ -29,6 +32,8 @@ interface Signal {
 export const NO_MENTIONS: object = { parse: [], replied_user: false };
 /** The token lives 15 min; the last minute is nothing to plan on (discord.md §1.6). */
 const TOKEN_USABLE_MS = 14 * 60_000;
+/** A nonce is remembered for "the past few minutes" (discord.md §2.3); this long for certain. */
+const NONCE_HOLDS_MS = 60_000;
 /** Marks ids of messages that were made through the interaction's webhook. */
 const HOOK_MARK = "w:";
 /** Refusals because of the message replied to, with nothing sent (discord.md §6.3). */
@@ -43,11 +48,13 @@ export class DiscordWriter implements PartWriter {
   #token: string | undefined;
   #hasFirst: boolean;
   #withReference = true;
+  readonly #known: Set<string>;
 
   constructor(options: WriterOptions) {
     this.#options = options;
     this.#token = options.token;
     this.#hasFirst = options.resumed;
+    this.#known = new Set([...(options.savedBefore ?? [])].map(plainId));
   }
 
   render(content: ReplyContent, { final }: { final: boolean }): readonly Part[] {
@@ -58,6 +65,7 @@ export class DiscordWriter implements PartWriter {
     const text = contentOf(part);
     const made = await this.#createAnywhere(text, index, signal);
     this.#hasFirst = true;
+    this.#known.add(plainId(made.id));
     // A repeat returns the message as the first try made it, perhaps with older text (discord.md §2.3).
     if (!sameText(made.content, text)) await this.edit(made.id, part, { signal, final: true });
     return made.id;
@@ -119,9 +127,9 @@ export class DiscordWriter implements PartWriter {
 
   async #createAnywhere(text: string, index: number, signal: AbortSignal): Promise<Made> {
     const { address } = this.#options;
-    if (address.kind === "message") return this.#post(text, index, "answer", signal);
+    if (address.kind === "message") return this.#postOrFind(text, index, signal);
     if (index === 0) return this.#fillResponse(address, text, signal);
-    if (address.viaChannel) return this.#post(text, index, "answer", signal);
+    if (address.viaChannel) return this.#postOrFind(text, index, signal);
     return this.#followUp(text, signal);
   }
 
@@ -134,16 +142,37 @@ export class DiscordWriter implements PartWriter {
         marked(await this.#edit(`${hook}/messages/@original`, body, { signal, final: true, hook: true })),
       async () => {
         const { channelId, responseId } = address;
-        if (responseId === undefined) return this.#post(text, 0, "answer", signal);
+        if (responseId === undefined) return this.#postOrFind(text, 0, signal);
         try {
           const route: `/${string}` = `/channels/${channelId}/messages/${responseId}`;
           return marked(await this.#edit(route, body, { signal, final: true }));
         } catch (error) {
           if (!(error instanceof PlatformError) || error.code !== "PLATFORM_GONE") throw error;
-          return this.#post(text, 0, "answer", signal);
+          return this.#postOrFind(text, 0, signal);
         }
       },
     );
+  }
+
+  /**
+   * Posts a part of the answer, unless an earlier process did so. Within the minute the nonce takes care of that;
+   * later the message is looked for.
+   */
+  async #postOrFind(text: string, index: number, signal: AbortSignal): Promise<Made> {
+    const { turn, address, rest, gates, savedBefore } = this.#options;
+    if (savedBefore === undefined || rest.discordNow() - turn.sentAt < NONCE_HOLDS_MS) {
+      return this.#post(text, index, "answer", signal);
+    }
+    const lost = {
+      channelId: address.channelId,
+      trigger: triggerOf(turn.id),
+      nonce: nonceOf(turn.id, index, "answer"),
+      isFirst: index === 0,
+      text,
+      known: this.#known,
+    };
+    const found = await findMessage(lost, { rest, gates, signal });
+    return found ?? this.#post(text, index, "answer", signal);
   }
 
   /** Follow-ups have no nonce: one whose outcome is unknown is not repeated (discord.md §2.3). */

@@ -98,6 +98,11 @@ function reactionToStatus(status: number, withoutCode: boolean): Reaction {
   return { code: "PLATFORM_REJECTED" };
 }
 
+/** Whether Discord's edge refused the address itself, not the call. */
+export function isBan(error: BridgeError): boolean {
+  return error.code === "PLATFORM_RATE_LIMITED" && error.retryAfterMs === BANNED_WAIT_MS;
+}
+
 /** No answer came: time-out, lost connection, or never sent. */
 function unanswered(error: unknown, call: string): PlatformError {
   const message = error instanceof Error ? error.message : String(error);

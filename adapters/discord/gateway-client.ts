@@ -1,5 +1,5 @@
 import { Client, Events, GatewayIntentBits, Options, Partials } from "discord.js";
-import { BridgeError } from "../../src/core/errors.ts";
+import { BridgeError, PlatformError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
 import type { AdapterHealth, Log } from "../../src/core/ports.ts";
 import { toLoginError } from "./errors.ts";
@@ -12,6 +12,8 @@ export interface GatewayOptions {
   readonly clock: Clock;
   /** A dispatch, as it came over the wire; must not throw. */
   readonly onDispatch: (name: string, data: unknown) => void;
+  /** After a login: Discord will not have us back. Called at most once; must not throw. */
+  readonly onFatal: (error: BridgeError) => void;
 }
 
 /** Nothing privileged: mentions, DMs, replies and commands arrive whole without it (discord.md §3.1). */
@@ -44,6 +46,7 @@ export class GatewayClient {
   #startingOver: Promise<void> | undefined;
   #state: { readonly ok: boolean; readonly detail: string } = { ok: false, detail: "not connected yet" };
   #ready: WireReady | undefined;
+  #failed = false;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -114,8 +117,12 @@ export class GatewayClient {
       if (clock.now() - this.#downSince > RESUMABLE_MS) this.#startingOver ??= this.#startOver();
     });
     client.on(Events.ShardDisconnect, ({ code }) => {
-      this.#change(false, FATAL[code] ?? `disconnected for good (${code})`);
+      const detail = FATAL[code] ?? `disconnected for good (${code})`;
+      this.#change(false, detail);
       log.error({ code }, "discord gateway closed for good");
+      this.#fail(
+        new PlatformError("PLATFORM_AUTH", detail, { platform: "discord", platformCode: `${code}` }),
+      );
     });
     // Without a listener an error event would end the process; the state changes tell the rest.
     client.on(Events.ShardError, (error) => log.debug({ err: error }, "discord gateway error"));
@@ -140,12 +147,20 @@ export class GatewayClient {
         if (error instanceof BridgeError && error.code === "PLATFORM_AUTH") {
           this.#change(false, error.message);
           this.#options.log.error({ err: error }, "discord gateway closed for good");
+          this.#fail(error);
           break;
         }
         this.#options.log.debug({ err: error, tries }, "discord gateway cannot be reached");
       }
     }
     this.#startingOver = undefined;
+  }
+
+  /** A login that fails throws by itself. */
+  #fail(error: BridgeError): void {
+    if (this.#ready === undefined || this.#failed || this.#closing.signal.aborted) return;
+    this.#failed = true;
+    this.#options.onFatal(error);
   }
 
   /** Ends early when we are closing. */

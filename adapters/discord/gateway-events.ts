@@ -72,6 +72,17 @@ export interface WireInteraction {
   readonly data?: WireCommandData | undefined;
 }
 
+export interface WireGuild {
+  readonly id: string;
+  readonly channels: readonly WireChannel[];
+  readonly threads: readonly WireChannel[];
+}
+
+interface WireChannel {
+  readonly id: string;
+  readonly last_message_id?: string | null | undefined;
+}
+
 interface WireCommandData {
   readonly name: string;
   readonly type?: number | undefined;
@@ -162,6 +173,24 @@ const readySchema = z.object({
   application: z.object({ id: z.string() }),
 });
 
+const channelSchema = z.object({ id: z.string(), last_message_id: z.string().regex(/^\d+$/).nullish() });
+
+const guildSchema = z.object({
+  id: z.string(),
+  // A guild in an outage comes without its channels, which says nothing about them.
+  unavailable: z.literal(false).optional(),
+  channels: z.array(channelSchema).default([]),
+  threads: z.array(channelSchema).default([]),
+});
+
+const deletionSchema = z.object({
+  channel_id: z.string(),
+  id: z.string().optional(),
+  ids: z.array(z.string()).default([]),
+});
+
+const placeSchema = z.object({ channel_id: z.string() });
+
 const dispatchSchema = z.object({ t: z.string(), d: z.unknown() });
 
 /** @returns `undefined` for what has not the shape of a message. */
@@ -182,6 +211,29 @@ export function parseInteraction(data: unknown): WireInteraction | undefined {
 /** @returns `undefined` when a READY lacks what nothing works without. */
 export function parseReady(data: unknown): WireReady | undefined {
   return readySchema.safeParse(data).data;
+}
+
+/** @returns `undefined` for what has not the shape of a GUILD_CREATE, e.g. an outage. */
+export function parseGuild(data: unknown): WireGuild | undefined {
+  return guildSchema.safeParse(data).data;
+}
+
+/** Last message of each channel and thread that a guild holds open for us; it may have been deleted since. */
+export function newestMessages({ channels, threads }: WireGuild): ReadonlyMap<string, string | undefined> {
+  return new Map([...channels, ...threads].map((each) => [each.id, each.last_message_id ?? undefined]));
+}
+
+/** @returns The messages that one or many deletions name. */
+export function parseDeletion(data: unknown): { channelId: string; ids: readonly string[] } | undefined {
+  const { data: parsed } = deletionSchema.safeParse(data);
+  if (parsed === undefined) return undefined;
+  const { channel_id: channelId, id, ids } = parsed;
+  return { channelId, ids: id === undefined ? ids : [id, ...ids] };
+}
+
+/** @returns The channel of an event, or nothing that any channel is named. */
+export function parsePlace(data: unknown): string {
+  return placeSchema.safeParse(data).data?.channel_id ?? "";
 }
 
 /** @returns Name and data of a dispatch; `undefined` for any other frame. */

@@ -1,21 +1,36 @@
-import { BridgeError } from "../../src/core/errors.ts";
-import type { Clock } from "../../src/core/gate.ts";
+import type { BridgeError } from "../../src/core/errors.ts";
+import type { Clock, Gates } from "../../src/core/gate.ts";
 import { noticeFor } from "../../src/core/notices.ts";
-import type { Abortable, AdapterHealth, Log, OnTurn, Sealer } from "../../src/core/ports.ts";
+import type {
+  Abortable,
+  AdapterHealth,
+  CatchUpLimits,
+  Log,
+  OnTurn,
+  OpenIntakeOptions,
+  Sealer,
+  Store,
+} from "../../src/core/ports.ts";
 import { type Acknowledgement, acknowledge, isDead } from "./acknowledge.ts";
 import { toJson } from "./address.ts";
 import { registerCommand } from "./commands.ts";
 import { NO_MENTIONS } from "./discord-writer.ts";
+import { FollowedPlaces } from "./followed-places.ts";
 import { GatewayClient } from "./gateway-client.ts";
-import { parseInteraction, parseMessage, type WireReady } from "./gateway-events.ts";
-import { helpFor } from "./help.ts";
-import { nonceOf } from "./nonce.ts";
+import {
+  newestMessages,
+  parseDeletion,
+  parseGuild,
+  parseInteraction,
+  parsePlace,
+  type WireReady,
+} from "./gateway-events.ts";
+import { codeOf, MessageIntake } from "./message-intake.ts";
 import {
   type Command,
-  type Help,
+  dedupeKeyOf,
   type NormalizeContext,
   normalizeInteraction,
-  normalizeMessage,
   timeOfId,
 } from "./normalize.ts";
 import type { DiscordRest } from "./rest-client.ts";
@@ -27,11 +42,21 @@ export interface IntakeOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly sealer: Sealer;
+  readonly gates: Gates;
+  readonly store: Store;
+  readonly catchUp: CatchUpLimits;
   readonly onTurn: OnTurn;
+  readonly onGone: OpenIntakeOptions["onGone"];
+  readonly onFatal: OpenIntakeOptions["onFatal"];
 }
 
 /** An interaction's token lives this long (discord.md §1.6). */
 const TOKEN_LIVES_MS = 15 * 60_000;
+/** Installation of what was asked in a DM. */
+const DM = "dm";
+
+/** Before READY, when nothing is received. */
+const NOBODY: WireReady = { user: { id: "" }, application: { id: "" } };
 
 /** The receiving side: gateway events become turns, and commands are acknowledged before anything else. */
 export class DiscordIntake implements AsyncDisposable {
@@ -39,6 +64,10 @@ export class DiscordIntake implements AsyncDisposable {
   readonly #gateway: GatewayClient;
   readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
+  readonly #places: FollowedPlaces;
+  readonly #messages: MessageIntake;
+  /** The last piece of work of each channel: what is said in one place is taken in as it was said. */
+  readonly #lanes = new Map<string, Promise<void>>();
   #closed: Promise<void> | undefined;
 
   constructor(options: IntakeOptions) {
@@ -50,6 +79,17 @@ export class DiscordIntake implements AsyncDisposable {
       log,
       clock,
       onDispatch: (name, data) => this.#receive(name, data),
+      onFatal: (error) => options.onFatal?.(error),
+    });
+    this.#places = new FollowedPlaces(options.store);
+    this.#messages = new MessageIntake({
+      ...options,
+      places: this.#places,
+      limits: options.catchUp,
+      now: () => clock.now(),
+      context: () => this.#context(),
+      run: (failure, work) => void this.#run(failure, work),
+      signal: this.#closing.signal,
     });
   }
 
@@ -61,7 +101,7 @@ export class DiscordIntake implements AsyncDisposable {
   async start({ signal }: Abortable): Promise<void> {
     const { user, application } = await this.#gateway.login({ signal });
     this.#options.log.info({ botId: user.id, applicationId: application.id }, "discord connected");
-    this.#run("command could not be registered", () => this.#register(application.id));
+    void this.#run("command could not be registered", () => this.#register(application.id));
   }
 
   /** Stops receiving, and lets what has been received reach the queue. */
@@ -73,7 +113,8 @@ export class DiscordIntake implements AsyncDisposable {
   async #close(): Promise<void> {
     await this.#gateway.close();
     this.#closing.abort(new Error("intake closed"));
-    await Promise.all(this.#running);
+    await this.#messages.catchUp.settled();
+    while (this.#running.size > 0) await Promise.all(this.#running);
   }
 
   async #register(applicationId: string): Promise<void> {
@@ -83,26 +124,70 @@ export class DiscordIntake implements AsyncDisposable {
   }
 
   /** Keeps a piece of work until it is done; its failure ends in the log. */
-  #run(failure: string, work: () => Promise<void>): void {
+  #run(failure: string, work: () => Promise<void>): Promise<void> {
     const running = work()
       .catch((error: unknown) => {
         if (!this.#closing.signal.aborted) this.#options.log.warn({ err: error }, failure);
       })
       .finally(() => this.#running.delete(running));
     this.#running.add(running);
+    return running;
+  }
+
+  /** As {@link #run}, after everything that came from the same channel before. */
+  #runInOrder(channelId: string, failure: string, work: () => Promise<void>): void {
+    const before = this.#lanes.get(channelId);
+    const running = this.#run(failure, async () => {
+      await before;
+      await work();
+    }).finally(() => {
+      if (this.#lanes.get(channelId) === running) this.#lanes.delete(channelId);
+    });
+    this.#lanes.set(channelId, running);
   }
 
   #receive(name: string, data: unknown): void {
-    const ready = this.#gateway.identity;
-    if (ready === undefined) return;
-    if (name === "MESSAGE_CREATE") {
-      this.#run("message could not be taken in", () => this.#takeMessage(data, this.#context(ready)));
-    } else if (name === "INTERACTION_CREATE") {
-      this.#run("command could not be taken in", () => this.#takeInteraction(data, this.#context(ready)));
+    if (this.#gateway.identity === undefined) return;
+    switch (name) {
+      case "READY":
+        this.#messages.catchUp.onReady();
+        return;
+      case "GUILD_CREATE": {
+        const guild = parseGuild(data);
+        if (guild !== undefined) this.#messages.catchUp.onGuild(guild.id, newestMessages(guild));
+        return;
+      }
+      case "MESSAGE_CREATE": {
+        const take = (): Promise<void> => this.#messages.take(data);
+        this.#runInOrder(parsePlace(data), "message could not be taken in", take);
+        return;
+      }
+      case "MESSAGE_DELETE":
+      case "MESSAGE_DELETE_BULK":
+        this.#takeDeletion(data);
+        return;
+      case "INTERACTION_CREATE":
+        void this.#run("command could not be taken in", () => this.#takeInteraction(data, this.#context()));
+        return;
+      default:
     }
   }
 
-  #context({ user, application }: WireReady): NormalizeContext {
+  /** Only where we are asked things: most of what is deleted elsewhere was never for us. */
+  #takeDeletion(data: unknown): void {
+    const { onGone } = this.#options;
+    const deletion = parseDeletion(data);
+    if (onGone === undefined || deletion === undefined) return;
+    const { channelId, ids } = deletion;
+    this.#runInOrder(channelId, "deletion could not be taken in", async () => {
+      if (this.#places.get(channelId) === undefined) return;
+      const { applicationId } = this.#context();
+      for (const id of ids) await onGone(dedupeKeyOf(applicationId, channelId, id));
+    });
+  }
+
+  #context(): NormalizeContext {
+    const { user, application }: WireReady = this.#gateway.identity ?? NOBODY;
     return {
       applicationId: application.id,
       botId: user.id,
@@ -111,56 +196,10 @@ export class DiscordIntake implements AsyncDisposable {
     };
   }
 
-  // ------------------------------------------------------------------------------------------- messages
-
-  async #takeMessage(data: unknown, context: NormalizeContext): Promise<void> {
-    const { log, onTurn } = this.#options;
-    const message = parseMessage(data);
-    const outcome =
-      message === undefined ? ({ dropped: "malformed" } as const) : normalizeMessage(message, context);
-    if ("turn" in outcome) {
-      const { turn } = outcome;
-      try {
-        await onTurn(turn);
-      } catch (error) {
-        log.error({ err: error, turnId: turn.id }, "turn could not be stored");
-        const help = {
-          channelId: message?.channel_id ?? "",
-          messageId: message?.id ?? "",
-          locale: turn.locale,
-        };
-        await this.#say(help, noticeFor(codeOf(error), turn.locale), "unstored");
-      }
-      return;
-    }
-    log.debug({ reason: outcome.dropped, messageId: message?.id }, "message dropped");
-    const { help, dropped } = outcome;
-    if (help !== undefined && (dropped === "empty" || dropped === "unreadable")) {
-      await this.#say(help, helpFor(dropped, help.locale), "help");
-    }
-  }
-
-  /** One sentence under a message; the nonce keeps a redelivered event from saying it twice. */
-  async #say({ channelId, messageId }: Help, text: string, purpose: string): Promise<void> {
-    await this.#options.rest.main({
-      method: "POST",
-      route: `/channels/${channelId}/messages`,
-      body: {
-        content: text,
-        nonce: nonceOf(`discord:${channelId}:${messageId}`, 0, purpose),
-        enforce_nonce: true,
-        allowed_mentions: NO_MENTIONS,
-        message_reference: { message_id: messageId, fail_if_not_exists: false },
-      },
-      name: "create message",
-      signal: this.#closing.signal,
-    });
-  }
-
   // ------------------------------------------------------------------------------------------- commands
 
   async #takeInteraction(data: unknown, context: NormalizeContext): Promise<void> {
-    const { log, rest } = this.#options;
+    const { log, rest, clock } = this.#options;
     const interaction = parseInteraction(data);
     const outcome =
       interaction === undefined
@@ -176,7 +215,7 @@ export class DiscordIntake implements AsyncDisposable {
       return;
     }
     // Before any other work: slow listeners are what kills interactions (discord.md §1.6).
-    const acknowledged = await acknowledge(command, rest, { signal: this.#closing.signal });
+    const acknowledged = await acknowledge(command, rest, { clock, signal: this.#closing.signal });
     await this.#store(command, acknowledged);
   }
 
@@ -202,7 +241,16 @@ export class DiscordIntake implements AsyncDisposable {
     } catch (error) {
       log.error({ err: error, turnId: turn.id }, "turn could not be stored");
       if (acknowledged.taken) await this.#apologize(command, codeOf(error));
+      return;
     }
+    await this.#follow(command);
+  }
+
+  /** A mark that is there stays: commands are no messages, and cannot be caught up with (discord.md §3.6). */
+  async #follow({ channelId, interactionId, viaChannel, turn }: Command): Promise<void> {
+    if (!viaChannel || this.#places.get(channelId) !== undefined) return;
+    const guildId = turn.installation === DM ? undefined : turn.installation;
+    await this.#places.advance({ channelId, guildId, seen: interactionId });
   }
 
   /** The deferred reply must not think for ever. */
@@ -216,9 +264,4 @@ export class DiscordIntake implements AsyncDisposable {
       signal: this.#closing.signal,
     });
   }
-}
-
-/** What the asker is told when storing failed. */
-function codeOf(error: unknown): BridgeError["code"] {
-  return error instanceof BridgeError ? error.code : "QUEUE_UNAVAILABLE";
 }

@@ -76,6 +76,12 @@ export function timeOfId(id: string): number {
   return Number((BigInt(id) >> 22n) + DISCORD_EPOCH_MS);
 }
 
+/** The smallest id that can be made at a moment, in ms since the epoch. */
+export function idOfTime(ms: number): string {
+  const since = BigInt(Math.floor(ms)) - DISCORD_EPOCH_MS;
+  return String(since > 0n ? since << 22n : 0n);
+}
+
 /** Key of a message, as replies name it. */
 export function messageKey(channelId: string, messageId: string): string {
   return `discord:${channelId}:${messageId}`;
@@ -121,7 +127,7 @@ function toTurn(
 ): IncomingTurn {
   const { context, text, attachments, locale } = parts;
   const { id, channel_id: channelId, author } = message;
-  const dedupeKey = `discord:${context.applicationId}:${channelId}:${id}`;
+  const dedupeKey = dedupeKeyOf(context.applicationId, channelId, id);
   const quote = quoteOf(message, context);
   const repliesTo = message.message_reference;
   return {
@@ -142,6 +148,16 @@ function toTurn(
         continues: messageKey(repliesTo.channel_id ?? channelId, repliesTo.message_id),
       }),
   };
+}
+
+/** Id of the message or interaction that a turn answers. */
+export function triggerOf(turnId: string): string {
+  return /(\d+)#r\d+$/.exec(turnId)?.[1] ?? "0";
+}
+
+/** Names a message among all that may have become turns. */
+export function dedupeKeyOf(applicationId: string, channelId: string, messageId: string): string {
+  return `discord:${applicationId}:${channelId}:${messageId}`;
 }
 
 function askerKey(applicationId: string, userId: string): string {

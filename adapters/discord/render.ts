@@ -3,9 +3,10 @@ import type { Part } from "../../src/core/growing-reply.ts";
 import { noticeFor } from "../../src/core/notices.ts";
 import type { ReplyContent } from "../../src/core/ports.ts";
 import type { Locale } from "../../src/core/turn.ts";
-import { neutralizeOutsideCode } from "../../src/markdown/code-ranges.ts";
+import { codeRanges, neutralizeOutsideCode } from "../../src/markdown/code-ranges.ts";
 import { healMarkdown } from "../../src/markdown/heal.ts";
 import { splitMarkdown } from "../../src/markdown/split.ts";
+import { withHonestLinks } from "./honest-links.ts";
 
 /** One Discord message. */
 export interface DiscordPart extends Part {
@@ -26,7 +27,7 @@ export function renderParts(
   content: ReplyContent,
   { final, locale }: { readonly final: boolean; readonly locale: Locale },
 ): readonly DiscordPart[] {
-  const answer = withoutMentions(answerMarkdown(content.answer));
+  const answer = harmless(answerMarkdown(content.answer));
   const notice = content.notice === undefined ? "" : toSubtext(content.notice);
   if (!final && notice === "" && !WORTH_SHOWING.test(answer)) return [];
   const shown = final ? answer : healMarkdown(answer);
@@ -48,12 +49,15 @@ function appendNotice(parts: readonly string[], notice: string): readonly string
   const last = parts.at(-1);
   if (last === undefined) return [cut(notice)];
   const together = `${last}\n${notice}`;
-  return codePoints(together) <= MAX_CONTENT ? parts.with(-1, together) : [...parts, cut(notice)];
+  // In a fence that the bot left open it would be read as code.
+  const isCode = codeRanges(together).some(({ end }) => end > last.length);
+  const fits = codePoints(together) <= MAX_CONTENT && !isCode;
+  return fits ? parts.with(-1, together) : [...parts, cut(notice)];
 }
 
 /** Small grey lines, one per line; names of files in it may hold mentions. */
 function toSubtext(notice: string): string {
-  return withoutMentions(notice)
+  return harmless(notice)
     .split("\n")
     .filter((line) => line.trim() !== "")
     .map((line) => `-# ${line}`)
@@ -62,6 +66,17 @@ function toSubtext(notice: string): string {
 
 function cut(text: string): string {
   return [...text].slice(0, MAX_CONTENT).join("");
+}
+
+/** What the model or the name of a file may hold, so that it neither calls, nor misleads, nor hides anything. */
+function harmless(markdown: string): string {
+  return withoutMentions(withHonestLinks(withoutControls(markdown)));
+}
+
+/** Control characters, and those that turn the direction of what follows. */
+function withoutControls(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
+  return text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f\u202a-\u202e\u2066-\u2069]/g, "");
 }
 
 /** Makes mentions plain to see and harmless, outside code and addresses (discord.md §2.4). */

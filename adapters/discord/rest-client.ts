@@ -1,5 +1,6 @@
 import { DefaultRestOptions, parseResponse, REST, type RESTOptions, type RequestMethod } from "discord.js";
-import { toPlatformError } from "./errors.ts";
+import { PlatformError } from "../../src/core/errors.ts";
+import { isBan, toPlatformError } from "./errors.ts";
 import type { RateHeaders } from "./pacer.ts";
 
 /** One call of Discord's API. */
@@ -50,6 +51,8 @@ export class DiscordRest {
   readonly #rates = new WeakMap<object, RateHeaders>();
   readonly #now: () => number;
   #skewMs: number | undefined;
+  /** Discord's edge turned this address away: until then nothing goes out, by our clock. */
+  #bannedUntil = 0;
 
   /** @param now - Ms since the epoch, by our clock. */
   constructor({ token, apiUrl, now }: { token: string; apiUrl: string; now: () => number }) {
@@ -94,6 +97,7 @@ export class DiscordRest {
   async #call(rest: REST, call: DiscordCall): Promise<DiscordAnswer> {
     const { method, route, body, query, name, auth = true, signal } = call;
     signal.throwIfAborted();
+    this.#refuseWhileBanned(name);
     try {
       const response = await rest.queueRequest({
         // The enum's values are the method names.
@@ -108,8 +112,21 @@ export class DiscordRest {
       return { data: await parseResponse(response), rate: this.#rates.get(response) };
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      throw toPlatformError(error, name);
+      const known = toPlatformError(error, name);
+      if (isBan(known)) this.#bannedUntil = this.#now() + (known.retryAfterMs ?? 0);
+      throw known;
     }
+  }
+
+  /** Every call into a ban makes it longer (discord.md §6.3, 403 HTML). */
+  #refuseWhileBanned(name: string): void {
+    const retryAfterMs = this.#bannedUntil - this.#now();
+    if (retryAfterMs <= 0) return;
+    throw new PlatformError("PLATFORM_RATE_LIMITED", `Discord turned this address away before "${name}"`, {
+      platform: "discord",
+      retryable: true,
+      retryAfterMs,
+    });
   }
 
   #open(token: string, apiUrl: string, timeout: number): REST {

@@ -1,3 +1,4 @@
+import { BridgeError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
 
 /** Discord shows typing for 10 s (discord.md §1.5). */
@@ -38,7 +39,10 @@ export class TypingSign {
 
   #say(): void {
     // The sign is a courtesy: what really fails will fail again, and be told, when the message is created.
-    this.#sending = this.#send(this.#stop.signal).catch(() => undefined);
+    this.#sending = this.#send(this.#stop.signal).catch((error: unknown) => {
+      // What is forbidden stays so, and refusals are counted (discord.md §1.2).
+      if (error instanceof BridgeError && !error.retryable) this.stop();
+    });
     if (this.#clock.now() + REFRESH_MS - this.#startedAt > LONGEST_MS) return;
     this.#cancelTimer = this.#clock.after(REFRESH_MS, () => this.#say());
   }

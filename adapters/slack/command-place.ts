@@ -3,6 +3,7 @@ import { PlatformError } from "../../src/core/errors.ts";
 import type { Locale, Turn } from "../../src/core/turn.ts";
 import type { SlackAddress } from "./address.ts";
 import { toInertText } from "./neutralize.ts";
+import { findQuestion, questionMetadata } from "./own-messages.ts";
 import type { Place } from "./place.ts";
 import { postToResponseUrl } from "./response-url.ts";
 import type { SlackContext } from "./slack-context.ts";
@@ -11,8 +12,6 @@ const posted = z.object({ ts: z.string(), channel: z.string() });
 const opened = z.object({ channel: z.object({ id: z.string() }) });
 const permalink = z.object({ permalink: z.string() });
 
-/** Name of the metadata of a posted question. */
-const QUESTION_METADATA = "coze_bridge_question";
 /** `text` of one message (slack.md §1.8), less the words around the question. */
 const MAX_QUESTION = 3_000;
 
@@ -26,6 +25,7 @@ const NO_DM =
 /**
  * Posts a command's question where its answer shall stand: in the channel, else in the app's DM with the asker.
  *
+ * @param again - An earlier attempt may have posted it: it is looked for first.
  * @returns `undefined` when we may write to neither: then only the response URL is left.
  * @throws {PlatformError}
  */
@@ -33,29 +33,39 @@ export async function openCommandPlace(
   context: SlackContext,
   turn: Turn,
   address: SlackAddress,
-  options: { signal: AbortSignal },
+  options: { again: boolean; signal: AbortSignal },
 ): Promise<Place | undefined> {
   const dm = address.channel.startsWith("D");
-  const here = await postQuestion(
-    context,
-    turn,
-    { address, channel: address.channel, refusals: NOT_HERE },
-    options,
-  );
+  const here = await ask(context, turn, { address, channel: address.channel, refusals: NOT_HERE }, options);
   if (here !== undefined) return { channel: address.channel, thread: here, dm };
   const channel = await openDm(context, address.user, options);
   if (channel === undefined) return undefined;
-  const there = await postQuestion(context, turn, { address, channel, refusals: NO_DM }, options);
-  if (there === undefined) return undefined;
-  const place = { channel, thread: there, dm: true };
-  await pointToDm(context, { address, place, locale: turn.locale }, options);
-  return place;
+  const there = await ask(context, turn, { address, channel, refusals: NO_DM }, options);
+  return there === undefined ? undefined : { channel, thread: there, dm: true };
+}
+
+interface Asking {
+  readonly address: SlackAddress;
+  readonly channel: string;
+  readonly refusals: RegExp;
+}
+
+async function ask(
+  context: SlackContext,
+  turn: Turn,
+  asking: Asking,
+  { again, signal }: { again: boolean; signal: AbortSignal },
+): Promise<string | undefined> {
+  const { channel, address } = asking;
+  const where = { team: address.team, channel, sentAt: turn.sentAt, reference: turn.reference };
+  const posted = again ? await findQuestion(context, where, { signal }) : undefined;
+  return posted ?? (await postQuestion(context, turn, asking, { signal }));
 }
 
 async function postQuestion(
   context: SlackContext,
   turn: Turn,
-  { address, channel, refusals }: { address: SlackAddress; channel: string; refusals: RegExp },
+  { address, channel, refusals }: Asking,
   { signal }: { signal: AbortSignal },
 ): Promise<string | undefined> {
   const gate = context.pacer.post(address.team, channel);
@@ -70,7 +80,7 @@ async function postQuestion(
         unfurl_links: false,
         unfurl_media: false,
         parse: "none",
-        metadata: { event_type: QUESTION_METADATA, event_payload: { turn: turn.reference } },
+        metadata: questionMetadata(turn.reference),
       },
       { signal },
     );
@@ -104,8 +114,8 @@ async function openDm(
   }
 }
 
-/** One sentence to the asker; the answer does not depend on it. */
-async function pointToDm(
+/** Tells the asker where to look; the answer does not depend on it. */
+export async function pointToDm(
   { api, log, settings, tools }: SlackContext,
   { address, place, locale }: { address: SlackAddress; place: Place; locale: Locale },
   options: { signal: AbortSignal },

@@ -5,9 +5,9 @@ import type { Part, PartWriter } from "../../src/core/growing-reply.ts";
 import type { ReplyContent } from "../../src/core/ports.ts";
 import type { Locale } from "../../src/core/turn.ts";
 import { messageKey } from "./address.ts";
-import { findLostMessage, PART_METADATA, type ThreadMessage } from "./own-messages.ts";
+import { findTurnMessages, turnMetadata } from "./own-messages.ts";
 import type { Place } from "./place.ts";
-import { renderParts, type SlackPart, toPlainBlocks } from "./render.ts";
+import { renderParts, renderSlices, type SlackPart, toPlainBlocks } from "./render.ts";
 import type { SlackContext } from "./slack-context.ts";
 
 /** Which reply a writer writes. */
@@ -17,7 +17,17 @@ export interface ReplyTarget {
   /** The question; our messages come after it. */
   readonly after: string | undefined;
   readonly reference: string;
+  /** The turn's platform message, whatever its revision. */
+  readonly dedupeKey: string;
   readonly locale: Locale;
+}
+
+/** Streams that are edited now. */
+export interface FormerStreams {
+  /** Their messages; they say which turn they belong to from their first edit on. */
+  readonly messages: readonly string[];
+  /** Where the answer was cut between them, in characters. */
+  readonly cuts: readonly number[];
 }
 
 const posted = z.object({ ts: z.string() });
@@ -30,16 +40,27 @@ const BLOCK_TROUBLE = /^(invalid_blocks(_format)?|msg_blocks_too_long|msg_blocks
 export class EditWriter implements PartWriter {
   readonly #context: SlackContext;
   readonly #target: ReplyTarget;
+  readonly #streams: FormerStreams;
+  readonly #unmarked: Set<string>;
   /** Parts that were posted without an answer from Slack. */
   readonly #uncertain = new Set<number>();
 
-  constructor(context: SlackContext, target: ReplyTarget) {
+  constructor(
+    context: SlackContext,
+    target: ReplyTarget,
+    streams: FormerStreams = { messages: [], cuts: [] },
+  ) {
     this.#context = context;
     this.#target = target;
+    this.#streams = streams;
+    this.#unmarked = new Set(streams.messages);
   }
 
   render(content: ReplyContent, { final }: { final: boolean }): readonly SlackPart[] {
-    return renderParts(content, { final, locale: this.#target.locale });
+    const { locale } = this.#target;
+    const { cuts } = this.#streams;
+    if (cuts.length === 0) return renderParts(content, { final, locale });
+    return renderSlices(content, { final, locale, cuts });
   }
 
   async create(part: Part, index: number, { signal }: { signal: AbortSignal }): Promise<string> {
@@ -68,17 +89,14 @@ export class EditWriter implements PartWriter {
       unfurl_links: false,
       unfurl_media: false,
       parse: "none",
-      metadata: { event_type: PART_METADATA, event_payload: { turn: reference, part: index } },
+      metadata: turnMetadata(reference, index),
     };
     return (await this.#context.api.call("chat.postMessage", posted, args, { signal })).ts;
   }
 
-  #findPart(index: number, signal: AbortSignal): Promise<string | undefined> {
-    const isPart = ({ metadata }: ThreadMessage): boolean =>
-      metadata?.event_type === PART_METADATA &&
-      metadata.event_payload?.["turn"] === this.#target.reference &&
-      metadata.event_payload["part"] === index;
-    return findLostMessage(this.#context, this.#target, isPart, { signal });
+  async #findPart(index: number, signal: AbortSignal): Promise<string | undefined> {
+    const messages = await findTurnMessages(this.#context, this.#target, { signal });
+    return messages?.findLast(({ part }) => part === index)?.ts;
   }
 
   async edit(messageId: string, part: Part, { signal }: { signal: AbortSignal }): Promise<void> {
@@ -87,7 +105,9 @@ export class EditWriter implements PartWriter {
 
   async #update(ts: string, { text, blocks }: SlackPart, signal: AbortSignal): Promise<void> {
     const { channel } = this.#target.place;
-    const args = { channel, ts, text, blocks, parse: "none" };
+    const part = this.#streams.messages.indexOf(ts);
+    const metadata = this.#unmarked.has(ts) ? { metadata: turnMetadata(this.#target.reference, part) } : {};
+    const args = { channel, ts, text, blocks, parse: "none", ...metadata };
     try {
       await this.#context.api.call("chat.update", anything, args, { signal });
     } catch (error) {
@@ -96,6 +116,7 @@ export class EditWriter implements PartWriter {
       await this.#context.api.stream("chat.stopStream", anything, { channel, ts }, { signal });
       await this.#context.api.call("chat.update", anything, args, { signal });
     }
+    this.#unmarked.delete(ts);
   }
 
   async remove(messageId: string, { signal }: { signal: AbortSignal }): Promise<void> {

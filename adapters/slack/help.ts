@@ -1,7 +1,6 @@
-import { z } from "zod";
 import type { Locale } from "../../src/core/turn.ts";
 import type { SlackAddress } from "./address.ts";
-import type { SlackContext } from "./slack-context.ts";
+import type { Posts } from "./posts.ts";
 
 const HELP: Readonly<Record<Locale, string>> = {
   en: "Ask me something: mention me with your question, write me a direct message, or use the slash command.",
@@ -12,14 +11,14 @@ const MAX_REMEMBERED = 1_000;
 
 /** The answer to somebody who mentioned us and said nothing: one sentence, once per message. */
 export class Help {
-  readonly #context: Pick<SlackContext, "api" | "log">;
+  readonly #posts: Posts;
   readonly #answered = new Set<string>();
 
-  constructor(context: Pick<SlackContext, "api" | "log">) {
-    this.#context = context;
+  constructor(posts: Posts) {
+    this.#posts = posts;
   }
 
-  /** A courtesy: an error is logged, not raised. Twins and redeliveries of the message get no second one. */
+  /** Never throws. Twins and redeliveries of the message get no second one. */
   async answer(
     { channel, thread, message, locale }: SlackAddress & { locale: Locale },
     options: { signal: AbortSignal },
@@ -29,18 +28,7 @@ export class Help {
     this.#answered.add(key);
     const [oldest] = this.#answered;
     if (this.#answered.size > MAX_REMEMBERED && oldest !== undefined) this.#answered.delete(oldest);
-    try {
-      const args = {
-        channel,
-        thread_ts: thread,
-        text: HELP[locale],
-        unfurl_links: false,
-        unfurl_media: false,
-      };
-      await this.#context.api.call("chat.postMessage", z.object({}), args, options);
-    } catch (error) {
-      this.#context.log.warn({ err: error }, "slack help not posted");
-    }
+    await this.#posts.post({ channel, thread, text: HELP[locale] }, options);
   }
 }
 

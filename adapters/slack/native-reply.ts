@@ -3,8 +3,8 @@ import { BridgeError, PlatformError } from "../../src/core/errors.ts";
 import type { Permit } from "../../src/core/gate.ts";
 import type { FinishedReply, Reply, ReplyContent } from "../../src/core/ports.ts";
 import { messageKey } from "./address.ts";
-import type { ReplyTarget } from "./edit-writer.ts";
-import { findLostMessage } from "./own-messages.ts";
+import type { FormerStreams, ReplyTarget } from "./edit-writer.ts";
+import { findTurnMessages, ownStream, turnMetadata } from "./own-messages.ts";
 import { hasLetter, MAX_PARTS, noticeBlock, showableMarkdown } from "./render.ts";
 import { borderOf, planAppend } from "./segments.ts";
 import type { SlackContext } from "./slack-context.ts";
@@ -13,10 +13,10 @@ export interface NativeReplyOptions {
   readonly target: ReplyTarget;
   /** Who sees the stream live (slack.md §1.1). */
   readonly recipient: { readonly user: string; readonly team: string };
-  /** Called with all message ids whenever there is a new one. */
-  readonly save: (messages: readonly string[]) => Promise<void>;
+  /** Called with all messages whenever there is a new one. */
+  readonly save: (streams: FormerStreams) => Promise<void>;
   /** Another way to show the answer: in these messages, by edits. */
-  readonly openEdit: (messages: readonly string[]) => Reply;
+  readonly openEdit: (streams: FormerStreams) => Reply;
   readonly signal: AbortSignal;
 }
 
@@ -55,6 +55,8 @@ export class NativeReply implements Reply {
   readonly #context: SlackContext;
   readonly #options: NativeReplyOptions;
   readonly #segments: Segment[] = [];
+  /** How much of the answer stood in the segments before each one but the first. */
+  readonly #cuts: number[] = [];
   readonly #leave: () => void;
   #latest: ReplyContent | undefined;
   #final = false;
@@ -202,10 +204,16 @@ export class NativeReply implements Reply {
   }
 
   async #opened(ts: string, shown: string, sent: string): Promise<void> {
+    if (this.#segments.length > 0) this.#cuts.push(this.#sent.length);
     this.#segments.push({ ts, startedAt: this.#now(), shown, open: true, full: false });
     this.#sent += sent;
     this.#lastWriteAt = this.#now();
-    await this.#options.save(this.#segments.map((segment) => segment.ts));
+    await ownStream(this.#context, this.#options.target, ts);
+    await this.#options.save(this.#streams());
+  }
+
+  #streams(): FormerStreams {
+    return { messages: this.#segments.map(({ ts }) => ts), cuts: [...this.#cuts] };
   }
 
   async #startFailed(error: unknown, shown: string, sent: string): Promise<void> {
@@ -225,12 +233,11 @@ export class NativeReply implements Reply {
     await this.#opened(lost, shown, sent);
   }
 
-  #findStream(): Promise<string | undefined> {
+  async #findStream(): Promise<string | undefined> {
     const known = new Set(this.#segments.map(({ ts }) => ts));
     const { target, signal } = this.#options;
-    const isOurs = ({ ts, metadata }: { ts: string; metadata?: unknown }): boolean =>
-      metadata === undefined && !known.has(ts);
-    return findLostMessage(this.#context, target, isOurs, { signal });
+    const messages = await findTurnMessages(this.#context, target, { signal });
+    return messages?.findLast(({ ts, part }) => part === undefined && !known.has(ts))?.ts;
   }
 
   async #append(segment: Segment): Promise<void> {
@@ -283,6 +290,7 @@ export class NativeReply implements Reply {
       case "stopped_by_user":
         segment.open = false;
         this.#stoppedByUser = true;
+        this.#context.onGone(this.#options.target.dedupeKey);
         return false;
       case "msg_too_long":
         segment.full = true;
@@ -303,6 +311,8 @@ export class NativeReply implements Reply {
     const args = {
       channel: target.place.channel,
       ts: segment.ts,
+      // Only now it can be marked (slack.md §1.7).
+      metadata: turnMetadata(target.reference, this.#segments.indexOf(segment)),
       ...(!last && { session_status: "processing" }),
       ...(notice !== undefined && { blocks: [noticeBlock(notice)] }),
     };
@@ -321,7 +331,7 @@ export class NativeReply implements Reply {
 
   /** `async` for its callers' sake: the next round of the loop sees that another one writes now. */
   async #switchToEdit(): Promise<void> {
-    this.#edit = this.#options.openEdit(this.#segments.map(({ ts }) => ts));
+    this.#edit = this.#options.openEdit(this.#streams());
     if (!this.#final && this.#latest !== undefined) this.#edit.show(this.#latest);
   }
 

@@ -1,4 +1,5 @@
 import { codeRanges } from "../../src/markdown/code-ranges.ts";
+import { linkAt } from "./inline-links.ts";
 
 const ZERO_WIDTH_SPACE = "\u200B";
 const WORD_JOINER = "\u2060";
@@ -38,17 +39,33 @@ function inCode(code: string): string {
 }
 
 function inText(text: string): string {
-  return text
-    .replace(/<((?:https?|mailto|tel):[^<>|\s]*)\|([^<>\n]*)>/g, (_token, url: string, label: string) =>
+  const tokens = text
+    .replace(/<([a-z][a-z0-9+.-]*:[^<>|\s]*)\|([^<>\n]*)>/gi, (_token, url: string, label: string) =>
       toLink(url, label),
     )
     .replace(/<([@#!][^<>\n]*)>/g, "&lt;$1&gt;")
-    .replace(/<(?=[@#!])/g, "&lt;")
-    .replace(
-      /(!?)\[([^[\]\n]*)\]\(\s*<?([^()\s<>]+)>?[^()\n]*\)/g,
-      (token, _image, label: string, url: string) => (isHonest(label, url) ? token : toLink(url, label)),
-    )
+    .replace(/<(?=[@#!])/g, "&lt;");
+  return honestLinks(tokens)
+    .replace(/^( {0,3}\[[^[\]\n]+\]):/gm, String.raw`$1\:`)
     .replace(/(?<![\w.])@(?=(?:here|channel|everyone)\b)/gi, `@${WORD_JOINER}`);
+}
+
+/** Links whose words are another address lose it; those inside of a label come first. */
+function honestLinks(text: string, depth = 0): string {
+  let result = "";
+  let at = 0;
+  for (let start = text.indexOf("["); start >= 0; start = text.indexOf("[", Math.max(at, start + 1))) {
+    const link = linkAt(text, start);
+    if (link === undefined || link === "open" || text[start - 1] === "\\") continue;
+    const label = depth < 3 ? honestLinks(link.label, depth + 1) : link.label;
+    const target = text.slice(start + 1 + link.label.length, link.end);
+    const image = text[start - 1] === "!";
+    const honest = isHonest(label, link.url);
+    result += text.slice(at, image && !honest ? start - 1 : start);
+    result += honest ? `[${label}${target}` : toLink(link.url, label);
+    at = link.end;
+  }
+  return result + text.slice(at);
 }
 
 const ALLOWED_SCHEMES = /^(?:https?|mailto):/i;
@@ -62,11 +79,24 @@ function toLink(url: string, label: string): string {
 
 function isHonest(label: string, url: string): boolean {
   if (/^[a-z][a-z0-9+.-]*:/i.test(url) && !ALLOWED_SCHEMES.test(url)) return false;
-  const claimed = /(?:^|[\s("'])(?:https?:\/\/)?((?:[\p{L}\p{N}-]+\.)+\p{L}{2,})/iu.exec(label)?.[1];
+  const claimed = /(?:^|[\s("'[<{|“‘「（：:，,>])(?:https?:\/\/)?((?:[\p{L}\p{N}-]+\.)+\p{L}{2,})/iu.exec(
+    visible(label),
+  )?.[1];
   if (claimed === undefined) return true;
   const host = hostOf(url);
   const bare = (name: string): string => name.toLowerCase().replace(/^www\./, "");
   return bare(claimed) === bare(host) || /^\p{L}+\.(?:md|txt|js|ts|py|json|html?|pdf|docx?)$/iu.test(claimed);
+}
+
+/** What a person reads of a label. */
+function visible(label: string): string {
+  return label
+    .replace(/&(?:#46|#x2e|period);/gi, ".")
+    .replace(/&(?:#47|#x2f|sol);/gi, "/")
+    .replace(/&(?:#58|#x3a|colon);/gi, ":")
+    .replace(/\\([!-/:-@[-`{-~])/g, "$1")
+    .replace(/[*_~`\u00AD\u200B-\u200D\u2060\uFEFF]/g, "")
+    .normalize("NFKC");
 }
 
 function hostOf(url: string): string {
@@ -83,7 +113,7 @@ export function stableLength(markdown: string): number {
   const tail = markdown.slice(from);
   const open = [
     /<[^<>\n]*$/.exec(tail),
-    /!?\[[^[\]\n]*(?:\](?:\([^()\n]*)?)?$/.exec(tail),
+    openLink(tail),
     /@[a-z]{0,8}$/i.exec(tail),
     /!$/.exec(tail),
     /[\uD800-\uDBFF]$/.exec(tail),
@@ -91,6 +121,14 @@ export function stableLength(markdown: string): number {
   ];
   const starts = open.flatMap((match) => (match === null ? [] : [match.index]));
   return starts.length === 0 ? markdown.length : from + Math.min(...starts);
+}
+
+/** The first link that is not whole yet, with the sign that makes it a picture. */
+function openLink(tail: string): { index: number } | null {
+  for (let start = tail.indexOf("["); start >= 0; start = tail.indexOf("[", start + 1)) {
+    if (linkAt(tail, start) === "open") return { index: tail[start - 1] === "!" ? start - 1 : start };
+  }
+  return null;
 }
 
 /** A run of backticks in the last line that nothing closes yet; a fence's own line counts until it ends. */

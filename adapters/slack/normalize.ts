@@ -107,6 +107,25 @@ function reasonToDrop(event: MessageEvent, { self, isOurThread }: NormalizeConte
   return isOurThread(messageKey(event.channel, event.thread_ts)) ? undefined : "a thread without us";
 }
 
+const deletion = z.object({
+  subtype: z.enum(["message_deleted", "message_changed"]),
+  channel: z.string(),
+  deleted_ts: z.string().optional(),
+  /** A deleted message that has replies stays as a tombstone. */
+  message: z.object({ ts: z.string(), subtype: z.string().optional() }).optional(),
+});
+
+/** The dedupe key of a message that somebody deleted (slack.md §3.2). */
+export function deletedMessage(body: unknown, event: unknown, self: SlackSelf): string | undefined {
+  const parsed = deletion.safeParse(event);
+  const outer = envelope.safeParse(body);
+  if (!parsed.success || !outer.success) return undefined;
+  const { subtype, channel, deleted_ts: deleted, message } = parsed.data;
+  const buried = message?.subtype === "tombstone" ? message.ts : undefined;
+  const ts = subtype === "message_deleted" ? deleted : buried;
+  return ts === undefined ? undefined : `slack:${teamOf(outer.data, self)}:${channel}:${ts}`;
+}
+
 /** The thread whose membership decides about an event, or `undefined` when it does not matter. */
 export function threadInQuestion(
   event: unknown,

@@ -3,9 +3,10 @@ import { GrowingReply } from "../../src/core/growing-reply.ts";
 import type { FinishedReply, OpenReplyOptions, Reply, ReplyContent } from "../../src/core/ports.ts";
 import type { Turn } from "../../src/core/turn.ts";
 import { messageKey, parseAddress, type SlackAddress } from "./address.ts";
-import { openCommandPlace } from "./command-place.ts";
-import { EditWriter, type ReplyTarget } from "./edit-writer.ts";
+import { openCommandPlace, pointToDm } from "./command-place.ts";
+import { EditWriter, type FormerStreams, type ReplyTarget } from "./edit-writer.ts";
 import { NativeReply } from "./native-reply.ts";
+import { findTurnMessages, turnMetadata } from "./own-messages.ts";
 import { type Place, parseSaved, type SavedReply, toSaved } from "./place.ts";
 import { ResponseUrlReply } from "./response-url.ts";
 import type { SlackContext } from "./slack-context.ts";
@@ -15,24 +16,63 @@ import { StatusLine } from "./status.ts";
 export async function openSlackReply(
   context: SlackContext,
   turn: Turn,
-  { saved, save, signal }: OpenReplyOptions,
+  { saved, save, again, signal }: OpenReplyOptions,
 ): Promise<{ reply: Reply; place?: Place }> {
   const address = parseAddress(turn.address);
   const before = parseSaved(saved);
-  const place =
-    placeOf(address) ?? before.place ?? (await openCommandPlace(context, turn, address, { signal }));
+  const known = placeOf(address) ?? before.place;
+  const place = known ?? (await openCommandPlace(context, turn, address, { again, signal }));
   if (place === undefined) return { reply: openFinalOnly(context, turn, address, signal) };
-  if (before.place === undefined && address.thread === undefined) {
-    await save(toSaved({ style: "edit", messages: [], place }));
+  if (known === undefined) {
+    await save(toSaved({ style: "edit", messages: [], cuts: [], place }));
+    if (place.channel !== address.channel) {
+      await pointToDm(context, { address, place, locale: turn.locale }, { signal });
+    }
   }
-  const status = new StatusLine(context, { team: address.team, place });
-  if (before.messages.length === 0) status.show(turn.locale, { signal });
+  const target = toTarget(turn, address, place);
   const keep = (reply: Omit<SavedReply, "place">): Promise<void> => save(toSaved({ ...reply, place }));
-  const inner = await openAt(context, { turn, address, place, before, keep, signal });
+  const found = again ? await takeOver(context, { target, before, keep, signal }) : before;
+  const status = new StatusLine(context, { team: address.team, place });
+  if (found.messages.length === 0) status.show(turn.locale, { signal });
+  const inner = openAt(context, { address, target, before: found, keep, signal });
   return {
-    reply: new ThreadReply(inner, { place, status, signal, shown: before.messages.length > 0 }),
+    reply: new ThreadReply(inner, { place, status, signal, shown: found.messages.length > 0 }),
     place,
   };
+}
+
+function toTarget(turn: Turn, { team, message }: SlackAddress, place: Place): ReplyTarget {
+  return {
+    team,
+    place,
+    after: message,
+    reference: turn.reference,
+    dedupeKey: turn.id.replace(/#r\d+$/, ""),
+    locale: turn.locale,
+  };
+}
+
+/**
+ * All messages of an earlier attempt: those it saved, and what it made and could not save any more. Streams are
+ * stopped: what was appended is unknown, so nothing can be appended any more (slack.md §1.6).
+ */
+async function takeOver(
+  context: SlackContext,
+  { target, before, keep, signal }: Pick<OpenAt, "target" | "before" | "keep" | "signal">,
+): Promise<SavedReply> {
+  const { reference, place } = target;
+  const found = (await findTurnMessages(context, target, { signal })) ?? [];
+  const all = new Set([...before.messages, ...found.map(({ ts }) => ts)]);
+  // In the order of their making, which is that of the parts.
+  const messages = [...all].sort((one, other) => Number(one) - Number(other));
+  const lost = messages.length - before.messages.length;
+  if (lost > 0) context.log.info({ reference, channel: place.channel, lost }, "slack messages found again");
+  const streams = found.filter(({ streaming }) => streaming).map(({ ts }) => ts);
+  const native = before.style === "native" || streams.length > 0;
+  const after = { ...before, messages, style: native ? "native" : "edit" } as const;
+  if (lost > 0) await keep(after);
+  if (native) await stopStreams(context, target, { all: messages, open: streams, signal });
+  return after;
 }
 
 function placeOf({ channel, thread, kind }: SlackAddress): Place | undefined {
@@ -45,43 +85,31 @@ function openFinalOnly(context: SlackContext, turn: Turn, address: SlackAddress,
 }
 
 interface OpenAt {
-  readonly turn: Turn;
   readonly address: SlackAddress;
-  readonly place: Place;
+  readonly target: ReplyTarget;
   readonly before: SavedReply;
   readonly keep: (reply: Omit<SavedReply, "place">) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
-async function openAt(context: SlackContext, options: OpenAt): Promise<Reply> {
-  const { turn, address, place, before, keep, signal } = options;
-  const target: ReplyTarget = {
-    team: address.team,
-    place,
-    after: address.message,
-    reference: turn.reference,
-    locale: turn.locale,
-  };
-  const openEdit = (messages: readonly string[]): Reply =>
+function openAt(context: SlackContext, options: OpenAt): Reply {
+  const { address, target, before, keep, signal } = options;
+  const openEdit = (streams: FormerStreams): Reply =>
     new GrowingReply({
-      writer: new EditWriter(context, target),
-      saved: { messages },
-      save: (state) => keep({ style: "edit", messages: parseSaved(state).messages }),
+      writer: new EditWriter(context, target, streams),
+      saved: { messages: streams.messages },
+      save: (state) => keep({ style: "edit", messages: parseSaved(state).messages, cuts: streams.cuts }),
       signal,
       log: context.log,
       now: () => context.tools.clock.now(),
       sleep: context.sleep,
     });
-  if (before.messages.length > 0) {
-    // A stream of an earlier process cannot be continued: what was appended is unknown (slack.md §1.6).
-    if (before.style === "native") await stopStreams(context, place, before.messages, signal);
-    return openEdit(before.messages);
-  }
-  if (!isNative(context, address, place)) return openEdit([]);
+  if (before.messages.length > 0) return openEdit(before);
+  if (!isNative(context, address, target.place)) return openEdit(before);
   return new NativeReply(context, {
     target,
     recipient: { user: address.user, team: address.userTeam },
-    save: (messages) => keep({ style: "native", messages }),
+    save: (streams) => keep({ style: "native", ...streams }),
     openEdit,
     signal,
   });
@@ -91,15 +119,16 @@ function isNative({ settings, latches }: SlackContext, { team }: SlackAddress, p
   return (place.dm || settings.channelStyle === "native") && !latches.isOff("native stream", team);
 }
 
+/** @param open - Those that are known to be open; without a look at history all may be. */
 async function stopStreams(
   { api, log }: SlackContext,
-  { channel }: Place,
-  messages: readonly string[],
-  signal: AbortSignal,
+  { place: { channel }, reference }: ReplyTarget,
+  { all, open, signal }: { all: readonly string[]; open: readonly string[]; signal: AbortSignal },
 ): Promise<void> {
-  for (const ts of messages) {
+  for (const ts of open.length > 0 ? open : all) {
     try {
-      await api.stream("chat.stopStream", z.object({}), { channel, ts }, { signal });
+      const metadata = turnMetadata(reference, all.indexOf(ts));
+      await api.stream("chat.stopStream", z.object({}), { channel, ts, metadata }, { signal });
     } catch (error) {
       signal.throwIfAborted();
       // Over already, most likely. If it is not, the edit will say so and stop it then.

@@ -2,7 +2,16 @@ import type { BucketLimits } from "../../src/core/gate.ts";
 import { type Clock, type Gate, Gates } from "../../src/core/gate.ts";
 
 /** What Slack counts. */
-export type SlackBucket = "post" | "update" | "append" | "startStream" | "stopStream";
+export type SlackBucket =
+  | "post"
+  | "update"
+  | "append"
+  | "startStream"
+  | "stopStream"
+  | "history"
+  | "slowHistory"
+  | "react"
+  | "unreact";
 
 /**
  * Slack's limits: per method and workspace, `chat.postMessage` per channel.
@@ -20,6 +29,12 @@ const SLACK_LIMITS: Readonly<Record<SlackBucket, BucketLimits>> = {
   // Tier 2, 20 a minute each.
   startStream: { burst: 10, tokensPerSecond: 20 / 60, minGapMs: 0 },
   stopStream: { burst: 10, tokensPerSecond: 20 / 60, minGapMs: 0 },
+  // Tier 3 for each of its two methods; one of a minute for apps sold outside of the marketplace (slack.md §8.4).
+  history: { burst: 10, tokensPerSecond: 45 / 60, minGapMs: 0 },
+  slowHistory: { burst: 1, tokensPerSecond: 1 / 61, minGapMs: 0 },
+  // Tier 3 and tier 2 (slack.md §8.1).
+  react: { burst: 10, tokensPerSecond: 45 / 60, minGapMs: 0 },
+  unreact: { burst: 8, tokensPerSecond: 18 / 60, minGapMs: 0 },
 };
 
 /** The gates of one process, by Slack's own buckets. */

@@ -12,6 +12,8 @@ export interface Place {
 export interface SavedReply {
   readonly style: "edit" | "native";
   readonly messages: readonly string[];
+  /** Where streams cut the answer, in characters: one less than there were streams. */
+  readonly cuts: readonly number[];
   /** Of a slash command, whose place is made by its first attempt. */
   readonly place?: Place;
 }
@@ -19,15 +21,21 @@ export interface SavedReply {
 const schema = z.object({
   style: z.enum(["edit", "native"]).default("edit"),
   messages: z.array(z.string()).default([]),
+  cuts: z.array(z.number().int().nonnegative()).default([]),
   place: z.object({ channel: z.string(), thread: z.string(), dm: z.boolean() }).exactOptional(),
 });
 
 /** Anything unreadable counts as nothing saved. */
 export function parseSaved(saved: Json | undefined): SavedReply {
   const result = schema.safeParse(saved ?? {});
-  return result.success ? result.data : { style: "edit", messages: [] };
+  return result.success ? result.data : { style: "edit", messages: [], cuts: [] };
 }
 
-export function toSaved({ style, messages, place }: SavedReply): Json {
-  return { style, messages, ...(place !== undefined && { place: { ...place } }) };
+export function toSaved({ style, messages, cuts, place }: SavedReply): Json {
+  return {
+    style,
+    messages,
+    ...(cuts.length > 0 && { cuts }),
+    ...(place !== undefined && { place: { ...place } }),
+  };
 }

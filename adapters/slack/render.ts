@@ -7,6 +7,7 @@ import type { Locale } from "../../src/core/turn.ts";
 import { healMarkdown } from "../../src/markdown/heal.ts";
 import { splitMarkdown } from "../../src/markdown/split.ts";
 import { neutralize, stableLength, toInertText } from "./neutralize.ts";
+import { borderOf } from "./segments.ts";
 
 /** Markdown blocks of one payload may hold 12,000 characters in sum (slack.md §1.5, §1.8); 10 % margin (§9.2). */
 const PART_LIMIT = 10_800;
@@ -41,6 +42,63 @@ export function renderParts(
         measure: (text) => text.length,
       })
     : [];
+  return toParts(texts, content, { final, locale });
+}
+
+/**
+ * The same for messages that were streams: cut where these were cut, the rest into further messages. A draft that
+ * ends before the last cut shows nothing: more than that stands there already.
+ *
+ * @param cuts - In characters of the answer, ascending.
+ */
+export function renderSlices(
+  content: ReplyContent,
+  { final, locale, cuts }: { final: boolean; locale: Locale; cuts: readonly number[] },
+): readonly SlackPart[] {
+  const markdown = showableMarkdown(content, { final });
+  if (!final && markdown.length <= (cuts.at(-1) ?? 0)) return [];
+  const texts: string[] = [];
+  let from = 0;
+  let reopen = "";
+  for (const cut of cuts.map((at) => wordBorder(markdown, at))) {
+    if (cut <= from || cut >= markdown.length) continue;
+    const shown = reopen + markdown.slice(from, cut);
+    const border = borderOf(shown);
+    texts.push(shown + border.close);
+    reopen = border.reopen;
+    from = cut;
+  }
+  const rest = reopen + markdown.slice(from);
+  const limit = { limit: PART_LIMIT, measure: (text: string) => text.length };
+  texts.push(...splitMarkdown(final ? rest : healMarkdown(rest), limit));
+  // Another text than the one that was cut may leave nothing visible in a slice, or more than a message takes.
+  const showable = texts.every((text) => hasLetter(text) && text.length <= BLOCK_LIMIT);
+  return showable ? toParts(texts, content, { final, locale }) : renderParts(content, { final, locale });
+}
+
+/** What one markdown block takes (slack.md §1.8). */
+const BLOCK_LIMIT = 12_000;
+/** How far back a cut looks for a better place. */
+const BORDER_REACH = 200;
+
+function wordBorder(text: string, at: number): number {
+  const near = text.slice(Math.max(0, at - BORDER_REACH), at);
+  const found = /\S*$/.exec(near)?.[0].length ?? 0;
+  if (/\s/.test(text.slice(at, at + 1)) || found === near.length) return safe(text, at);
+  return at - found;
+}
+
+/** Not between the two halves of a character. */
+function safe(text: string, at: number): number {
+  const code = text.charCodeAt(at);
+  return code >= 0xdc_00 && code <= 0xdf_ff ? at - 1 : at;
+}
+
+function toParts(
+  texts: readonly string[],
+  content: ReplyContent,
+  { final, locale }: { final: boolean; locale: Locale },
+): readonly SlackPart[] {
   const notice = noticeOf(content, { final, locale, shown: texts.length });
   const kept = texts.slice(0, MAX_PARTS);
   const parts = kept.map((text, index) => toPart(text, index === kept.length - 1 ? notice : undefined));

@@ -6,6 +6,7 @@ const SCOPES: Readonly<Record<string, string>> = {
   "files:read": "attachments cannot be read",
   "im:history": "direct messages are not received",
   "im:write": "a command in a private channel is answered only once, at its end",
+  "reactions:write": "a question that waits shows it by a status line, if at all",
   "users:read": "people appear as ids, and the language of their client is unknown",
 };
 

@@ -1,7 +1,6 @@
 import { App } from "@slack/bolt";
 import { z } from "zod";
-import { BridgeError, PlatformError } from "../../src/core/errors.ts";
-import { noticeFor } from "../../src/core/notices.ts";
+import { PlatformError } from "../../src/core/errors.ts";
 import type {
   Adapter,
   AdapterHealth,
@@ -10,24 +9,16 @@ import type {
   HttpHandler,
   LocalFile,
   OnTurn,
+  OpenIntakeOptions,
   OpenReplyOptions,
   Reply,
 } from "../../src/core/ports.ts";
-import type { Attachment, Locale, Turn } from "../../src/core/turn.ts";
+import type { Attachment, Turn } from "../../src/core/turn.ts";
 import { parseAddress } from "./address.ts";
 import { fetchSlackFile } from "./files.ts";
-import { Help, helpText } from "./help.ts";
 import { createHttpEvents } from "./http-events.ts";
-import { Lanes } from "./lanes.ts";
-import {
-  normalizeCommand,
-  normalizeMessage,
-  RESPONSE_URL_TTL_MS,
-  type SlackSelf,
-  threadInQuestion,
-  usersOf,
-  usersOfCommand,
-} from "./normalize.ts";
+import { SlackIntake } from "./intake.ts";
+import type { SlackSelf } from "./normalize.ts";
 import { openSlackReply } from "./open-reply.ts";
 import { SlackPacer } from "./pacer.ts";
 import { People } from "./people.ts";
@@ -38,6 +29,7 @@ import type { SlackSettings } from "./settings.ts";
 import { Latches, type SlackContext } from "./slack-context.ts";
 import { SocketMode } from "./socket-mode.ts";
 import { Threads } from "./threads.ts";
+import { showWaiting } from "./waiting.ts";
 import { SlackWebApi, webClientOptions } from "./web-api.ts";
 
 const authTest = z.object({
@@ -48,13 +40,6 @@ const authTest = z.object({
   response_metadata: z.object({ scopes: z.array(z.string()).optional() }).optional(),
 });
 
-/** What a running intake needs. */
-interface Intake {
-  readonly onTurn: OnTurn;
-  readonly self: SlackSelf;
-  readonly signal: AbortSignal;
-}
-
 /** Slack over Bolt and the Web API; wires the files beside it. */
 export class SlackAdapter implements Adapter {
   readonly platform = "slack";
@@ -62,12 +47,11 @@ export class SlackAdapter implements Adapter {
   readonly #context: SlackContext;
   readonly #people: People;
   readonly #threads: Threads;
-  readonly #help: Help;
-  readonly #lanes = new Lanes();
   readonly #abort = new AbortController();
   #self: Promise<SlackSelf> | undefined;
   #deliver: ((delivery: SlackDelivery) => Promise<AckResponse>) | undefined;
   #socket: SocketMode | undefined;
+  #intake: SlackIntake | undefined;
 
   constructor(settings: SlackSettings, tools: AdapterTools) {
     const log = tools.log.child({ platform: "slack" });
@@ -79,6 +63,7 @@ export class SlackAdapter implements Adapter {
       pacer: new SlackPacer(tools.clock),
       latches: new Latches(log),
       self: (options) => this.#whoAmI(options),
+      onGone: (dedupeKey) => this.#intake?.onStoppedReply(dedupeKey),
       sleep: (ms, signal) => sleep(tools, ms, signal),
     };
     const quick = new SlackWebApi({
@@ -89,7 +74,6 @@ export class SlackAdapter implements Adapter {
     });
     this.#people = new People({ ...this.#context, api: quick });
     this.#threads = new Threads({ ...this.#context, api: quick });
-    this.#help = new Help(this.#context);
     this.routes = this.#routes();
   }
 
@@ -105,14 +89,25 @@ export class SlackAdapter implements Adapter {
     return { "/slack/events": handler };
   }
 
-  async openIntake(onTurn: OnTurn, { signal }: { signal: AbortSignal }): Promise<AsyncDisposable> {
+  async openIntake(onTurn: OnTurn, options: OpenIntakeOptions): Promise<AsyncDisposable> {
     const { settings, log } = this.#context;
-    const closed = new AbortController();
-    const intakeSignal = AbortSignal.any([signal, closed.signal, this.#abort.signal]);
+    const { signal, onGone, onFatal } = options;
     const self = await this.#whoAmI({ signal });
-    const receiver = this.#openBolt({ onTurn, self, signal: intakeSignal });
+    const closed = new AbortController();
+    const intake = new SlackIntake({
+      context: this.#context,
+      people: this.#people,
+      threads: this.#threads,
+      self,
+      onTurn,
+      onGone,
+      signal: AbortSignal.any([signal, closed.signal, this.#abort.signal]),
+    });
+    const receiver = this.#openBolt(intake, self);
     const deliver = (delivery: SlackDelivery): Promise<AckResponse> => receiver.deliver(delivery);
-    const socket = settings.appToken === undefined ? undefined : this.#openSocket(settings.appToken, deliver);
+    const { appToken } = settings;
+    const socket =
+      appToken === undefined ? undefined : this.#openSocket({ appToken, deliver, intake, onFatal });
     try {
       await socket?.start({ signal });
     } catch (error) {
@@ -121,18 +116,22 @@ export class SlackAdapter implements Adapter {
     }
     this.#socket = socket;
     this.#deliver = deliver;
+    this.#intake = intake;
     log.info({ team: self.teamId, socketMode: socket !== undefined }, "slack intake open");
+    intake.catchUp();
     return {
       [Symbol.asyncDispose]: async () => {
         if (this.#deliver === deliver) this.#deliver = undefined;
+        await intake.stopCatchUp();
         await socket?.[Symbol.asyncDispose]();
         closed.abort(new Error("slack intake closed"));
+        await intake[Symbol.asyncDispose]();
       },
     };
   }
 
-  #openSocket(appToken: string, deliver: (delivery: SlackDelivery) => Promise<AckResponse>): SocketMode {
-    const { settings, log, sleep: wait } = this.#context;
+  #openSocket({ appToken, deliver, intake, onFatal }: SocketOptions): SocketMode {
+    const { settings, log, tools, sleep: wait } = this.#context;
     return new SocketMode({
       clientOptions: () => ({
         appToken,
@@ -141,15 +140,17 @@ export class SlackAdapter implements Adapter {
       }),
       deliver,
       log,
+      now: () => tools.clock.now(),
+      onBack: (awayMs) => intake.onBack(awayMs),
+      onFatal: (error) => onFatal?.(error),
       sleep: wait,
     });
   }
 
   /** Bolt routes; when a payload is acknowledged is decided by the receiver. */
-  #openBolt(intake: Intake): TwoPhaseReceiver {
+  #openBolt(intake: SlackIntake, { userId: botUserId, botId }: SlackSelf): TwoPhaseReceiver {
     const { settings, log } = this.#context;
     const receiver = new TwoPhaseReceiver();
-    const { userId: botUserId, botId } = intake.self;
     const app = new App({
       receiver,
       authorize: () => Promise.resolve({ botToken: settings.botToken, botUserId, botId }),
@@ -158,10 +159,11 @@ export class SlackAdapter implements Adapter {
       clientOptions: webClientOptions(settings.apiUrl, log),
       logger: toSdkLogger(log),
     });
-    app.event("app_mention", ({ body, event }) => this.#onMessage(body, event, intake));
-    app.event("message", ({ body, event }) => this.#onMessage(body, event, intake));
+    app.event("app_mention", ({ body, event }) => intake.onMessage(body, event));
+    app.event("message", ({ body, event }) => intake.onMessage(body, event));
+    app.event("agent_session_stopped", ({ event }) => intake.onStopped(event));
     app.command(/^\//, async ({ body, ack }) => {
-      const text = await this.#onCommand(body, intake);
+      const text = await intake.onCommand(body);
       await ack({ response_type: "ephemeral", text });
     });
     // Nothing of ours can be pressed yet; unanswered, Slack would show a warning sign to who did.
@@ -171,53 +173,9 @@ export class SlackAdapter implements Adapter {
     return receiver;
   }
 
-  /** Rejects when the turn could not be stored: the payload is not acknowledged then. */
-  async #onMessage(body: unknown, event: unknown, intake: Intake): Promise<void> {
-    const lane = z.object({ channel: z.string() }).safeParse(event).data?.channel ?? "";
-    await this.#lanes.run(lane, () => this.#takeMessage(body, event, intake));
-  }
-
-  async #takeMessage(body: unknown, event: unknown, { onTurn, self, signal }: Intake): Promise<void> {
-    const { log } = this.#context;
-    const asked = threadInQuestion(event, self);
-    const where = asked === undefined ? undefined : { team: self.teamId, ...asked };
-    const ours = where === undefined ? false : await this.#threads.isOurs(where, { self, signal });
-    const known = { self, isOurThread: () => ours };
-    const quick = normalizeMessage(body, event, { ...known, names: new Map() });
-    if (quick.dropped !== undefined && quick.help === undefined) {
-      log.debug({ reason: quick.dropped }, "slack message dropped");
-      return;
-    }
-    const people = await this.#people.load(usersOf(event), { team: self.teamId, signal });
-    const normalized = normalizeMessage(body, event, { ...known, ...people });
-    if (normalized.dropped === undefined) {
-      await onTurn(normalized.turn);
-      const { channel, thread } = parseAddress(normalized.turn.address);
-      if (thread !== undefined) this.#threads.join(channel, thread);
-    } else if (normalized.help !== undefined) await this.#help.answer(normalized.help, { signal });
-  }
-
-  /** @returns What the sender of the command reads. Never rejects: a command is not delivered again. */
-  async #onCommand(body: unknown, { onTurn, self, signal }: Intake): Promise<string> {
-    const { log, tools } = this.#context;
-    const people = await this.#people.load(usersOfCommand(body), { team: self.teamId, signal });
-    const now = Date.now();
-    const seal = (secret: string): string => tools.sealer.seal(secret, now + RESPONSE_URL_TTL_MS);
-    const normalized = normalizeCommand(body, { ...people, seal, now });
-    if (normalized.dropped !== undefined) return helpText(normalized.help?.locale ?? "en");
-    const { locale } = normalized.turn;
-    try {
-      await onTurn(normalized.turn);
-      return WORKING[locale];
-    } catch (error) {
-      log.error({ err: error }, "slack command not stored");
-      return noticeFor(error instanceof BridgeError ? error.code : "INTERNAL", locale);
-    }
-  }
-
   async openReply(turn: Turn, options: OpenReplyOptions): Promise<Reply> {
     const { reply, place } = await openSlackReply(this.#context, turn, options);
-    if (place !== undefined) this.#threads.join(place.channel, place.thread);
+    if (place !== undefined) await this.#threads.join(place.channel, place.thread);
     return reply;
   }
 
@@ -226,8 +184,8 @@ export class SlackAdapter implements Adapter {
     return fetchSlackFile(this.#context, attachment, { ...options, special });
   }
 
-  showWaiting(): Promise<void> {
-    return Promise.resolve();
+  showWaiting(turn: Turn, waiting: boolean, { signal }: { signal: AbortSignal }): Promise<void> {
+    return showWaiting(this.#context, turn, { waiting, signal });
   }
 
   health(): AdapterHealth {
@@ -278,7 +236,12 @@ export class SlackAdapter implements Adapter {
   }
 }
 
-const WORKING: Readonly<Record<Locale, string>> = { en: "Working on it…", zh: "正在处理…" };
+interface SocketOptions {
+  readonly appToken: string;
+  readonly deliver: (delivery: SlackDelivery) => Promise<AckResponse>;
+  readonly intake: SlackIntake;
+  readonly onFatal: OpenIntakeOptions["onFatal"];
+}
 
 function sleep(tools: AdapterTools, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise<void>((resolve, reject) => {

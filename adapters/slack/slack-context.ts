@@ -14,6 +14,8 @@ export interface SlackContext {
   readonly latches: Latches;
   /** Who we are; asked once. @throws {PlatformError} */
   readonly self: (options: { signal: AbortSignal }) => Promise<SlackSelf>;
+  /** Nobody wants this turn's answer any more: its question is gone, or its asker pressed stop. */
+  readonly onGone: (dedupeKey: string) => void;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 

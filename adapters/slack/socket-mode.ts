@@ -10,6 +10,12 @@ export interface SocketModeSettings {
   readonly clientOptions: () => SocketModeOptions;
   readonly deliver: (delivery: SlackDelivery) => Promise<AckResponse>;
   readonly log: Log;
+  /** Ms on a monotonic clock. */
+  readonly now: () => number;
+  /** Called when a socket is there again after so many ms without one. */
+  readonly onBack: (awayMs: number) => void;
+  /** Called when Slack does not let us receive any more. */
+  readonly onFatal: (error: unknown) => void;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
@@ -45,6 +51,7 @@ export class SocketMode implements AsyncDisposable {
   readonly #old = new Set<GuardedSocket>();
   #connecting: Promise<void> | undefined;
   #trouble = "not connected yet";
+  #lostAt: number | undefined;
 
   constructor(settings: SocketModeSettings) {
     this.#settings = settings;
@@ -117,6 +124,8 @@ export class SocketMode implements AsyncDisposable {
     this.#current = socket;
     socket.on("disconnected", () => this.#onClosed(socket));
     this.#settings.log.info({}, "slack socket connected");
+    if (this.#lostAt !== undefined) this.#settings.onBack(this.#settings.now() - this.#lostAt);
+    this.#lostAt = undefined;
     if (before !== undefined) this.#track(this.#drain(before));
   }
 
@@ -152,6 +161,9 @@ export class SocketMode implements AsyncDisposable {
       if (this.#current === socket) this.#current = undefined;
       this.#abort.abort(new Error(this.#trouble));
       this.#track(closeSocket(socket));
+      this.#settings.onFatal(
+        new PlatformError("PLATFORM_PERMISSION", this.#trouble, { platform: "slack", platformCode: reason }),
+      );
       return;
     }
     log.debug({ reason }, "slack asks for a new socket");
@@ -174,6 +186,7 @@ export class SocketMode implements AsyncDisposable {
   #onClosed(socket: GuardedSocket): void {
     if (this.#current !== socket || this.#abort.signal.aborted) return;
     this.#current = undefined;
+    this.#lostAt ??= this.#settings.now();
     this.#trouble = "connection lost, reconnecting";
     this.#settings.log.info({}, "slack socket closed, opening the next");
     this.#keepTrying();
@@ -184,6 +197,7 @@ export class SocketMode implements AsyncDisposable {
       this.#reconnect().catch((error: unknown) => {
         if (this.#abort.signal.aborted) return;
         this.#settings.log.error({ err: error }, "slack no longer takes the app token, not receiving");
+        this.#settings.onFatal(error);
       }),
     );
   }

@@ -11,6 +11,8 @@ export interface LimitSwitches {
 /** 5 per 5 s, one token back per second (discord.md §1.1). */
 const CAPACITY = 5;
 const PER_SECOND = 1;
+/** One per 0.25 s and channel (discord.md §1.1). */
+const REACTIONS = { capacity: 1, perSecond: 4 };
 /** Requests per second of one bot token (discord.md §1.2). */
 const GLOBAL_PER_SECOND = 50;
 /** 401, 403 and 429 per ten minutes before the address is banned (discord.md §1.2). */
@@ -55,7 +57,7 @@ export class Limits {
     const taken = this.switches.algorithm === "leaky" ? this.#takeLeaky(counter) : this.#takeFixed(counter);
     return {
       ok: taken.ok,
-      headers: this.#headers(taken, name),
+      headers: this.#headers(taken, name, rateOf(counter).capacity),
       retryAfterMs: taken.retryAfterMs,
       global: false,
     };
@@ -71,22 +73,22 @@ export class Limits {
 
   #takeLeaky(counter: string): Taken {
     const known = this.#leaky.get(counter);
-    const bucket =
-      known ?? new LeakyBucket({ capacity: CAPACITY, perSecond: PER_SECOND, clock: this.#clock });
+    const bucket = known ?? new LeakyBucket({ ...rateOf(counter), clock: this.#clock });
     this.#leaky.set(counter, bucket);
     return bucket.take();
   }
 
   #takeFixed(counter: string): Taken {
-    const windowMs = (CAPACITY / PER_SECOND) * 1000;
+    const { capacity, perSecond } = rateOf(counter);
+    const windowMs = (capacity / perSecond) * 1000;
     const now = this.#clock.now();
     const known = this.#fixed.get(counter);
     const window = known !== undefined && now < known.start + windowMs ? known : { start: now, used: 0 };
     this.#fixed.set(counter, window);
-    const ok = window.used < CAPACITY;
+    const ok = window.used < capacity;
     if (ok) window.used += 1;
     const leftMs = window.start + windowMs - now;
-    return { ok, tokens: CAPACITY - window.used, retryAfterMs: ok ? 0 : leftMs, resetAfterMs: leftMs };
+    return { ok, tokens: capacity - window.used, retryAfterMs: ok ? 0 : leftMs, resetAfterMs: leftMs };
   }
 
   #takeGlobal(): number {
@@ -97,10 +99,10 @@ export class Limits {
     return this.#global.used > GLOBAL_PER_SECOND ? (second + 1) * 1000 - now : 0;
   }
 
-  #headers(taken: Taken, name: string): Record<string, string> {
+  #headers(taken: Taken, name: string, capacity: number): Record<string, string> {
     if (this.switches.headers === "none") return {};
     const outer = this.switches.headers === "outer";
-    const limit = outer ? 50_000 : CAPACITY;
+    const limit = outer ? 50_000 : capacity;
     return {
       "x-ratelimit-limit": String(limit),
       "x-ratelimit-remaining": String(outer ? 49_999 : Math.floor(taken.tokens)),
@@ -109,4 +111,8 @@ export class Limits {
       "x-ratelimit-bucket": name,
     };
   }
+}
+
+function rateOf(counter: string): { capacity: number; perSecond: number } {
+  return counter.startsWith("reaction:") ? REACTIONS : { capacity: CAPACITY, perSecond: PER_SECOND };
 }

@@ -40,6 +40,8 @@ export interface RestOptions {
   readonly nonceWindowMs: number;
   /** Whether a deferred callback tells the response's id; uncertain (discord.md §13). */
   readonly tellsResponseId: boolean;
+  /** Whether fetched messages tell their nonce; uncertain (discord.md §2.3 says it of creates only). */
+  readonly listsNonces: boolean;
   readonly gatewayUrl: () => string;
 }
 
@@ -121,8 +123,12 @@ export class RestApi {
       }),
       route("DELETE /channels/{id}/messages/{id}", (_, ids) => this.#delete(ids), { counter: "delete" }),
       route("POST /channels/{id}/typing", (_, ids) => this.#type(ids), { counter: "typing" }),
-      route("PUT /channels/{id}/messages/{id}/reactions/[^/]+/@me", (_, ids) => this.#react(ids)),
-      route("DELETE /channels/{id}/messages/{id}/reactions/[^/]+/@me", (_, ids) => this.#react(ids)),
+      route("PUT /channels/{id}/messages/{id}/reactions/([^/]+)/@me", (_, ids) => this.#react(ids), {
+        counter: "reaction",
+      }),
+      route("DELETE /channels/{id}/messages/{id}/reactions/([^/]+)/@me", (_, ids) => this.#unreact(ids), {
+        counter: "reaction",
+      }),
       route("POST /channels/{id}/messages/{id}/threads", (request, ids) => this.#startThread(request, ids)),
       route("POST /channels/{id}/threads", (request, ids) => this.#startThread(request, ids)),
       route("GET /applications/{id}/commands", () => ok(this.#commands)),
@@ -338,7 +344,8 @@ export class RestApi {
   #readable(message: WireMessage, channel: WireChannel): WireMessage {
     const { world } = this.#options;
     const own = message.author.id === world.bot.id || message.mentions.some(({ id }) => id === world.bot.id);
-    const fresh = world.fresh(message);
+    const { nonce, ...rest } = world.fresh(message);
+    const fresh = { ...rest, ...(this.#options.listsNonces && nonce !== undefined && { nonce }) };
     if (own || channel.guild_id === undefined) return fresh;
     return { ...fresh, content: "", attachments: [], embeds: [], components: [] };
   }
@@ -439,8 +446,27 @@ export class RestApi {
     onChange(channel.id);
   }
 
-  #react([channelId, messageId]: readonly string[]): ApiResult | ApiError {
-    return this.#withMessage(channelId, messageId, () => ({ status: 204 }));
+  /** The first of its kind needs a right, all need the history (discord.md §6.2). */
+  #react([channelId, messageId, emoji = ""]: readonly string[]): ApiResult | ApiError {
+    return this.#withMessage(channelId, messageId, (message, channel) => {
+      const { world, onChange } = this.#options;
+      const allowed = world.may(channel, "readHistory") && world.may(channel, "addReactions");
+      if (!allowed) return apiError(403, 50013, "Missing Permissions");
+      if (!/^\p{Extended_Pictographic}/u.test(emoji)) return apiError(400, 10014, "Unknown Emoji");
+      world.states.get(message.id)?.reactions.add(emoji);
+      onChange(channel.id);
+      return { status: 204 };
+    });
+  }
+
+  #unreact([channelId, messageId, emoji = ""]: readonly string[]): ApiResult | ApiError {
+    return this.#withMessage(channelId, messageId, (message, channel) => {
+      const { world, onChange } = this.#options;
+      if (!world.may(channel, "readHistory")) return apiError(403, 50001, "Missing Access");
+      world.states.get(message.id)?.reactions.delete(emoji);
+      onChange(channel.id);
+      return { status: 204 };
+    });
   }
 
   // ----------------------------------------------------------------------------------------- commands

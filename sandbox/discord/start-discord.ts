@@ -39,6 +39,8 @@ export interface DiscordOptions {
   readonly nonceWindowMs?: number;
   /** Whether a deferred response's id is told at once, default true; uncertain (discord.md §13). */
   readonly tellsResponseId?: boolean;
+  /** Whether fetched messages tell their nonce, default false; uncertain (discord.md §2.3 says it of creates only). */
+  readonly listsNonces?: boolean;
 }
 
 /** Discord on loopback: one guild, its people, and a bot that is not there until somebody logs in. */
@@ -140,6 +142,7 @@ class StandIn implements DiscordStandIn {
       clock: this.#clock,
       nonceWindowMs: options.nonceWindowMs ?? 300_000,
       tellsResponseId: options.tellsResponseId ?? true,
+      listsNonces: options.listsNonces ?? false,
       gatewayUrl: () => `ws://${host}/gateway`,
     });
   }

@@ -17,6 +17,7 @@ export const MESSAGE_TYPES = { normal: 0, pinned: 6, reply: 19, command: 20, thr
 
 /** discord.md §6.2 */
 export const PERMISSIONS: Readonly<Record<Permission, bigint>> = {
+  addReactions: 1n << 6n,
   viewChannel: 1n << 10n,
   sendMessages: 1n << 11n,
   attachFiles: 1n << 15n,
@@ -24,7 +25,13 @@ export const PERMISSIONS: Readonly<Record<Permission, bigint>> = {
   sendInThreads: 1n << 38n,
 };
 
-export type Permission = "viewChannel" | "sendMessages" | "attachFiles" | "readHistory" | "sendInThreads";
+export type Permission =
+  | "addReactions"
+  | "viewChannel"
+  | "sendMessages"
+  | "attachFiles"
+  | "readHistory"
+  | "sendInThreads";
 
 export interface WireUser {
   readonly id: string;

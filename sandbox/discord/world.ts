@@ -44,6 +44,8 @@ export interface NewMessage {
 export interface MessageState {
   edits: number;
   readonly ephemeral: boolean;
+  /** What the bot reacted with. */
+  readonly reactions: Set<string>;
 }
 
 /** One guild with its channels, people, DMs and threads, and every message in them. */
@@ -189,7 +191,11 @@ export class World {
       ...message.extras,
     };
     this.messages.set(stored.id, stored);
-    this.states.set(stored.id, { edits: 0, ephemeral: (stored.flags & 64) !== 0 });
+    this.states.set(stored.id, {
+      edits: 0,
+      ephemeral: (stored.flags & 64) !== 0,
+      reactions: new Set(),
+    });
     const channel = this.channels.get(channelId);
     if (channel !== undefined) channel.last_message_id = stored.id;
     return stored;

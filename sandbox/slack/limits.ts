@@ -16,6 +16,9 @@ const METHOD_RATES: Readonly<Record<string, Rate>> = {
   "chat.appendStream": { capacity: 20, perMinute: 100 },
   "chat.delete": { capacity: 50, perMinute: 50 },
   "conversations.replies": { capacity: 50, perMinute: 50 },
+  "conversations.history": { capacity: 50, perMinute: 50 },
+  "reactions.add": { capacity: 50, perMinute: 50 },
+  "reactions.remove": { capacity: 20, perMinute: 20 },
   "conversations.open": { capacity: 50, perMinute: 50 },
   "apps.connections.open": { capacity: 50, perMinute: 50 },
   "users.info": { capacity: 100, perMinute: 100 },
@@ -25,17 +28,24 @@ const METHOD_RATES: Readonly<Record<string, Rate>> = {
 /** One message a second in a channel, short bursts (slack.md §1.8). */
 const POST_RATE: Rate = { capacity: 4, perMinute: 60 };
 
+/** What an app gets that is sold outside of Slack's marketplace (slack.md §8.4). */
+const LIMITED_HISTORY: Rate = { capacity: 1, perMinute: 1 };
+/** Objects per request of such an app. */
+export const LIMITED_PAGE = 15;
+
 export class Limits {
   readonly #clock: StandInClock;
+  readonly #limitedHistory: boolean;
   readonly #buckets = new Map<string, LeakyBucket>();
 
-  constructor(clock: StandInClock) {
+  constructor(clock: StandInClock, { limitedHistory = false }: { limitedHistory?: boolean } = {}) {
     this.#clock = clock;
+    this.#limitedHistory = limitedHistory;
   }
 
   /** @returns Seconds to wait, as `Retry-After` says it: a whole number; 0 when the call may pass. */
   take(method: string, channel: string): number {
-    const rate = method === "chat.postMessage" ? POST_RATE : METHOD_RATES[method];
+    const rate = this.#rateOf(method);
     if (rate === undefined) return 0;
     const key = method === "chat.postMessage" ? `${method}:${channel}` : method;
     let bucket = this.#buckets.get(key);
@@ -49,5 +59,10 @@ export class Limits {
     }
     const { ok, retryAfterMs } = bucket.take();
     return ok ? 0 : Math.max(1, Math.ceil(retryAfterMs / 1000));
+  }
+
+  #rateOf(method: string): Rate | undefined {
+    if (this.#limitedHistory && /^conversations\.(history|replies)$/.test(method)) return LIMITED_HISTORY;
+    return method === "chat.postMessage" ? POST_RATE : METHOD_RATES[method];
   }
 }

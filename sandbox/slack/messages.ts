@@ -1,5 +1,7 @@
 import { type Arguments, isTrue, textOf } from "./arguments.ts";
 import { blocksError } from "./blocks.ts";
+import { fileJson } from "./files.ts";
+import { LIMITED_PAGE } from "./limits.ts";
 import { SlackRefusal } from "./refusal.ts";
 import type { SlackChannel, SlackMessage, Workspace } from "./workspace.ts";
 
@@ -15,12 +17,16 @@ export interface MessageSwitches {
   readonly recipientInDms: boolean;
   /** Whether a table with an empty cell is refused (slack.md §9.1). */
   readonly refuseEmptyCells: boolean;
+  /** Whether the app gets one look at history a minute, of 15 objects (slack.md §8.4). */
+  readonly limitedHistory: boolean;
 }
 
 /** The chat methods. Each throws a {@link SlackRefusal}, or returns the body beside `ok`. */
 export class Messages {
   readonly #workspace: Workspace;
   readonly #switches: MessageSwitches;
+  /** Address of the stand-in, for files. */
+  readonly #origin: () => string;
   /** Called with what the app's own events would tell. */
   readonly #echo: (
     kind: "posted" | "changed" | "deleted",
@@ -32,7 +38,9 @@ export class Messages {
     workspace: Workspace,
     switches: MessageSwitches,
     echo: (kind: "posted" | "changed" | "deleted", channel: SlackChannel, message: SlackMessage) => void,
+    origin: () => string,
   ) {
+    this.#origin = origin;
     this.#workspace = workspace;
     this.#switches = switches;
     this.#echo = echo;
@@ -132,12 +140,56 @@ export class Messages {
     const root = textOf(args, "ts");
     if (!channel.messages.has(root)) throw new SlackRefusal("thread_not_found");
     const oldest = Number(textOf(args, "oldest") || 0);
-    const limit = Number(args["limit"] ?? 1000);
     const messages = [...channel.messages.values()]
       .filter(({ ts, threadTs, onlyFor }) => onlyFor === undefined && (ts === root || threadTs === root))
-      .filter(({ ts }) => ts === root || Number(ts) > oldest)
-      .map((message) => this.toJson(message, { metadata: isTrue(args["include_all_metadata"]) }));
-    return { messages: messages.slice(0, limit), has_more: messages.length > limit };
+      .filter(({ ts }) => ts === root || Number(ts) > oldest);
+    return this.#page(messages, args);
+  }
+
+  /** What stands in the channel itself, the newest first. */
+  history(args: Arguments): Arguments {
+    const channel = this.#known(args);
+    // Only an app that is in the channel may read there.
+    if (!channel.members.has(this.#workspace.bot.userId)) throw new SlackRefusal("not_in_channel");
+    const oldest = Number(textOf(args, "oldest") || 0);
+    const latest = Number(textOf(args, "latest") || Number.MAX_SAFE_INTEGER);
+    const messages = [...channel.messages.values()]
+      .filter(
+        ({ onlyFor, threadTs, broadcast }) => onlyFor === undefined && (threadTs === undefined || broadcast),
+      )
+      .filter(({ ts }) => Number(ts) > oldest && Number(ts) < latest)
+      .reverse();
+    return { ...this.#page(messages, args), channel_actions_ts: null, channel_actions_count: 0 };
+  }
+
+  #page(messages: readonly SlackMessage[], args: Arguments): Arguments {
+    const most = this.#switches.limitedHistory ? LIMITED_PAGE : 999;
+    const limit = Math.min(most, Number(args["limit"] ?? 100));
+    const from = Number(Buffer.from(textOf(args, "cursor"), "base64").toString() || 0);
+    const metadata = isTrue(args["include_all_metadata"]);
+    const shown = messages.slice(from, from + limit).map((message) => this.toJson(message, { metadata }));
+    const more = messages.length > from + limit;
+    return {
+      messages: shown,
+      has_more: more,
+      ...(more && {
+        response_metadata: { next_cursor: Buffer.from(String(from + limit)).toString("base64") },
+      }),
+    };
+  }
+
+  /** `reactions.add` and `reactions.remove`. */
+  react(args: Arguments, { add }: { add: boolean }): Arguments {
+    const channel = this.#writable(args);
+    const message = channel.messages.get(textOf(args, "timestamp"));
+    if (message === undefined) throw new SlackRefusal("message_not_found");
+    const name = textOf(args, "name");
+    if (!/^[a-z0-9_+-]+$/.test(name)) throw new SlackRefusal("invalid_name");
+    if (message.reactions.has(name) === add) throw new SlackRefusal(add ? "already_reacted" : "no_reaction");
+    if (add) message.reactions.add(name);
+    else message.reactions.delete(name);
+    this.#workspace.changed(channel.id);
+    return {};
   }
 
   /** A message as the API and the events show it. */
@@ -150,11 +202,22 @@ export class Messages {
       text: message.stream?.markdown ?? message.text,
       ts: message.ts,
       team,
+      ...this.#filesOf(message),
+      ...(message.broadcast && { subtype: "thread_broadcast" }),
       ...(message.bot && { bot_id: bot.botId, app_id: appId }),
       ...(message.threadTs !== undefined && { thread_ts: message.threadTs }),
       ...(message.blocks.length > 0 && { blocks: message.blocks }),
       ...(metadata && message.metadata !== undefined && { metadata: message.metadata }),
       ...(state !== undefined && { streaming_state: state === "in_progress" ? "in_progress" : "completed" }),
+    };
+  }
+
+  #filesOf({ files }: SlackMessage): Arguments {
+    if (files.length === 0) return {};
+    const { team } = this.#workspace;
+    return {
+      subtype: "file_share",
+      files: files.map((file) => fileJson(file, { team, origin: this.#origin() })),
     };
   }
 

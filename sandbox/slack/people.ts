@@ -39,6 +39,8 @@ export interface SlackPerson {
   say(channel: string, text: string, options?: SayOptions): Said;
   /** Writes to the app. */
   dm(text: string, options?: SayOptions): Said;
+  /** Deletes a message of their own. */
+  unsay(channel: string, ts: string): readonly Delivery[];
   /** Sends `/coze` with a text. */
   slash(channel: string, text: string): Said;
 }
@@ -54,6 +56,7 @@ export interface PeopleOptions {
 
 /** Scope without which Slack does not deliver an event the app is subscribed to. */
 const EVENT_SCOPES: Readonly<Record<string, string>> = {
+  agent_session_stopped: "assistant:write",
   app_mention: "app_mentions:read",
   "message.im": "im:history",
   "message.channels": "channels:history",
@@ -76,6 +79,7 @@ export class People {
       name: user.name,
       say: (channel, text, say) => this.#say(this.#channel(channel), user, text, say),
       dm: (text, say) => this.#say(workspace.dmWith(user.id), user, text, say),
+      unsay: (channel, ts) => this.#unsay(this.#channel(channel), user, ts),
       slash: (channel, text) => this.#slash(this.#channel(channel), user, text),
     };
   }
@@ -100,7 +104,7 @@ export class People {
     const message = workspace.post(
       channel,
       { user: user.id, bot: false },
-      { text, files, threadTs: options.thread },
+      { text, files, threadTs: options.thread, broadcast: options.broadcast === true },
     );
     const event = this.#messageEvent(channel, user, message, { text, broadcast: options.broadcast === true });
     const mention = new RegExp(`<@${workspace.bot.userId}(\\|[^>]*)?>`).test(text);
@@ -111,6 +115,60 @@ export class People {
     }
     deliveries.push(...this.#event(subscriptionOf(channel), event, user));
     return { channel: channel.id, ts: message.ts, deliveries };
+  }
+
+  #unsay(channel: SlackChannel, user: SlackUser, ts: string): readonly Delivery[] {
+    const { workspace } = this.#options;
+    const message = channel.messages.get(ts);
+    if (message?.user !== user.id) throw new Error(`${user.name} has no message ${ts}`);
+    const where = { channel: channel.id, channel_type: channel.kind, hidden: true };
+    if ([...channel.messages.values()].some(({ threadTs }) => threadTs === ts)) {
+      // What has replies stays as a tombstone.
+      message.text = "This message was deleted.";
+      workspace.changed(channel.id);
+      const tombstone = {
+        ...this.#messageEvent(channel, user, message, { text: message.text, broadcast: false }),
+      };
+      const changed = {
+        ...where,
+        type: "message",
+        subtype: "message_changed",
+        message: { ...tombstone, subtype: "tombstone" },
+        previous_message: tombstone,
+        ts: workspace.newTs(),
+        event_ts: workspace.newTs(),
+      };
+      return this.#event(subscriptionOf(channel), changed, user);
+    }
+    channel.messages.delete(ts);
+    workspace.changed(channel.id);
+    const previous = this.#messageEvent(channel, user, message, { text: message.text, broadcast: false });
+    const event = {
+      type: "message",
+      subtype: "message_deleted",
+      ...where,
+      ts: workspace.newTs(),
+      event_ts: workspace.newTs(),
+      deleted_ts: ts,
+      previous_message: previous,
+    };
+    return this.#event(subscriptionOf(channel), event, user);
+  }
+
+  /** The recipient pressed stop (slack.md §2.2). */
+  stopped(channel: SlackChannel, message: SlackMessage): void {
+    const { workspace } = this.#options;
+    const user = workspace.users.get(message.stream?.recipient ?? "");
+    if (user === undefined) return;
+    const event = {
+      type: "agent_session_stopped",
+      channel: channel.id,
+      user: user.id,
+      thread_ts: message.threadTs,
+      streaming_message_ts: [message.ts],
+      event_ts: workspace.newTs(),
+    };
+    this.#event("agent_session_stopped", event, user);
   }
 
   /** As clients send it: entities for the three characters, a token for the mention. */

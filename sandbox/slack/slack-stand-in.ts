@@ -32,6 +32,7 @@ const ALL_SCOPES: readonly string[] = [
   "files:write",
   "im:history",
   "im:write",
+  "reactions:write",
   "users:read",
   "channels:history",
   "groups:history",
@@ -94,7 +95,13 @@ export class SlackStandIn implements PlatformStandIn {
     this.eventsUrl = options.eventsUrl;
     this.scopes = new Set(options.scopes ?? ALL_SCOPES);
     this.workspace = new Workspace(clock);
-    this.#limits = new Limits(clock);
+    const switches = {
+      recipientInDms: false,
+      refuseEmptyCells: false,
+      limitedHistory: false,
+      ...options.switches,
+    };
+    this.#limits = new Limits(clock, switches);
     const record = (exchange: Omit<Exchange, "service" | "at">): void => this.#record(exchange);
     this.sockets = new Sockets({ clock, appId: this.workspace.appId, record });
     this.deliveries = new Deliveries({
@@ -106,9 +113,11 @@ export class SlackStandIn implements PlatformStandIn {
       ackTimeoutMs: options.ackTimeoutMs ?? 3_000,
       retryMs: options.retryMs ?? [100, 60_000, 300_000],
     });
-    const switches = { recipientInDms: false, refuseEmptyCells: false, ...options.switches };
-    this.#messages = new Messages(this.workspace, switches, (kind, channel, message) =>
-      this.#echo(kind, channel, message),
+    this.#messages = new Messages(
+      this.workspace,
+      switches,
+      (kind, channel, message) => this.#echo(kind, channel, message),
+      () => this.#origin,
     );
     this.#responseUrls = new ResponseUrls(this.workspace);
     this.#people = new People({
@@ -116,7 +125,13 @@ export class SlackStandIn implements PlatformStandIn {
       deliveries: this.deliveries,
       responseUrls: this.#responseUrls,
       subscriptions: new Set(
-        options.subscriptions ?? ["app_mention", "message.im", "message.channels", "message.groups"],
+        options.subscriptions ?? [
+          "agent_session_stopped",
+          "app_mention",
+          "message.channels",
+          "message.groups",
+          "message.im",
+        ],
       ),
       scopes: this.scopes,
       origin: () => this.#origin,
@@ -169,8 +184,11 @@ export class SlackStandIn implements PlatformStandIn {
 
   /** The recipient presses stop on everything that streams in a place (slack.md §2.2). */
   stopStreams(place: string): void {
-    for (const message of this.workspace.channels.get(place)?.messages.values() ?? []) {
-      if (message.stream?.state === "in_progress") message.stream.state = "stopped";
+    const channel = this.workspace.channels.get(place);
+    for (const message of channel?.messages.values() ?? []) {
+      if (channel === undefined || message.stream?.state !== "in_progress") continue;
+      message.stream.state = "stopped";
+      this.#people.stopped(channel, message);
     }
   }
 

@@ -85,6 +85,21 @@ const METHODS: Readonly<Record<string, Method>> = {
     required: ["channel", "ts"],
     run: (args, { messages }) => messages.replies(args),
   },
+  "conversations.history": {
+    scope: history,
+    required: ["channel"],
+    run: (args, { messages }) => messages.history(args),
+  },
+  "reactions.add": {
+    scope: "reactions:write",
+    required: ["channel", "timestamp", "name"],
+    run: (args, { messages }) => messages.react(args, { add: true }),
+  },
+  "reactions.remove": {
+    scope: "reactions:write",
+    required: ["channel", "timestamp", "name"],
+    run: (args, { messages }) => messages.react(args, { add: false }),
+  },
   "users.info": {
     scope: "users:read",
     required: ["user"],

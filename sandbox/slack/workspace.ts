@@ -36,6 +36,10 @@ export interface SlackMessage {
   readonly files: readonly SlackFile[];
   /** Seen by this person only. */
   readonly onlyFor: string | undefined;
+  /** A reply that was also sent to the channel. */
+  readonly broadcast: boolean;
+  /** Reactions of the app. */
+  readonly reactions: Set<string>;
   text: string;
   blocks: readonly unknown[];
   metadata: unknown;
@@ -136,6 +140,8 @@ export class Workspace {
       threadTs: undefined,
       files: [],
       onlyFor: undefined,
+      broadcast: false,
+      reactions: new Set(),
       text: "",
       blocks: [],
       metadata: undefined,

@@ -1,9 +1,13 @@
 import { BridgeError, type ErrorCode } from "../core/errors.ts";
 
-/** What the process says when it ends, after sysexits.h; listed in the README. */
+/** What the process says when it ends, after sysexits.h; listed in `docs/operate.md`. */
 export const EXIT = {
   ok: 0,
   usage: 64,
+  /** The file to import is not whole, or not ours. */
+  badData: 65,
+  /** What was named is not there. */
+  notFound: 66,
   internal: 70,
   /** Try again later: something outside is away or taken. */
   temporary: 75,

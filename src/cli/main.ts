@@ -4,19 +4,44 @@ import { enableCompileCache } from "node:module";
 import { VERSION } from "../version.ts";
 import { runProgram } from "./program.ts";
 import { shutdownSignals } from "./shutdown-signals.ts";
+import type { StoredCommandOptions } from "./stored-command.ts";
 
 // A second start need not compile the SDKs again: about 100 ms.
 enableCompileCache();
 if (existsSync(".env")) process.loadEnvFile(".env");
 const say = (text: string): void => void process.stderr.write(`${text.trimEnd()}\n`);
+const write = (text: string): void => void process.stdout.write(text);
+// Whoever reads has seen enough, e.g. `coze-bridge dead list | head`.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 70));
+const toolsOf = (): StoredCommandOptions => {
+  const { shutdown } = shutdownSignals(process);
+  return { env: process.env, say, write, signal: shutdown };
+};
 
+// Each command loads its own parts, since --help needs none of them.
 process.exitCode = await runProgram(process.argv.slice(2), {
   version: VERSION,
-  write: (text) => void process.stdout.write(text),
+  write,
   writeError: say,
-  async start() {
-    // Loaded here, since --help needs none of it.
+  async start({ role }) {
     const { start } = await import("./start.ts");
-    return start({ env: process.env, say, ...shutdownSignals(process) });
+    return start({ env: process.env, say, role, ...shutdownSignals(process) });
+  },
+  async dead(command) {
+    const { runStoredCommand } = await import("./stored-command.ts");
+    const { dead } = await import("./dead.ts");
+    return runStoredCommand((config, tools) => dead(command, config, tools), toolsOf());
+  },
+  async exportAll(to) {
+    const { runStoredCommand } = await import("./stored-command.ts");
+    const { exportAll } = await import("./export.ts");
+    const { stdout } = process;
+    return runStoredCommand((config, tools) => exportAll(to, config, { ...tools, stdout }), toolsOf());
+  },
+  async importAll(options) {
+    const { runStoredCommand } = await import("./stored-command.ts");
+    const { importAll } = await import("./import.ts");
+    const { stdin } = process;
+    return runStoredCommand((config, tools) => importAll(options, config, { ...tools, stdin }), toolsOf());
   },
 });

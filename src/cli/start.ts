@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { runApp } from "../app.ts";
+import { type Role, runApp } from "../app.ts";
 import { type Config, type Environment, loadConfig, secretsOf } from "../config.ts";
 import { createLog } from "../log.ts";
 import { EXIT, type ExitCode, exitCodeFor } from "./exit-code.ts";
@@ -16,11 +16,13 @@ export interface StartOptions {
   readonly onReady?: (port: number) => void;
   /** Origins that files may be fetched from besides the platforms' own; the sandbox wires in its own. */
   readonly trustedOrigins?: readonly string[];
+  /** Default `all`. */
+  readonly role?: Role;
 }
 
 /** Runs the bridge until it is told to stop. Never falls back to the sandbox. */
 export async function start(options: StartOptions): Promise<ExitCode> {
-  const { env, say, shutdown, hurry, trustedOrigins = [] } = options;
+  const { env, say, shutdown, hurry, trustedOrigins = [], role = "all" } = options;
   let config: Config;
   try {
     config = loadConfig(env, (path) => readFileSync(path, "utf8"));
@@ -35,6 +37,7 @@ export async function start(options: StartOptions): Promise<ExitCode> {
       shutdown,
       hurry,
       trustedOrigins,
+      role,
       onReady: options.onReady ?? (() => undefined),
     });
     return EXIT.ok;

@@ -14,6 +14,8 @@ const MAX_ATTEMPTS = 3;
 const MAX_ATTEMPTS_WHILE_OCCUPIED = 30;
 const FIRST_WAIT_MS = 2_000;
 const LONGEST_WAIT_MS = 30_000;
+/** Who is told to come back later than this gives up: nobody waits that long for an answer. */
+const LONGEST_TOLD_MS = 5 * 60_000;
 
 /** Ends that are answers in their own way: asking again, by whomever, would end the same. */
 const SETTLED: readonly ErrorCode[] = [
@@ -24,6 +26,7 @@ const SETTLED: readonly ErrorCode[] = [
   "COZE_CANCELED",
   "COZE_NO_ANSWER",
   "COZE_ACTION_REQUIRED",
+  "COZE_ANSWER_TOO_LONG",
 ];
 
 /**
@@ -46,7 +49,8 @@ export function afterFailure(
     return error.retryable && attempt < MAX_ATTEMPTS ? { do: "retry", afterMs } : { do: "give-up" };
   }
   const limit = error.code === "COZE_OCCUPIED" ? MAX_ATTEMPTS_WHILE_OCCUPIED : MAX_ATTEMPTS;
-  if (error.retryable && options.repeatable && attempt < limit) return { do: "retry", afterMs };
+  const tooLate = afterMs > LONGEST_TOLD_MS;
+  if (error.retryable && options.repeatable && !tooLate && attempt < limit) return { do: "retry", afterMs };
   // "Occupied" means nothing to the asker: after all this time it is simply busy.
   const code = error.code === "COZE_OCCUPIED" ? "COZE_BUSY" : error.code;
   return { do: "tell", code, bury: !SETTLED.includes(code) };

@@ -103,6 +103,8 @@ export interface AnswerState {
   /** Suggested questions, at most {@link MAX_FOLLOW_UPS}. */
   readonly followUps: readonly string[];
   readonly pending: readonly PendingAction[];
+  /** More came than is kept: {@link MAX_ANSWER_CHARACTERS}, {@link MAX_ANSWERS}. */
+  readonly cut: boolean;
   /** Bytes of speech received, base64 characters per message; the audio itself is not kept. */
   readonly audioLength: number;
   /** `generate_answer_finish` with reason 0 was seen: all answers are complete, follow-ups may still come. */
@@ -118,6 +120,13 @@ export interface AnswerState {
 
 /** Coze documents at most three (coze-api.md §3.2); more are ignored. */
 const MAX_FOLLOW_UPS = 3;
+/** Characters kept of all answers of a chat: some 50 Discord messages, and more than models write by themselves. */
+const MAX_ANSWER_CHARACTERS = 100_000;
+/** Answer messages, and tool calls, kept of a chat; workflows have been seen to send a dozen. */
+const MAX_ANSWERS = 100;
+
+/** The first half of a surrogate pair whose second half comes with the next delta (coze-api.md §22.9). */
+const HALF_CHARACTER = /[\ud800-\udbff]$/;
 
 export const EMPTY_ANSWER: AnswerState = {
   status: "running",
@@ -126,6 +135,7 @@ export const EMPTY_ANSWER: AnswerState = {
   knowledgeLookups: 0,
   followUps: [],
   pending: [],
+  cut: false,
   audioLength: 0,
   answersFinished: false,
   interrupted: false,
@@ -139,7 +149,7 @@ export function reduceAnswer(state: AnswerState, event: AnswerEvent): AnswerStat
     case "chat":
       return reduceChat(state, event);
     case "delta":
-      return event.kind === "answer" ? appendDelta(state, event) : state;
+      return event.kind === "answer" && !state.cut ? appendDelta(state, event) : state;
     case "audio":
       return { ...state, audioLength: state.audioLength + event.base64.length };
     case "message":
@@ -227,17 +237,29 @@ function withAnswer(
 ): AnswerState {
   const index = state.answers.findIndex((answer) => answer.messageId === messageId);
   const found = state.answers[index];
-  if (found !== undefined) {
-    return { ...state, answers: state.answers.with(index, change(found)) };
-  }
+  if (found === undefined && state.answers.length >= MAX_ANSWERS) return { ...state, cut: true };
   const fresh: AnswerText = { messageId, text: "", reasoning: "", contentType: "text", completed: false };
-  return { ...state, answers: [...state.answers, change(fresh)] };
+  const changed = change(found ?? fresh);
+  const others = state.answers.reduce((sum, { text }) => sum + text.length, 0) - (found?.text.length ?? 0);
+  const answer = keepWithin(changed, MAX_ANSWER_CHARACTERS - others);
+  return {
+    ...state,
+    answers: found === undefined ? [...state.answers, answer] : state.answers.with(index, answer),
+    cut: state.cut || answer.text.length < changed.text.length,
+  };
+}
+
+function keepWithin(answer: AnswerText, room: number): AnswerText {
+  const { text, reasoning } = answer;
+  if (text.length <= room && reasoning.length <= MAX_ANSWER_CHARACTERS) return answer;
+  const kept = text.length <= room ? text : text.slice(0, room).replace(HALF_CHARACTER, "");
+  return { ...answer, text: kept, reasoning: reasoning.slice(0, MAX_ANSWER_CHARACTERS) };
 }
 
 /** A message may be completed twice (coze-api.md §22.15): the second time it is no other call. */
 function withCall(tools: readonly ToolProgress[], messageId: string, name: string): readonly ToolProgress[] {
   const known = messageId !== "" && tools.some((tool) => tool.messageId === messageId);
-  return known ? tools : [...tools, { messageId, name, done: false }];
+  return known || tools.length >= MAX_ANSWERS ? tools : [...tools, { messageId, name, done: false }];
 }
 
 function withFollowUp(followUps: readonly string[], text: string): readonly string[] {
@@ -266,9 +288,6 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
     return {};
   }
 }
-
-/** The first half of a surrogate pair whose second half comes with the next delta (coze-api.md §22.9). */
-const HALF_CHARACTER = /[\ud800-\udbff]$/;
 
 /** The Markdown to show: all answers in order, a blank line between them. Cards and audio have none. */
 export function answerMarkdown(state: AnswerState): string {

@@ -70,7 +70,7 @@ export async function answerTurn(turn: Turn, run: Run, parts: AnswerParts): Prom
   const work: Work = { ...parts, log, turn, run, checkpoint, reply, answer: EMPTY_ANSWER };
   try {
     await ask(work);
-    await end(work, emptyReason(work.answer));
+    await end(work, afterword(work.answer));
   } catch (error) {
     await fail(work, error);
   } finally {
@@ -200,9 +200,10 @@ function contentOf({ turn, answer, checkpoint }: Work, ending?: string): ReplyCo
   return { answer, ...(notices.length > 0 && { notice: notices.join("\n") }) };
 }
 
-/** Why an answer that ended well shows nothing, if it does. */
-function emptyReason(answer: AnswerState): ErrorCode | undefined {
+/** What has to be said below an answer that ended well: why it shows nothing, or not all. */
+function afterword(answer: AnswerState): ErrorCode | undefined {
   if (answer.status === "canceled") return "COZE_CANCELED";
+  if (answer.cut) return "COZE_ANSWER_TOO_LONG";
   if (answerMarkdown(answer) !== "") return undefined;
   return answer.pending.length > 0 ? "COZE_ACTION_REQUIRED" : "COZE_NO_ANSWER";
 }

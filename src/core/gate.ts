@@ -23,6 +23,9 @@ const MARGIN_TOKENS = 0.06;
 /** How long the burst is stretched over, in s (pacing.md §4.4). */
 const SPEND_SECONDS = 1;
 
+/** Longest a refusal closes a gate, in ms, whatever it says: also the longest anything here waits for a timer. */
+const LONGEST_CLOSED_MS = 3_600_000;
+
 /** A bucket at a moment. Plain data; time is an argument. */
 export interface Bucket {
   readonly tokens: number;
@@ -137,10 +140,10 @@ export class Gate {
     });
   }
 
-  /** The platform refused: nothing goes out before `retryAfterMs` have passed, then one token is there. */
+  /** The platform refused: nothing goes out before `retryAfterMs` (an hour at most) have passed, then one token is there. */
   refused(retryAfterMs: number): void {
     const now = this.#clock.now();
-    this.#closedUntil = Math.max(this.#closedUntil, now + retryAfterMs);
+    this.#closedUntil = Math.max(this.#closedUntil, now + Math.min(LONGEST_CLOSED_MS, retryAfterMs));
     this.#bucket = { tokens: 1 + MARGIN_TOKENS, at: this.#closedUntil };
     this.#pump();
   }

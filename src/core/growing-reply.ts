@@ -345,7 +345,7 @@ function toKey(part: Part | undefined): string {
 }
 
 /** Message ids saved by an earlier process; anything unreadable counts as none. */
-function savedIds(saved: Json | undefined): readonly string[] {
+export function savedIds(saved: Json | undefined): readonly string[] {
   if (typeof saved !== "object" || saved === null || Array.isArray(saved)) return [];
   const { messages } = saved as { readonly messages?: Json };
   return Array.isArray(messages) ? messages.filter((id): id is string => typeof id === "string") : [];

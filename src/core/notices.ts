@@ -1,4 +1,5 @@
 import type { ErrorCode } from "./errors.ts";
+import { toPlainFileName } from "./file-name.ts";
 import type { Locale } from "./turn.ts";
 
 /** One sentence per language; no URL, no vendor text, nothing an asker cannot act on. */
@@ -81,6 +82,10 @@ const NOTICES: Readonly<Record<ErrorCode, Sentences>> = {
     en: "The bot had nothing to say to this.",
     zh: "智能体对此没有给出回答。",
   },
+  COZE_ANSWER_TOO_LONG: {
+    en: "The answer was too long; only its beginning is shown.",
+    zh: "回答太长，只显示了开头的部分。",
+  },
   COZE_ACTION_REQUIRED: {
     en: "The bot wants to use a tool that this bridge cannot run.",
     zh: "智能体需要使用桥接服务无法执行的工具。",
@@ -147,12 +152,16 @@ export function noticeFor(code: ErrorCode, locale: Locale): string {
   return NOTICES[code][locale];
 }
 
-/** What the asker reads about a file that does not go along; `name` is untrusted and shown as it is. */
+/** For codes that say nothing about the file itself. */
+const NOT_BROUGHT: Sentences = { en: "could not be passed on", zh: "没能传过去" };
+
+/** What the asker reads about a file that does not go along; `name` is untrusted. */
 export function fileNotice(name: string, code: ErrorCode, locale: Locale): string {
-  const reason = noticeFor(code, locale);
+  const reason = (code.startsWith("FILE_") ? NOTICES[code] : NOT_BROUGHT)[locale];
+  const shown = toPlainFileName(name);
   return locale === "zh"
-    ? `文件“${name}”没有发给智能体：${reason}。`
-    : `“${name}” was not sent to the bot: it ${reason}.`;
+    ? `文件“${shown}”没有发给智能体：${reason}。`
+    : `“${shown}” was not sent to the bot: it ${reason}.`;
 }
 
 /** Below an answer to a question that was asked while the bridge was away. */
@@ -160,6 +169,17 @@ export function lateNotice(locale: Locale): string {
   return locale === "zh"
     ? "提问时桥接服务不在线，这是迟到的回答。"
     : "The bridge was away when you asked; this is a late answer.";
+}
+
+/**
+ * What a place reads that had more questions than were caught up with.
+ *
+ * @param count - Questions that get no answer.
+ */
+export function catchUpNotice(count: number, locale: Locale): string {
+  if (locale === "zh") return `桥接服务离线期间还有 ${count} 个问题没有回答，请再问一次。`;
+  const left = count === 1 ? "1 more question was" : `${count} more questions were`;
+  return `${left} asked here while the bridge was away and will not be answered. Please ask again.`;
 }
 
 /** Adds the turn's short reference, which finds its log lines. */

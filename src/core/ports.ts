@@ -21,7 +21,7 @@ export interface Adapter extends AsyncDisposable {
   /** Requests it answers on the bridge's own HTTP port, by path, e.g. `/slack/events`. */
   readonly routes: Readonly<Record<string, HttpHandler>>;
   /** Starts receiving; resolves once the platform accepted us. Disposing the result stops receiving, nothing else. */
-  openIntake(onTurn: OnTurn, options: Abortable): Promise<AsyncDisposable>;
+  openIntake(onTurn: OnTurn, options: OpenIntakeOptions): Promise<AsyncDisposable>;
   /**
    * Opens the reply to a turn and shows at once that somebody is at work (typing, status).
    *
@@ -95,6 +95,16 @@ export type HttpHandler = (request: Request) => Promise<Response>;
 
 /** Takes a normalized turn; resolves once it is durable (or known already), so the platform may be acknowledged. */
 export type OnTurn = (turn: IncomingTurn) => Promise<void>;
+
+export interface OpenIntakeOptions extends Abortable {
+  /**
+   * Nobody wants the answer to the question with this dedupe key any more: it was deleted, or its asker pressed stop.
+   * There may never have been a turn for it.
+   */
+  readonly onGone?: (dedupeKey: string) => Promise<void>;
+  /** The platform will not have us back, whatever we try; called at most once. */
+  readonly onFatal?: (error: unknown) => void;
+}
 
 export interface OpenReplyOptions extends Abortable {
   /**
@@ -376,6 +386,73 @@ export interface TurnQueue extends AsyncDisposable {
   health(): Promise<{ ok: boolean; notes: readonly string[] }>;
 }
 
+/** One line of what a queue holds; what `dump` of one driver yields, `load` of any driver takes. */
+export type QueueRecord = TurnRecord | DeadRecord | SeenRecord | PausedRecord;
+
+interface TurnFacts {
+  /** A whole number, unique in its queue. */
+  readonly id: number;
+  readonly key: string;
+  readonly conversation: string;
+  readonly payload: Json;
+  readonly merge?: MergeMark;
+}
+
+/** An unfinished turn. Inside a conversation the order of the lines is the order of the turns. */
+export interface TurnRecord extends TurnFacts {
+  readonly kind: "turn";
+  /** When it was accepted, in ms since the epoch. */
+  readonly at: number;
+  readonly cancelled: boolean;
+  /** Of the first turn of a batch: how many belong to it, 0 before its first start. */
+  readonly batch: number;
+  readonly starts: number;
+  readonly tries: number;
+  readonly crashes: number;
+  /** Last checkpoint. */
+  readonly state?: Json;
+}
+
+/** A dead letter. */
+export interface DeadRecord extends TurnFacts {
+  readonly kind: "dead";
+  readonly error: string;
+  /** When it died, in ms since the epoch. */
+  readonly at: number;
+}
+
+/** The key of a turn that was accepted, finished or not. */
+export interface SeenRecord {
+  readonly kind: "seen";
+  readonly key: string;
+  readonly id: number;
+  /** Known until then, in ms since the epoch. */
+  readonly until: number;
+}
+
+/** Nothing starts. */
+export interface PausedRecord {
+  readonly kind: "paused";
+}
+
+/** Everything of a queue or a store, to be carried elsewhere. */
+export interface Archive<Line> {
+  isEmpty(): Promise<boolean>;
+  /** Everything, in steps: to be read while nobody writes. */
+  dump(): AsyncIterable<Line>;
+  /**
+   * Adds some lines, in the order of `dump`; call after call until all are in. What is there already stays as it is.
+   *
+   * @returns How many were new.
+   */
+  load(lines: readonly Line[]): Promise<number>;
+}
+
+export interface QueueArchive extends Archive<QueueRecord> {
+  /** What a dead letter asked; `undefined` when there is none of that id. */
+  deadPayload(id: string): Promise<Json | undefined>;
+}
+
 // ------------------------------------------------------------------------------------------------------ store
 
 export interface SetOptions {
@@ -393,6 +470,15 @@ export interface Store {
   delete(space: string, key: string): Promise<boolean>;
   /** Rare: admin and start-up. */
   list(space: string): AsyncIterable<readonly [key: string, value: Json]>;
+}
+
+/** One value of a store. */
+export interface StoreRecord {
+  readonly space: string;
+  readonly key: string;
+  readonly value: Json;
+  /** Gone from then on, in ms since the epoch. */
+  readonly until?: number;
 }
 
 // -------------------------------------------------------------------------------------------------------- log

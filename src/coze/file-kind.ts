@@ -2,6 +2,7 @@ import { open } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { fileTypeFromFile } from "file-type";
 import { BridgeError } from "../core/errors.ts";
+import { toPlainFileName } from "../core/file-name.ts";
 import type { BroughtFile, LocalFile } from "../core/ports.ts";
 
 /** Largest file Coze takes (coze-api.md §10). */
@@ -118,7 +119,7 @@ export async function toBroughtFile(
       }
       const text = await readAsText(file);
       if (text === undefined) throw new BridgeError("FILE_TYPE", "Coze takes no files of this kind");
-      return { kind: "text", name: basename(name), text };
+      return { kind: "text", name: toPlainFileName(basename(name)), text };
     }
     case "image":
     case "file": {

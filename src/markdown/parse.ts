@@ -7,6 +7,7 @@ import { cjkFriendlyExtension } from "micromark-extension-cjk-friendly";
 import { gfmStrikethroughCjkFriendly } from "micromark-extension-cjk-friendly-gfm-strikethrough";
 import { gfmTable } from "micromark-extension-gfm-table";
 import { gfmTaskListItem } from "micromark-extension-gfm-task-list-item";
+import { tameMarkdown } from "./tame.ts";
 
 /**
  * Markdown as bots write it, as a tree with source offsets.
@@ -15,7 +16,7 @@ import { gfmTaskListItem } from "micromark-extension-gfm-task-list-item";
  * text: GFM's rule takes the Chinese sentence after a URL into the link. One tilde stays text: `10~20元` is a range.
  */
 export function parseMarkdown(markdown: string): Root {
-  return fromMarkdown(markdown, {
+  return fromMarkdown(tameMarkdown(markdown), {
     extensions: [
       gfmTable(),
       gfmTaskListItem(),

@@ -25,6 +25,11 @@ export const DEFAULT_MAX_ATTEMPTS = 5;
 const MAX_ERROR_CHARACTERS = 2_000;
 const FIRST_BACKOFF_MS = 1_000;
 const MAX_BACKOFF_MS = 60_000;
+/**
+ * Longest a turn is parked, in ms, whoever asks for more: its whole conversation waits with it. What is due later than
+ * this was parked by a clock that has been set back since.
+ */
+export const LONGEST_PARKED_MS = 3_600_000;
 
 /** 1 s, 2 s, 4 s, … up to a minute: the wait after the given attempt, in ms. */
 export function defaultBackoffMs(attempt: number): number {
@@ -55,7 +60,7 @@ function retryOutcome(retry: RetryLater, facts: RunFacts): Outcome {
     return { end: "dead", error: cutText(`gave up after attempt ${facts.attempt}${cause}`) };
   }
   const afterMs = retry.afterMs ?? facts.backoffMs(facts.attempt);
-  return { end: "retry", afterMs: Math.max(0, afterMs), counts: retry.counts };
+  return { end: "retry", afterMs: Math.min(LONGEST_PARKED_MS, Math.max(0, afterMs)), counts: retry.counts };
 }
 
 /** An error as one line of text for the list of dead letters. */

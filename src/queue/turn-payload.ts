@@ -28,8 +28,8 @@ const TURN = z.object({
   attachments: z.array(ATTACHMENT),
   locale: z.enum(["en", "zh"]),
   sentAt: z.number(),
-  late: z.exactOptional(z.boolean()),
   route: z.object({ botId: z.string() }),
+  late: z.exactOptional(z.boolean()),
   address: z.json(),
 });
 

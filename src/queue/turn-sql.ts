@@ -32,7 +32,7 @@ const SQL = {
   requeueLane: "UPDATE lane SET token = NULL, pos = ? WHERE name = ?",
   dropLane: "DELETE FROM lane WHERE name = ?",
   promoteLane: "UPDATE lane SET due = NULL WHERE name = ? AND token IS NULL",
-  promoteDue: "UPDATE lane SET due = NULL WHERE due <= ?",
+  promoteDue: "UPDATE lane SET due = NULL WHERE due <= ? OR due > ?",
   nextDue: "SELECT min(due) AS due FROM lane WHERE due IS NOT NULL",
   seen: "SELECT id, until FROM seen WHERE key = ?",
   addSeen: "INSERT OR REPLACE INTO seen (key, id, until) VALUES (?, ?, ?)",

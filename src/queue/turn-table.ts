@@ -1,7 +1,6 @@
 import type { StatementSync } from "node:sqlite";
 import type { DeadTurn, MergeMark, NewTurn } from "../core/ports.ts";
-import type { Outcome } from "./outcome.ts";
-import { batchSize } from "./outcome.ts";
+import { batchSize, LONGEST_PARKED_MS, type Outcome } from "./outcome.ts";
 import { prepareTurnStatements, type TurnStatements } from "./turn-sql.ts";
 
 /** The part of the SQLite file the queue uses. */
@@ -224,7 +223,7 @@ export class TurnTable {
 
   /** Lets parked conversations go whose time has come. @returns When the next one's comes. */
   promote(now: number): number | undefined {
-    this.#sql.promoteDue.run(now);
+    this.#sql.promoteDue.run(now, now + LONGEST_PARKED_MS);
     const due = fields(this.#sql.nextDue.get())["due"];
     return due === null ? undefined : Number(due);
   }

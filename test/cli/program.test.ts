@@ -12,11 +12,26 @@ async function run(...args: string[]) {
   let out = "";
   let err = "";
   let starts = 0;
+  const roles: string[] = [];
+  const commands: unknown[] = [];
   const code = await runProgram(args, {
     version: VERSION,
-    start: () => {
+    start: ({ role }) => {
       starts += 1;
+      roles.push(role);
       return Promise.resolve(EXIT.ok);
+    },
+    dead: (command) => {
+      commands.push(command);
+      return Promise.resolve(EXIT.notFound);
+    },
+    exportAll: (to) => {
+      commands.push(["export", to]);
+      return Promise.resolve(EXIT.ok);
+    },
+    importAll: (given) => {
+      commands.push(["import", given]);
+      return Promise.resolve(EXIT.badData);
     },
     write: (text) => {
       out += text;
@@ -25,12 +40,51 @@ async function run(...args: string[]) {
       err += text;
     },
   });
-  return { code, out, err, starts };
+  return { code, out, err, starts, roles, commands };
 }
 
 it("starts the bridge and hands on how it ended", async () => {
-  expect(await run("start")).toEqual({ code: 0, out: "", err: "", starts: 1 });
+  expect(await run("start")).toMatchObject({ code: 0, out: "", err: "", starts: 1, roles: ["all"] });
+  expect((await run("start", "--role", "worker")).roles).toEqual(["worker"]);
+  expect((await run("start", "--role", "boss")).code).toBe(64);
 });
+
+it("hands on what to do with dead letters, and how that ended", async () => {
+  const listed = await run("dead", "list", "--limit", "5");
+  expect(listed).toMatchObject({ code: 66, commands: [{ act: "list", limit: 5, json: false }] });
+  const shown = await run("dead", "show", "7", "9", "--text", "--json");
+  expect(shown.commands).toEqual([{ act: "show", ids: ["7", "9"], text: true, json: true }]);
+  const dropped = await run("dead", "drop", "--all");
+  expect(dropped.commands).toEqual([{ act: "drop", ids: "all", json: false }]);
+});
+
+it("hands on where to export to and what to import", async () => {
+  expect((await run("export")).commands).toEqual([["export", undefined]]);
+  expect((await run("export", "--to", "f")).commands).toEqual([["export", "f"]]);
+  const imported = await run("import", "--from", "f", "--merge");
+  expect(imported).toMatchObject({ code: 65, commands: [["import", { from: "f", merge: true }]] });
+});
+
+it.each([
+  ["dead"],
+  ["dead", "bury"],
+  ["dead", "show"],
+  ["dead", "drop"],
+  ["dead", "retry", "7", "--all"],
+  ["dead", "list", "--limit", "0"],
+])("does nothing for an unfinished command line: %s %s", async (...args) => {
+  expect(await run(...args)).toMatchObject({ code: 64, commands: [], starts: 0 });
+});
+
+it.each([["start"], ["dead"], ["dead", "list"], ["dead", "retry"]])(
+  "has an example for %s %s",
+  async (...args) => {
+    const help = await run(...args, "--help");
+    expect(help).toMatchObject({ code: 0, commands: [], starts: 0 });
+    expect(help.out).toMatch(/Example:\n.*coze-bridge/);
+    expect(help.out).toMatch(/\p{Script=Han}/u);
+  },
+);
 
 it("explains itself, in English and Chinese, with an example and the exit codes", async () => {
   const help = await run("--help");
@@ -63,6 +117,15 @@ it("stops with 78 and the whole list when settings are missing, before anything 
   for (const name of ["COZE_API_TOKEN", "COZE_BOT_ID", "DISCORD_BOT_TOKEN", "SLACK_BOT_TOKEN"]) {
     expect(said.join("\n")).toContain(name);
   }
+});
+
+it.each(["intake", "worker"] as const)("says why the role %s alone needs Redis", async (role) => {
+  const said: string[] = [];
+  const never = new AbortController().signal;
+  const env = { COZE_API_TOKEN: "t", COZE_BOT_ID: "1", DISCORD_BOT_TOKEN: "t", LOG_LEVEL: "silent" };
+  const code = await start({ env, role, shutdown: never, hurry: never, say: (text) => said.push(text) });
+  expect(code).toBe(78);
+  expect(said.join("\n")).toContain(`--role ${role} needs REDIS_URL: without it the queue is a file`);
 });
 
 it("has an exit code for what the operator must change, for what may pass, and for the rest", () => {

@@ -295,10 +295,17 @@ function describeCancelling(startBackend: StartBackend): void {
 
   it("still takes the checkpoint of a turn that was cancelled", async () => {
     await using scene = await startScene(startBackend);
+    const saves: unknown[] = [];
+    const log = await scene.record({
+      work: async (run) => {
+        await aborted(run.signal);
+        saves.push(await run.save("tidied up"));
+      },
+    });
     const [id = ""] = await scene.enqueue("a:1");
-    const run = await scene.firstRun();
+    await expect.poll(() => log.running.size).toBe(1);
     await scene.queue.cancel(id);
-    await expect(run.save("tidied up")).resolves.toBeUndefined();
+    await expect.poll(() => saves).toEqual([undefined]);
   });
 
   it("starts a cancelled waiting turn in its place, with an aborted signal", async () => {

@@ -150,6 +150,40 @@ describe("text", () => {
   });
 });
 
+describe("an endless answer", () => {
+  const million = "界".repeat(1_000_000);
+
+  it("is kept up to 100,000 characters, and known to be cut", () => {
+    const state = fold(...Array.from({ length: 1_000 }, () => delta("x".repeat(1_000))));
+    expect([answerMarkdown(state).length, state.cut]).toEqual([100_000, true]);
+    const completed = fold(delta("Hi"), message(million));
+    expect([answerMarkdown(completed).length, completed.cut]).toEqual([100_000, true]);
+    expect(fold(delta("Hi"), message("x".repeat(100_000))).cut).toBe(false);
+  });
+
+  it("is kept up to 100,000 characters over all of its messages, and up to 100 messages", () => {
+    const texts = fold(...Array.from({ length: 10 }, (_, id) => message(million, { messageId: `m${id}` })));
+    expect(texts.answers.reduce((sum, { text }) => sum + text.length, 0)).toBe(100_000);
+    const many = fold(...Array.from({ length: 200 }, (_, id) => delta("x", { messageId: `m${id}` })));
+    expect([many.answers.length, many.cut]).toEqual([100, true]);
+    const calls = Array.from({ length: 200 }, (_, id) =>
+      message("{}", { kind: "function_call", messageId: `m${id}` }),
+    );
+    expect(fold(...calls).tools).toHaveLength(100);
+  });
+
+  it("is not cut inside a character, and does not go on after the cut", () => {
+    const state = fold(delta("x".repeat(99_999)), delta("😀"), delta("tail"));
+    expect(answerMarkdown(state)).toBe("x".repeat(99_999));
+    expect(answerMarkdown(fold(message(`${"x".repeat(99_999)}😀`)))).toBe("x".repeat(99_999));
+  });
+
+  it("keeps no endless reasoning", () => {
+    const state = fold(delta("", { reasoning: million }), delta("a"));
+    expect([state.answers[0]?.reasoning.length, answerMarkdown(state)]).toEqual([100_000, "a"]);
+  });
+});
+
 describe("a tool", () => {
   const call = (content: unknown, messageId = "c"): AnswerEvent =>
     message(typeof content === "string" ? content : JSON.stringify(content), {

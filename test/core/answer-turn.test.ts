@@ -58,6 +58,13 @@ describe("a turn", () => {
     expect([adapter.final, adapter.notice]).toEqual(["Hello!", undefined]);
   });
 
+  it("says so when the answer was too long to be shown", async () => {
+    const { adapter, answer } = aBridge({ events: [CREATED, message("x".repeat(200_000)), COMPLETED] });
+    await answer();
+    expect(adapter.final).toHaveLength(100_000);
+    expect(adapter.notice).toBe("The answer was too long; only its beginning is shown. (K7Q2FM)");
+  });
+
   it("asks as the asker, with its turn id, in the conversation that was created first", async () => {
     const { source, answer } = aBridge(ANSWER);
     await answer({ text: "Hi" });

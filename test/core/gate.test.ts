@@ -132,6 +132,14 @@ describe("a gate", () => {
     expect(log).toEqual(["a 3000"]);
   });
 
+  it("opens after an hour, whatever the platform said: no timer lasts for ever", async () => {
+    const gate = new Gate(LIMITS, clock);
+    gate.refused(Number.POSITIVE_INFINITY);
+    const log: string[] = [];
+    await clock.settle(ask(gate, "final", { log, name: "a" }));
+    expect(log).toEqual(["a 3600000"]);
+  });
+
   it("closes for those that wait already", async () => {
     const gate = new Gate(LIMITS, clock);
     await take(gate, 5);

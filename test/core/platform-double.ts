@@ -149,7 +149,13 @@ export class MemoryStore implements Store {
     return Promise.resolve(this.#values.get(`${space}/${key}`));
   }
 
-  set(space: string, key: string, value: Json): Promise<boolean> {
+  set(
+    space: string,
+    key: string,
+    value: Json,
+    { ifAbsent = false }: { ifAbsent?: boolean } = {},
+  ): Promise<boolean> {
+    if (ifAbsent && this.#values.has(`${space}/${key}`)) return Promise.resolve(false);
     this.#values.set(`${space}/${key}`, value);
     return Promise.resolve(true);
   }

@@ -1,13 +1,15 @@
 import { expect, it } from "vitest";
 import { startDiscord } from "../../sandbox/discord/start-discord.ts";
 import type { Exchange } from "../../sandbox/stand-in.ts";
+import { MemoryStore } from "../core/platform-double.ts";
 import { discordViolations } from "./discord-spec.ts";
-import { answerOf, openBridge, QUICK_TIME } from "./harness.ts";
+import { answerOf, openBridge, QUICK_TIME, toTurn } from "./harness.ts";
 
 /** Everything that happens in a day, in a second. */
 async function aBusyDay(): Promise<readonly Exchange[]> {
   await using discord = await startDiscord({ clock: QUICK_TIME });
-  await using bridge = await openBridge(discord, { clock: QUICK_TIME });
+  const store = new MemoryStore();
+  await using bridge = await openBridge(discord, { clock: QUICK_TIME, store });
   const ada = discord.person("Ada");
   const thread = discord.addThread(discord.general, "Plans");
   const file = { name: "a.txt", bytes: new TextEncoder().encode("hello"), contentType: "text/plain" };
@@ -22,7 +24,10 @@ async function aBusyDay(): Promise<readonly Exchange[]> {
   ada.slash(ada.dmChannel, { question: "and here?" });
   ada.slash(discord.general, { question: "mine", userInstall: true });
   await expect.poll(() => bridge.turns.length).toBe(9);
+  const { signal } = new AbortController();
   for (const turn of bridge.turns) {
+    await bridge.adapter.showWaiting(toTurn(turn), true, { signal });
+    await bridge.adapter.showWaiting(toTurn(turn), false, { signal });
     const reply = await bridge.reply(turn);
     reply.show({ answer: answerOf("One moment") });
     const shown = (): boolean =>
@@ -33,6 +38,12 @@ async function aBusyDay(): Promise<readonly Exchange[]> {
   discord.gateway.askToReconnect();
   await expect.poll(() => discord.traffic.exchanges.some(({ name }) => name === "RESUMED")).toBe(true);
   await expect.poll(() => discord.commands.length).toBe(1);
+  await bridge[Symbol.asyncDispose]();
+  ada.dm("while away", { files: [file] });
+  discord.removeMessage(ada.dm("never mind"));
+  ada.say(thread, "@Coze and here", { files: [file] });
+  await using later = await openBridge(discord, { clock: QUICK_TIME, store });
+  await expect.poll(() => later.turns.filter(({ late }) => late === true)).toHaveLength(2);
   return [...discord.traffic.exchanges];
 }
 
@@ -44,6 +55,9 @@ it("speaks as Discord describes its API and its gateway, both ways", async () =>
     expect.arrayContaining([
       "http POST /channels/{id}/messages",
       "http PATCH /channels/{id}/messages/{id}",
+      "http GET /channels/{id}/messages",
+      "http PUT /channels/{id}/messages/{id}/reactions/⏳/@me",
+      "http DELETE /channels/{id}/messages/{id}/reactions/⏳/@me",
       "http GET /gateway/bot",
       "received op 2",
       "received op 6",

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { startDiscord } from "../../sandbox/discord/start-discord.ts";
-import { answerOf, openBridge } from "./harness.ts";
+import { answerOf, calls, openBridge } from "./harness.ts";
 
 // discord.js keeps five seconds between two IDENTIFYs, so these cannot be fast.
 
@@ -30,4 +30,21 @@ it("§11.53 a server that closes with 1000 is identified to anew", async () => {
   const identified = (): number => discord.traffic.exchanges.filter(({ name }) => name === "op 2").length;
   await expect.poll(identified, { timeout: 20_000 }).toBe(2);
   await expect.poll(() => bridge.adapter.health().ok, { timeout: 20_000 }).toBe(true);
+});
+
+it("a lost session that cannot be resumed is caught up with, a resumed one is not", async () => {
+  await using discord = await startDiscord();
+  await using bridge = await openBridge(discord);
+  const texts = (): readonly string[] => bridge.turns.map(({ text }) => text);
+  const listed = /^GET \/channels\/\d+\/messages$/;
+  const ada = discord.person("Ada");
+  ada.dm("before");
+  await expect.poll(texts).toEqual(["before"]);
+  discord.gateway.askToReconnect();
+  await expect.poll(() => discord.traffic.exchanges.some(({ name }) => name === "RESUMED")).toBe(true);
+  expect(calls(discord, listed)).toEqual([]);
+  discord.gateway.loseNext();
+  ada.dm("lost on the way");
+  discord.gateway.close(1000);
+  await expect.poll(texts, { timeout: 20_000 }).toEqual(["before", "lost on the way"]);
 });

@@ -69,19 +69,25 @@ it("§11.51 resumes when its heartbeats are not acknowledged", async () => {
 });
 
 it("§11.52 a wrong token is told with what to click, after one call", async () => {
-  await expect(openBridge(discord, { token: "wrong" })).rejects.toMatchObject({
+  const fatal: unknown[] = [];
+  await expect(
+    openBridge(discord, { token: "wrong", onFatal: (error) => void fatal.push(error) }),
+  ).rejects.toMatchObject({
     code: "PLATFORM_AUTH",
     message: expect.stringContaining("Reset Token") as string,
   });
   expect(calls(discord, /./)).toHaveLength(1);
   expect(discord.gateway.connections).toBe(0);
+  // Whoever opened it has the error already.
+  expect(fatal).toEqual([]);
 });
 
 it.each([
   [4004, "no longer accepts the bot token"],
   [4014, "no longer allows the intents"],
 ])("§11.52 close code %i later on ends in words, without a storm", async (code, words) => {
-  await using bridge = await openBridge(discord);
+  const fatal: unknown[] = [];
+  await using bridge = await openBridge(discord, { onFatal: (error) => void fatal.push(error) });
   discord.gateway.close(code);
   await expect
     .poll(() => bridge.adapter.health())
@@ -90,6 +96,7 @@ it.each([
       detail: expect.stringContaining(words) as string,
     });
   expect(frames("op 2")).toBe(1);
+  expect(fatal).toMatchObject([{ code: "PLATFORM_AUTH", platformCode: `${code}` }]);
   expect(bridge.log.filter(({ level }) => level === "error")).toHaveLength(1);
 });
 

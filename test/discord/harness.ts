@@ -9,7 +9,17 @@ import { type AnswerState, EMPTY_ANSWER } from "../../src/core/answer-state.ts";
 import { BridgeError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
 import type { Json } from "../../src/core/json.ts";
-import type { Adapter, Download, Log, OnTurn, Reply, Sealer } from "../../src/core/ports.ts";
+import type {
+  Adapter,
+  CatchUpLimits,
+  Download,
+  Log,
+  OnTurn,
+  OpenIntakeOptions,
+  Reply,
+  Sealer,
+  Store,
+} from "../../src/core/ports.ts";
 import type { IncomingTurn, Turn } from "../../src/core/turn.ts";
 import { MemoryStore } from "../core/platform-double.ts";
 
@@ -38,7 +48,7 @@ export function answerOf(text: string, completed = false): AnswerState {
   };
 }
 
-function toTurn(incoming: IncomingTurn): Turn {
+export function toTurn(incoming: IncomingTurn): Turn {
   const { dedupeKey: _key, continues: _continues, ...turn } = incoming;
   return { ...turn, v: 1, reference: "K7Q2FM", route: { botId: "7380000000000000009" } };
 }
@@ -106,8 +116,21 @@ export interface BridgeOptions {
   readonly token?: string;
   /** Replaces the storing of a turn. */
   readonly onTurn?: OnTurn;
+  /** What outlives the process; one of its own by default. */
+  readonly store?: Store;
+  readonly sealer?: Sealer;
+  readonly catchUp?: Partial<CatchUpLimits>;
+  readonly onGone?: OpenIntakeOptions["onGone"];
+  readonly onFatal?: OpenIntakeOptions["onFatal"];
   /** Opens the intake too, default true. */
   readonly intake?: boolean;
+}
+
+interface ReplyOptions {
+  readonly saved?: Json;
+  /** Started before; by default when something is saved. */
+  readonly again?: boolean;
+  readonly signal?: AbortSignal;
 }
 
 /** The adapter, connected to a stand-in, with what came out of it. */
@@ -119,7 +142,7 @@ export interface Bridge extends AsyncDisposable {
   /** What the replies saved last. */
   saved: Json | undefined;
   /** Opens the reply to a turn. */
-  reply(turn: IncomingTurn, options?: { saved?: Json; signal?: AbortSignal }): Promise<Reply>;
+  reply(turn: IncomingTurn, options?: ReplyOptions): Promise<Reply>;
 }
 
 export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions = {}): Promise<Bridge> {
@@ -132,9 +155,9 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
       log: collectingLog(log),
       clock: options.clock ?? REAL_TIME,
       download: loopbackDownload(standIn),
-      sealer: memorySealer(wallNow),
-      store: new MemoryStore(),
-      catchUp: { windowMs: 900_000, perPlace: 20 },
+      sealer: options.sealer ?? memorySealer(wallNow),
+      store: options.store ?? new MemoryStore(),
+      catchUp: { windowMs: 900_000, perPlace: 20, ...options.catchUp },
       wallNow,
     },
   );
@@ -147,10 +170,10 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
     turns,
     log,
     saved: undefined,
-    reply: (turn, { saved, signal = new AbortController().signal } = {}) =>
+    reply: (turn, { saved, again = saved !== undefined, signal = new AbortController().signal } = {}) =>
       adapter.openReply(toTurn(turn), {
         saved,
-        again: saved !== undefined,
+        again,
         signal,
         save: (state) => {
           bridge.saved = state;
@@ -163,7 +186,14 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
     },
   };
   try {
-    if (options.intake !== false) await adapter.openIntake(onTurn, { signal: AbortSignal.timeout(15_000) });
+    if (options.intake !== false) {
+      const { onGone, onFatal } = options;
+      await adapter.openIntake(onTurn, {
+        signal: AbortSignal.timeout(15_000),
+        ...(onGone !== undefined && { onGone }),
+        ...(onFatal !== undefined && { onFatal }),
+      });
+    }
   } catch (error) {
     await adapter[Symbol.asyncDispose]();
     throw error;

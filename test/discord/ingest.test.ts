@@ -201,3 +201,35 @@ describe("files", () => {
     await expect(fetchFirst(bridge)).rejects.toMatchObject({ code: "FILE_GONE" });
   });
 });
+
+describe("a question that is taken away", () => {
+  it("§11.14 is named after it was taken in, alone or among many", async () => {
+    const happened: string[] = [];
+    await using _bridge = await openBridge(discord, {
+      onTurn: ({ dedupeKey }) => Promise.resolve(void happened.push(dedupeKey)),
+      onGone: (dedupeKey) => Promise.resolve(void happened.push(`gone ${dedupeKey}`)),
+    });
+    const ada = discord.person("Ada");
+    const key = (id: string): string => `discord:${discord.applicationId}:${discord.general}:${id}`;
+    const elsewhere = ada.say(discord.addChannel("elsewhere"), "not for the bot");
+    const [one, two] = [ada.say(discord.general, "@Coze one"), ada.say(discord.general, "@Coze two")];
+    discord.removeMessage(elsewhere);
+    discord.removeMessage(one);
+    discord.gateway.dispatch("MESSAGE_DELETE_BULK", { ids: [two], channel_id: discord.general });
+    await expect.poll(() => happened).toEqual([key(one), key(two), `gone ${key(one)}`, `gone ${key(two)}`]);
+  });
+});
+
+it("a channel is told once a minute that nothing is taken, not once per question", async () => {
+  await using bridge = await openBridge(discord, {
+    onTurn: () => Promise.reject(new BridgeError("QUEUE_FULL", "full")),
+  });
+  for (let count = 0; count < 20; count += 1) discord.person("Ada").say(discord.general, "@Coze hi");
+  discord.person("Bob").dm("hi");
+  const refused = (): number => bridge.log.filter(({ level }) => level === "error").length;
+  await expect.poll(refused).toBe(21);
+  await expect.poll(() => calls(discord, CREATE).map(({ status }) => status)).toEqual([200, 200]);
+  expect(discord.view(discord.general).messages.filter(({ bot }) => bot)).toMatchObject([
+    { text: "Too many questions are waiting. Please try again in a few minutes." },
+  ]);
+});

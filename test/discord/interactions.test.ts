@@ -193,6 +193,14 @@ describe("the three seconds", () => {
     },
   );
 
+  it("an outage of half a second costs nobody a command", async () => {
+    await using bridge = await open();
+    for (const status of [500, 502, 503]) discord.faults.plan(CALLBACK, { do: "answer", status });
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    await (await bridge.reply(await turnOf(bridge))).finish(done("Because."));
+    expect(calls(discord, CALLBACK).map(({ status }) => status)).toEqual([500, 502, 503, 200]);
+  });
+
   it("§11.16 two gateways both succeed, with one key", async () => {
     await using one = await open();
     await using two = await open();

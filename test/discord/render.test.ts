@@ -50,6 +50,27 @@ describe("mentions from the model", () => {
   });
 });
 
+describe("links from the model", () => {
+  it("show where they go when their words name another host", () => {
+    expect(texts("see [**bank.example**](https://evil.example/x) now").join("")).toBe(
+      "see bank.example (<https://evil.example/x>) now",
+    );
+    expect(texts("a [b.example](https://b.example) [www.c.example](<https://evil.example>)").join("")).toBe(
+      "a [b.example](https://b.example) www.c.example (<https://evil.example>)",
+    );
+  });
+
+  it("stay as they are when their words name none, or in code", () => {
+    const markdown =
+      "[docs](https://a.example) [read.md](https://a.example) `[b.example](https://a.example)`";
+    expect(texts(markdown)).toEqual([markdown]);
+  });
+});
+
+it("leaves out what hides or turns the text", () => {
+  expect(texts("a\u0000b\u202ec\u2066d\r\ne")).toEqual(["abcd\ne"]);
+});
+
 describe("an answer that says nothing", () => {
   it("§11.32 is a notice at the end, never an empty message", () => {
     expect(texts(" \n ")).toEqual(["-# The bot had nothing to say to this."]);
@@ -68,6 +89,10 @@ describe("a notice", () => {
   it("gets a message of its own where there is no room", () => {
     expect(texts("a".repeat(2000), { notice: "n" })).toEqual(["a".repeat(2000), "-# n"]);
   });
+});
+
+it("says its notice outside of a fence that the bot left open", () => {
+  expect(texts("```js\nlet a", { notice: "stopped" })).toEqual(["```js\nlet a", "-# stopped"]);
 });
 
 it("heals half-written Markdown for display only", () => {

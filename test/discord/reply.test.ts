@@ -227,6 +227,19 @@ describe("a create that goes wrong", () => {
   });
 });
 
+it("§11.35 a channel that refused us is left alone for a minute, and nobody is asked in vain", async () => {
+  const clock = new VirtualClock(0);
+  await using slow = await openBridge(discord, { clock });
+  const turn = await ask();
+  discord.deny(discord.general, "sendMessages");
+  await expect((await slow.reply(turn)).finish(done("answer"))).rejects.toThrow("50013");
+  const before = calls(discord, /./).length;
+  await expect(slow.reply(turn)).rejects.toMatchObject({ code: "PLATFORM_PERMISSION" });
+  expect(calls(discord, /./)).toHaveLength(before);
+  clock.advance(60_000);
+  await expect((await slow.reply(turn)).finish(done("answer"))).rejects.toThrow("50013");
+});
+
 describe("an edit that goes wrong", () => {
   it("§11.20 stops when somebody removed the message", async () => {
     const reply = await bridge.reply(await ask());
@@ -291,6 +304,19 @@ describe("limits", () => {
     const others = await ask("@Coze again", discord.addChannel("other"));
     await (await bridge.reply(others)).abandon();
     expect(calls(discord, CREATE)).toHaveLength(1);
+  });
+
+  it("a ban of the address stops every call at once", async () => {
+    const turns = [await ask(), await ask("@Coze too", discord.addChannel("other"))];
+    discord.faults.plan(/./, { do: "answer", status: 403, body: "<html>error code: 1015</html>" }, 100);
+    const before = calls(discord, /./).length;
+    for (const turn of turns) {
+      const reply = await bridge.reply(turn);
+      reply.show({ answer: answerOf("answer") });
+      await expect.poll(() => calls(discord, /./).length).toBeGreaterThan(before);
+      await reply.abandon();
+    }
+    expect(calls(discord, /./).length - before).toBeLessThanOrEqual(2);
   });
 
   it.each(["none", "outer"] as const)("§11.27 keeps its pace with headers: %s", async (headers) => {

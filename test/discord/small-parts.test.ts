@@ -5,6 +5,7 @@ import { timeOfId } from "../../adapters/discord/normalize.ts";
 import { tokensLeft } from "../../adapters/discord/pacer.ts";
 import { TypingSign } from "../../adapters/discord/typing-sign.ts";
 import { VirtualClock } from "../../sandbox/stand-in.ts";
+import { BridgeError } from "../../src/core/errors.ts";
 
 describe("a nonce", () => {
   it("§11.22 always fits", () => {
@@ -67,6 +68,18 @@ describe("typing", () => {
     const { clock, sent } = start();
     clock.advance(600_000);
     expect(sent).toHaveLength(16);
+  });
+
+  it("is not repeated where it is forbidden", async () => {
+    const clock = new VirtualClock(0);
+    let sent = 0;
+    const sign = new TypingSign(() => {
+      sent += 1;
+      return Promise.reject(new BridgeError("PLATFORM_PERMISSION", "no"));
+    }, clock);
+    await sign.settled();
+    clock.advance(60_000);
+    expect(sent).toBe(1);
   });
 
   it("may fail without anybody noticing", async () => {

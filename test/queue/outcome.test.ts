@@ -21,6 +21,11 @@ it("tries again what asked for it: with its own wait, or the back-off", () => {
   expect(past).toEqual({ end: "retry", afterMs: 0, counts: false });
 });
 
+it("parks no conversation for longer than an hour", () => {
+  const endless = outcomeOf(new RetryLater({ afterMs: Number.POSITIVE_INFINITY }), facts());
+  expect(endless).toEqual({ end: "retry", afterMs: 3_600_000, counts: true });
+});
+
 it("gives up after the last attempt, unless the try did not count", () => {
   const last = facts({ attempt: 5 });
   expect(outcomeOf(new RetryLater(), last)).toEqual({ end: "dead", error: "gave up after attempt 5" });

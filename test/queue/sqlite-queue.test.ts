@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { RunAborted } from "../../src/core/ports.ts";
+import { RetryLater, RunAborted } from "../../src/core/ports.ts";
 import { openSqliteQueue } from "../../src/queue/sqlite-queue.ts";
 import { aNewTurn, describeQueueContract } from "../contract/queue-contract.ts";
 import { CrashingFile } from "./crashing-file.ts";
@@ -26,6 +26,27 @@ it("knows a finished turn for a day, and an unfinished one for as long as it tak
   expect((await queue.enqueue(aNewTurn("a:1"))).duplicate).toBe(true);
   now += 1;
   expect((await queue.enqueue(aNewTurn("a:1"))).duplicate).toBe(false);
+});
+
+it("starts a parked turn again although the clock was set back by a day meanwhile", async () => {
+  let now = 1_767_225_600_000;
+  await using backend = await startSqliteBackend({ now: () => now });
+  await using opened = await backend.open();
+  const starts: number[] = [];
+  await opened.queue.work(
+    async ({ start }) => {
+      starts.push(start);
+      if (start === 1) throw new RetryLater({ afterMs: 60_000 });
+    },
+    { concurrency: 1 },
+  );
+  await opened.queue.enqueue(aNewTurn("a:1"));
+  await expect.poll(() => starts).toEqual([1]);
+  // Its end is written, with a time on the clock as it was.
+  await expect.poll(async () => (await opened.queue.stats()).running).toBe(0);
+  now -= DAY_MS;
+  await opened.queue.enqueue(aNewTurn("b:1"));
+  await expect.poll(() => starts.filter((start) => start === 2)).toEqual([2]);
 });
 
 it("forgets the keys whose window is over, but not those of unfinished turns", async () => {

@@ -7,12 +7,12 @@ import { aTurn } from "../make.ts";
 
 it("brings a turn through the queue unchanged", () => {
   const turn = aTurn({
-    late: true,
     quote: { author: "Bo", text: "界" },
     attachments: [
       { id: "1", name: "a.png", size: 3, contentType: "image/png", url: "https://x.test/a" },
       { id: "2", name: "b", url: "https://x.test/b" },
     ],
+    late: true,
     address: { channel: "5", nested: [1, null, { deep: true }] },
   });
   expect(parseTurn(toPayload(turn))).toEqual(turn);

@@ -84,11 +84,17 @@ export interface SlackBridge extends AsyncDisposable {
   readonly slack: SlackStandIn;
   readonly adapter: Adapter;
   readonly turns: IncomingTurn[];
+  /** Dedupe keys of turns that nobody wants any more. */
+  readonly gone: string[];
   readonly log: LogLine[];
   readonly fetched: { url: string; authorization: string | undefined }[];
   readonly signal: AbortSignal;
   /** Opens the reply to the last turn, or to another. */
-  reply(turn?: IncomingTurn, saved?: Json): Promise<OpenedReply>;
+  reply(
+    turn?: IncomingTurn,
+    saved?: Json,
+    options?: { again?: boolean; reference?: string },
+  ): Promise<OpenedReply>;
   /** Another process on the same workspace. */
   openAnother(): Promise<Adapter>;
 }
@@ -107,6 +113,8 @@ export interface BridgeOptions {
   readonly mode?: "socket" | "http" | "none";
   /** The adapter's clock. */
   readonly now?: () => number;
+  /** Questions per place that are caught up, default 20. */
+  readonly perPlace?: number;
 }
 
 /** The real adapter on a stand-in workspace. */
@@ -127,7 +135,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     download: downloadInto(fetched),
     sealer: openSealer(),
     store: new MemoryStore(),
-    catchUp: { windowMs: 900_000, perPlace: 20 },
+    catchUp: { windowMs: 900_000, perPlace: options.perPlace ?? 20 },
   };
   const mode = options.mode ?? "socket";
   const settings: SlackSettings = {
@@ -139,6 +147,8 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     ...options.settings,
   };
   const turns: IncomingTurn[] = [];
+  const gone: string[] = [];
+  const onGone = (dedupeKey: string): Promise<void> => Promise.resolve(void gone.push(dedupeKey));
   const store = async (turn: IncomingTurn): Promise<void> => {
     await options.onTurn?.(turn);
     if (!turns.some(({ dedupeKey }) => dedupeKey === turn.dedupeKey)) turns.push(turn);
@@ -147,7 +157,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
   stack.use(slack);
   const open = async (): Promise<Adapter> => {
     const adapter = stack.use(createSlackAdapter(settings, tools));
-    if (mode !== "none") stack.use(await adapter.openIntake(store, { signal: abort.signal }));
+    if (mode !== "none") stack.use(await adapter.openIntake(store, { signal: abort.signal, onGone }));
     return adapter;
   };
   const adapter = await open();
@@ -155,21 +165,25 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     slack,
     adapter,
     turns,
+    gone,
     log,
     fetched,
     signal: abort.signal,
     openAnother: open,
-    reply: async (turn, saved) => {
+    reply: async (turn, saved, { again = saved !== undefined, reference = "K7Q2FM" } = {}) => {
       const saves: Json[] = [];
-      const reply = await adapter.openReply(toTurn(turn ?? turns.at(-1)), {
-        saved,
-        again: saved !== undefined,
-        save: (state) => {
-          saves.push(state);
-          return Promise.resolve();
+      const reply = await adapter.openReply(
+        { ...toTurn(turn ?? turns.at(-1)), reference },
+        {
+          saved,
+          again,
+          save: (state) => {
+            saves.push(state);
+            return Promise.resolve();
+          },
+          signal: abort.signal,
         },
-        signal: abort.signal,
-      });
+      );
       return { reply, saves };
     },
     [Symbol.asyncDispose]: async () => {

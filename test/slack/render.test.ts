@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { neutralize, stableLength, toInertText } from "../../adapters/slack/neutralize.ts";
-import { renderParts } from "../../adapters/slack/render.ts";
+import { renderParts, showableMarkdown } from "../../adapters/slack/render.ts";
 import { borderOf, planAppend, SEGMENT_LIMITS } from "../../adapters/slack/segments.ts";
 import { answer } from "./bridge.ts";
 
@@ -15,7 +15,7 @@ it.each([
   ["<https://evil.example|https://bank.example>", "https://bank.example (evil.example)"],
   ["[https://bank.example](https://evil.example/x)", "https://bank.example (evil.example)"],
   ["[bank.example](https://www.bank.example)", "[bank.example](https://www.bank.example)"],
-  ["[run](javascript:alert(1))", "[run](javascript:alert(1))"],
+  ["[run](javascript:alert(1))", "run (javascript:alert(1))"],
   ["see [the code](file:///etc/passwd)", "see the code (file:///etc/passwd)"],
   ["hi @channel and me@here.example", "hi @\u2060channel and me@here.example"],
   ["a\u202Eb\u0000c\r\nd", "abc\nd"],
@@ -160,4 +160,41 @@ it("opens again what a cut closed", () => {
     reopen: "| a | b |\n|---|---|\n",
   });
   expect(borderOf("| a | b |\n|---|---|\n| 1 | 2 |\n\n")).toEqual({ close: "", reopen: "" });
+});
+
+it.each([
+  ["an escaped dot", String.raw`[bank\.com](https://evil.example/)`],
+  ["emphasis", "[bank**.**com](https://evil.example/)"],
+  ["an entity", "[bank&#46;com](https://evil.example/)"],
+  ["a zero-width space", "[bank\u200B.com](https://evil.example/)"],
+  ["a full-width dot", "[bank\uFF0Ecom](https://evil.example/)"],
+  ["a line end", "[https://bank.com\n](https://evil.example/)"],
+  ["parentheses in the address", "[bank.com](https://evil.example/a_(b))"],
+  ["parentheses in the title", '[bank.com](https://evil.example/ "a (b)")'],
+  ["a picture in its label", "[![bank.com](https://evil.example/i.png)](https://evil.example/)"],
+  ["brackets in its label", "[[bank.com]](https://evil.example/)"],
+  ["a token of another scheme", "<slack://evil.example/|https://bank.com>"],
+])("shows where a link goes that hides it behind %s", (_how, markdown) => {
+  for (let length = 1; length <= markdown.length; length += 1) {
+    const shown = showableMarkdown(
+      { answer: answer(markdown.slice(0, length)) },
+      { final: length === markdown.length },
+    );
+    expect(shown).not.toMatch(/\]\(<?https:\/\/evil/);
+    expect(shown).not.toContain("|https");
+  }
+});
+
+it("does not let a reference lead somewhere else than it says", () => {
+  const shown = showableMarkdown(
+    { answer: answer("[bank.com][1]\n\n[1]: https://evil.example/") },
+    { final: true },
+  );
+  expect(shown).toBe("[bank.com][1]\n\n[1]\\: https://evil.example/");
+});
+
+it("leaves honest links as they are", () => {
+  const text =
+    '[docs](https://en.wikipedia.org/wiki/Bridge_(card_game) "title") and [x](<https://a.example/b c>), a[0](1)';
+  expect(showableMarkdown({ answer: answer(text) }, { final: true })).toBe(text);
 });

@@ -46,8 +46,8 @@ const EXCEPTIONS: readonly { readonly matches: RegExp; readonly source: string }
   },
   {
     matches:
-      /^chat\.(postMessage|update): argument (blocks|metadata) must (be (string|null)|match a schema in anyOf)/,
-    source: "slack.md §6.4: JSON strings in forms; the stand-in records them parsed",
+      /^chat\.(postMessage|update|stopStream): argument (blocks|metadata) must (be (string|null)|match a schema in anyOf)/,
+    source: "slack.md §6.4: JSON strings in forms, objects in JSON; the stand-in records them parsed",
   },
   {
     matches: /^event message: .*must have required property '(channel_type|text|user|event_ts)'/,

@@ -1,0 +1,250 @@
+import { BridgeError } from "../../src/core/errors.ts";
+import type { Gates } from "../../src/core/gate.ts";
+import type { CatchUpLimits, Log } from "../../src/core/ports.ts";
+import { type FollowedPlaces, isLater, type Place } from "./followed-places.ts";
+import { parseMessage, type WireMessage } from "./gateway-events.ts";
+import { idOfTime } from "./normalize.ts";
+import { DISCORD_BUCKET } from "./pacer.ts";
+import type { DiscordRest } from "./rest-client.ts";
+
+export interface CatchUpOptions {
+  readonly places: FollowedPlaces;
+  readonly rest: DiscordRest;
+  readonly gates: Gates;
+  readonly log: Log;
+  readonly limits: CatchUpLimits;
+  /** Whether a message would have been a turn. */
+  readonly isQuestion: (message: WireMessage) => boolean;
+  /** Takes a question in. @returns False when it could not be. */
+  readonly take: (message: WireMessage) => Promise<boolean>;
+  /** Says under the last message of a place how many questions are left out there. */
+  readonly sayLeftOut: (last: WireMessage, count: number) => Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/** Discord's most (discord.md §3.6). */
+const PAGE = 100;
+/** A place where more than this was written within the window is read no further. */
+const MAX_PAGES = 10;
+/** Places looked through at once: a lost session shall not take all calls for itself (discord.md §1.2). */
+const AT_ONCE = 4;
+/** Tries of one page. */
+const MAX_TRIES = 5;
+const FIRST_PAUSE_MS = 250;
+
+interface Waiting {
+  readonly place: Place;
+  /** Another session began while it was looked through. */
+  again: boolean;
+  /** Whether it was looked through. */
+  readonly done: PromiseWithResolvers<boolean>;
+}
+
+/**
+ * Finds what was written while no session was there: after READY, which replays nothing. DMs are looked through at
+ * once, a guild's places when its GUILD_CREATE tells which of them hold something new.
+ *
+ * @see docs/reference/discord.md §3.6
+ */
+export class CatchUp {
+  readonly #options: CatchUpOptions;
+  readonly #running = new Set<Promise<void>>();
+  /** Not looked through yet, by channel; a guild's wait here for its GUILD_CREATE. */
+  readonly #waiting = new Map<string, Waiting>();
+  readonly #queue: Waiting[] = [];
+  #loading: Promise<void> = Promise.resolve();
+  readonly #underWay = new Set<Waiting>();
+
+  constructor(options: CatchUpOptions) {
+    this.#options = options;
+  }
+
+  /** A new session began: everything since the last one may have been missed. */
+  onReady(): void {
+    const loading = this.#load();
+    this.#loading = loading;
+    this.#keep(loading);
+  }
+
+  /**
+   * A guild's state came.
+   *
+   * @param newest - Last message of each channel and thread that is open to us.
+   */
+  onGuild(guildId: string, newest: ReadonlyMap<string, string | undefined>): void {
+    this.#keep(
+      this.#loading.then(() => {
+        for (const waiting of [...this.#waiting.values()]) {
+          const { place } = waiting;
+          if (place.guildId !== guildId) continue;
+          const last = newest.get(place.channelId);
+          if (last !== undefined && isLater(last, place.seen)) this.#enqueue(waiting);
+          else if (!this.#underWay.has(waiting)) this.#finish(waiting, true);
+        }
+      }),
+    );
+  }
+
+  /**
+   * Resolves when a live message of this place may be taken in without overtaking what was missed.
+   *
+   * @returns False when something missed may still be there: the place's mark must stay where it is.
+   */
+  async before(channelId: string): Promise<boolean> {
+    await this.#loading;
+    const waiting = this.#waiting.get(channelId);
+    if (waiting === undefined) return true;
+    this.#enqueue(waiting, true);
+    return waiting.done.promise;
+  }
+
+  /** Whether something missed may still be in this place. */
+  waits(channelId: string): boolean {
+    return this.#waiting.has(channelId);
+  }
+
+  /** Resolves when nothing runs any more; the signal has to be aborted before. */
+  async settled(): Promise<void> {
+    for (const waiting of [...this.#waiting.values()]) this.#finish(waiting, false);
+    await Promise.all(this.#running);
+  }
+
+  async #load(): Promise<void> {
+    const { places, log } = this.#options;
+    try {
+      await places.load();
+    } catch (error) {
+      log.warn({ err: error }, "followed places could not be read");
+    }
+    for (const place of places.all()) {
+      const known = this.#waiting.get(place.channelId);
+      if (known !== undefined) {
+        known.again = true;
+        continue;
+      }
+      const waiting = { place, again: false, done: Promise.withResolvers<boolean>() };
+      this.#waiting.set(place.channelId, waiting);
+      if (place.guildId === undefined) this.#enqueue(waiting);
+    }
+  }
+
+  #enqueue(waiting: Waiting, first = false): void {
+    if (this.#underWay.has(waiting)) return;
+    const index = this.#queue.indexOf(waiting);
+    if (index >= 0 && first) this.#queue.splice(index, 1);
+    if (index < 0 || first) this.#queue.splice(first ? 0 : this.#queue.length, 0, waiting);
+    this.#next();
+  }
+
+  #next(): void {
+    while (this.#underWay.size < AT_ONCE) {
+      const waiting = this.#queue.shift();
+      if (waiting === undefined) return;
+      this.#underWay.add(waiting);
+      this.#keep(this.#lookThroughNext(waiting));
+    }
+  }
+
+  async #lookThroughNext(waiting: Waiting): Promise<void> {
+    let looked: boolean;
+    do {
+      waiting.again = false;
+      looked = await this.#lookThrough(waiting);
+    } while (waiting.again && looked);
+    this.#underWay.delete(waiting);
+    this.#finish(waiting, looked);
+    this.#next();
+  }
+
+  #finish(waiting: Waiting, looked: boolean): void {
+    this.#waiting.delete(waiting.place.channelId);
+    const index = this.#queue.indexOf(waiting);
+    if (index >= 0) this.#queue.splice(index, 1);
+    waiting.done.resolve(looked);
+  }
+
+  #keep(work: Promise<void>): void {
+    const running = work.finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Never rejects: a place that cannot be read shall not hold up what is said there now. */
+  async #lookThrough({ place }: Waiting): Promise<boolean> {
+    const { places, log, signal } = this.#options;
+    if (signal.aborted) return false;
+    try {
+      await this.#takeMissed(places.get(place.channelId) ?? place);
+      return true;
+    } catch (error) {
+      if (signal.aborted) return false;
+      log.warn({ err: error, channelId: place.channelId }, "missed messages could not be read");
+      if (error instanceof BridgeError && error.code === "PLATFORM_GONE") await this.#forget(place.channelId);
+      return false;
+    }
+  }
+
+  async #forget(channelId: string): Promise<void> {
+    const { places, log } = this.#options;
+    await places.forget(channelId).catch((error: unknown) => {
+      log.warn({ err: error, channelId }, "place could not be forgotten");
+    });
+  }
+
+  async #takeMissed(place: Place): Promise<void> {
+    const { isQuestion, take, limits, places, log, sayLeftOut } = this.#options;
+    const missed = (await this.#fetch(place)).filter(isQuestion);
+    let taken = 0;
+    for (const message of missed.slice(0, limits.perPlace)) {
+      if (!(await take(message))) break;
+      taken += 1;
+    }
+    const { channelId, guildId } = place;
+    if (missed.length > 0) log.info({ channelId, found: missed.length, taken }, "missed questions taken in");
+    const last = missed.at(-1);
+    if (last === undefined || taken === missed.length) return;
+    await sayLeftOut(last, missed.length - taken);
+    await places.advance({ channelId, guildId, seen: last.id });
+  }
+
+  /** Oldest first, and none from before the window. */
+  async #fetch({ channelId, guildId, seen }: Place): Promise<readonly WireMessage[]> {
+    const found: WireMessage[] = [];
+    let after = this.#withinWindow(seen);
+    for (let page = 0; page < MAX_PAGES; page += 1) {
+      const { data } = await this.#page(channelId, after);
+      const raw: readonly unknown[] = Array.isArray(data) ? data : [];
+      // A fetched message does not say its guild (discord.md §3.6).
+      const messages = raw.map((each) => parseMessage({ ...Object(each), guild_id: guildId }));
+      const known = messages.filter((message) => message !== undefined);
+      known.sort((one, other) => (isLater(one.id, other.id) ? 1 : -1));
+      found.push(...known);
+      after = this.#withinWindow(known.at(-1)?.id ?? after);
+      if (raw.length < PAGE || known.length === 0) break;
+    }
+    return found.filter(({ id }) => this.#withinWindow(id) === id);
+  }
+
+  /** The later of an id and the window's beginning, by Discord's clock; before that is known ours says nothing. */
+  #withinWindow(id: string): string {
+    const { rest, limits } = this.#options;
+    if (!rest.knowsTime) return id;
+    const oldest = idOfTime(rest.discordNow() - limits.windowMs);
+    return isLater(id, oldest) ? id : oldest;
+  }
+
+  async #page(channelId: string, after: string): ReturnType<DiscordRest["main"]> {
+    const { rest, gates, signal } = this.#options;
+    const gate = gates.of(`list:${channelId}`, DISCORD_BUCKET);
+    const query = new URLSearchParams({ after, limit: String(PAGE) });
+    const route: `/${string}` = `/channels/${channelId}/messages`;
+    for (let tries = 1; ; tries += 1) {
+      await gate.acquire("first", { signal });
+      try {
+        return await rest.main({ method: "GET", route, query, name: "list messages", signal });
+      } catch (error) {
+        if (!(error instanceof BridgeError) || !error.retryable || tries >= MAX_TRIES) throw error;
+        gate.refused(error.retryAfterMs ?? FIRST_PAUSE_MS * 2 ** tries);
+      }
+    }
+  }
+}

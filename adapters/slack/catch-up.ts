@@ -1,0 +1,160 @@
+import { BridgeError, PlatformError } from "../../src/core/errors.ts";
+import { catchUpNotice } from "../../src/core/notices.ts";
+import type { OnTurn } from "../../src/core/ports.ts";
+import type { IncomingTurn } from "../../src/core/turn.ts";
+import { type HistoryMessage, readHistory } from "./history.ts";
+import type { Normalized, SlackSelf } from "./normalize.ts";
+import type { Posts } from "./posts.ts";
+import type { SlackContext } from "./slack-context.ts";
+import type { FollowedPlace, Threads } from "./threads.ts";
+
+/** Places looked at, the latest first; at 45 looks a minute that takes less than six minutes. */
+const MOST = { channels: 150, threads: 100 };
+const MAX_PAGES = 5;
+const MAX_TRIES = 5;
+const PAUSE_MS = 3_000;
+/** Where it is kept that a place was told about its questions. */
+const NOTICE_SPACE = "slack-notice";
+
+export interface CatchUpParts {
+  readonly context: SlackContext;
+  readonly threads: Threads;
+  readonly posts: Posts;
+  readonly self: SlackSelf;
+  readonly onTurn: OnTurn;
+  /** As a live event of the same place would be. */
+  readonly normalize: (event: Readonly<Record<string, unknown>>) => Promise<Normalized>;
+  /** Ms since the epoch. */
+  readonly now: () => number;
+}
+
+/**
+ * Finds the questions of a time in which nobody listened, in the places we follow, and hands them in, oldest first,
+ * marked as late. What Slack delivers again by itself is known by its key.
+ *
+ * @see docs/reference/slack.md §3.4, §8.4
+ */
+export async function catchUp(parts: CatchUpParts, { signal }: { signal: AbortSignal }): Promise<void> {
+  const { context, threads, now } = parts;
+  const { windowMs } = context.tools.catchUp;
+  const startedAt = now();
+  let found = 0;
+  for (const place of await threads.followed(MOST)) {
+    // Where Slack allows one look a minute, the window closes before all places were looked at.
+    if (now() - startedAt > windowMs) break;
+    found += await catchUpPlace(parts, place, { signal });
+  }
+  if (found > 0) context.log.info({ found }, "slack questions of the time away found");
+}
+
+async function catchUpPlace(
+  parts: CatchUpParts,
+  place: FollowedPlace,
+  { signal }: { signal: AbortSignal },
+): Promise<number> {
+  const { context } = parts;
+  try {
+    const messages = await read(parts, place, { signal });
+    const turns = await toTurns(parts, place, messages);
+    const left = turns.slice(0, Math.max(0, turns.length - context.tools.catchUp.perPlace));
+    if (left.length > 0) await tell(parts, place, left, { signal });
+    for (const turn of turns.slice(left.length)) await take(parts, place, turn, { signal });
+    return turns.length;
+  } catch (error) {
+    signal.throwIfAborted();
+    context.log.warn({ err: error, channel: place.channel }, "slack place not caught up");
+    return 0;
+  }
+}
+
+async function read(
+  { context, self, now }: CatchUpParts,
+  { channel, thread, seen }: FollowedPlace,
+  { signal }: { signal: AbortSignal },
+): Promise<readonly HistoryMessage[]> {
+  const from = (now() - context.tools.catchUp.windowMs) / 1000;
+  const after = Number(seen) > from ? seen : from.toFixed(6);
+  const where = { channel, ...(thread !== undefined && { thread }) };
+  const query = { ...where, team: self.teamId, after, maxPages: MAX_PAGES, permit: "edit" } as const;
+  const messages = await repeat(context, () => readHistory(context, query, { signal }), { signal });
+  // Slack gives a thread's root along with its replies.
+  return (messages ?? []).filter(({ ts }) => Number(ts) > Number(after));
+}
+
+async function toTurns(
+  { normalize }: CatchUpParts,
+  { channel, thread }: FollowedPlace,
+  messages: readonly HistoryMessage[],
+): Promise<readonly IncomingTurn[]> {
+  const turns: IncomingTurn[] = [];
+  for (const message of messages) {
+    const { thread_ts: root, ...rest } = message;
+    // A root that has replies names itself; when it was asked it did not.
+    const said = root === message.ts || root === undefined ? rest : { ...rest, thread_ts: root };
+    const kind = channel.startsWith("D") ? "im" : "channel";
+    const normalized = await normalize({ type: "message", ...said, channel, channel_type: kind });
+    // What was also sent to the channel is found in its thread.
+    const elsewhere =
+      thread === undefined && "thread_ts" in said && message["subtype"] !== "thread_broadcast";
+    if (normalized.dropped === undefined && !elsewhere) turns.push({ ...normalized.turn, late: true });
+  }
+  return turns;
+}
+
+async function take(
+  { context, threads, onTurn }: CatchUpParts,
+  place: FollowedPlace,
+  turn: IncomingTurn,
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  await repeat(context, () => onTurn(turn), { signal });
+  await markSeen(threads, place, tsOf(turn));
+  if (place.thread === undefined && !place.channel.startsWith("D")) {
+    await threads.join(place.channel, tsOf(turn));
+  }
+}
+
+function markSeen(threads: Threads, { channel, thread }: FollowedPlace, seen: string): Promise<void> {
+  return thread === undefined ? threads.follow(channel, seen) : threads.join(channel, thread, seen);
+}
+
+/** Says once how many stay without an answer; not said again after a restart. */
+async function tell(
+  { context, threads, posts }: CatchUpParts,
+  place: FollowedPlace,
+  left: readonly IncomingTurn[],
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  const last = left.at(-1);
+  if (last === undefined) return;
+  const { channel, thread } = place;
+  const key = `${channel}:${thread ?? ""}:${tsOf(last)}`;
+  const ttlMs = 24 * 3_600_000;
+  const isFirst = await context.tools.store.set(NOTICE_SPACE, key, true, { ttlMs, ifAbsent: true });
+  await markSeen(threads, place, tsOf(last));
+  context.log.warn({ channel, thread, left: left.length }, "slack questions beyond the cap not answered");
+  if (isFirst)
+    await posts.post({ channel, thread, text: catchUpNotice(left.length, last.locale) }, { signal });
+}
+
+function tsOf({ dedupeKey }: IncomingTurn): string {
+  return dedupeKey.split(":").at(-1) ?? "";
+}
+
+/** A queue that is full for a moment, a Slack in trouble: nobody else asks again for these questions. */
+async function repeat<T>(
+  context: SlackContext,
+  work: () => Promise<T>,
+  { signal }: { signal: AbortSignal },
+): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof BridgeError) || tries >= MAX_TRIES) throw error;
+      const refused = error instanceof PlatformError && error.code === "PLATFORM_RATE_LIMITED";
+      if (!refused) await context.sleep(PAUSE_MS * tries, signal);
+    }
+  }
+}

@@ -1,0 +1,202 @@
+import { z } from "zod";
+import { BridgeError } from "../../src/core/errors.ts";
+import { noticeFor } from "../../src/core/notices.ts";
+import type { OnTurn, OpenIntakeOptions } from "../../src/core/ports.ts";
+import type { IncomingTurn, Locale } from "../../src/core/turn.ts";
+import { parseAddress } from "./address.ts";
+import { catchUp } from "./catch-up.ts";
+import { Help, helpText } from "./help.ts";
+import { Lanes } from "./lanes.ts";
+import {
+  deletedMessage,
+  type Normalized,
+  normalizeCommand,
+  normalizeMessage,
+  RESPONSE_URL_TTL_MS,
+  type SlackSelf,
+  threadInQuestion,
+  usersOf,
+  usersOfCommand,
+} from "./normalize.ts";
+import { ownerOfStream } from "./own-messages.ts";
+import type { People } from "./people.ts";
+import { Posts } from "./posts.ts";
+import type { SlackContext } from "./slack-context.ts";
+import type { Threads } from "./threads.ts";
+
+const WORKING: Readonly<Record<Locale, string>> = { en: "Working on it…", zh: "正在处理…" };
+
+const sessionStopped = z.object({
+  channel: z.string(),
+  thread_ts: z.string().optional(),
+  streaming_message_ts: z.array(z.string()).default([]),
+});
+
+/** After so long without a socket Slack has given up repeating what came first, in ms (slack.md §3.4: 5 min). */
+const REPEATED_FOR_MS = 270_000;
+
+export interface SlackIntakeParts {
+  readonly context: SlackContext;
+  readonly people: People;
+  readonly threads: Threads;
+  readonly self: SlackSelf;
+  readonly onTurn: OnTurn;
+  readonly onGone: OpenIntakeOptions["onGone"];
+  readonly signal: AbortSignal;
+}
+
+/** Makes turns of what Slack tells, and remembers where. */
+export class SlackIntake implements AsyncDisposable {
+  readonly #parts: SlackIntakeParts;
+  readonly #posts: Posts;
+  readonly #help: Help;
+  readonly #lanes = new Lanes();
+  readonly #running = new Set<Promise<unknown>>();
+  #catchingUp: Promise<void> | undefined;
+  readonly #noMore = new AbortController();
+
+  constructor(parts: SlackIntakeParts) {
+    this.#parts = parts;
+    this.#posts = new Posts(parts.context);
+    this.#help = new Help(this.#posts);
+  }
+
+  /** Rejects when the turn could not be stored: the payload is not acknowledged then, and comes again. */
+  async onMessage(body: unknown, event: unknown): Promise<void> {
+    const deleted = deletedMessage(body, event, this.#parts.self);
+    if (deleted !== undefined) return this.gone(deleted);
+    const lane = z.object({ channel: z.string() }).safeParse(event).data?.channel ?? "";
+    await this.#lanes.run(lane, () => this.#take(body, event));
+  }
+
+  async #take(body: unknown, event: unknown): Promise<void> {
+    const { context, threads, self, signal } = this.#parts;
+    const asked = threadInQuestion(event, self);
+    const where = asked === undefined ? undefined : { team: self.teamId, ...asked };
+    const ours = where === undefined ? false : await threads.isOurs(where, { self, signal });
+    const normalized = await this.#normalize(body, event, ours);
+    if (normalized.dropped === undefined) await this.#accept(normalized.turn);
+    else if (normalized.help !== undefined) await this.#help.answer(normalized.help, { signal });
+    else context.log.debug({ reason: normalized.dropped }, "slack message dropped");
+  }
+
+  /** Names are looked up only for what is for us. */
+  async #normalize(body: unknown, event: unknown, ours: boolean): Promise<Normalized> {
+    const { people, self } = this.#parts;
+    const known = { self, isOurThread: () => ours };
+    const quick = normalizeMessage(body, event, { ...known, names: new Map() });
+    if (quick.dropped !== undefined && quick.help === undefined) return quick;
+    const named = await people.load(usersOf(event), { team: self.teamId, signal: this.#parts.signal });
+    return normalizeMessage(body, event, { ...known, ...named });
+  }
+
+  async #accept(turn: IncomingTurn): Promise<void> {
+    const { onTurn, threads } = this.#parts;
+    const { channel, thread, message } = parseAddress(turn.address);
+    try {
+      await onTurn(turn);
+    } catch (error) {
+      if (!(error instanceof BridgeError) || error.code !== "QUEUE_FULL") throw error;
+      // Repeats would only fill it further: the asker is told instead.
+      this.#parts.context.log.warn({ err: error, channel }, "slack question not taken");
+      const notice = { channel, thread, text: noticeFor("QUEUE_FULL", turn.locale) };
+      this.#track(this.#posts.postSeldom(notice, { signal: this.#parts.signal }));
+      return;
+    }
+    if (thread === undefined || message === undefined) return;
+    // Before everything older was caught up, nothing counts as seen: the next process would not look for it.
+    const catchingUp = this.#catchingUp !== undefined;
+    await threads.join(channel, thread, catchingUp ? undefined : message);
+    if (thread === message) await threads.follow(channel, message, { ifAbsent: catchingUp });
+  }
+
+  /** @returns What the sender of the command reads. Never rejects: a command is not delivered again. */
+  async onCommand(body: unknown): Promise<string> {
+    const { context, people, self, onTurn } = this.#parts;
+    const { log, tools } = context;
+    const named = await people.load(usersOfCommand(body), { team: self.teamId, signal: this.#parts.signal });
+    const now = Date.now();
+    const seal = (secret: string): string => tools.sealer.seal(secret, now + RESPONSE_URL_TTL_MS);
+    const normalized = normalizeCommand(body, { ...named, seal, now });
+    if (normalized.dropped !== undefined) return helpText(normalized.help?.locale ?? "en");
+    const { locale } = normalized.turn;
+    try {
+      await onTurn(normalized.turn);
+      return WORKING[locale];
+    } catch (error) {
+      log.error({ err: error }, "slack command not stored");
+      return noticeFor(error instanceof BridgeError ? error.code : "INTERNAL", locale);
+    }
+  }
+
+  /** The asker pressed stop (slack.md §2.2): on what streams, or on what has not begun yet. */
+  async onStopped(event: unknown): Promise<void> {
+    const parsed = sessionStopped.safeParse(event);
+    if (!parsed.success) return;
+    const { context, self } = this.#parts;
+    const { channel, thread_ts: thread, streaming_message_ts: streams } = parsed.data;
+    const owners = await Promise.all(streams.map((ts) => ownerOfStream(context, channel, ts)));
+    const keys = owners.flatMap((owner) => (owner === undefined ? [] : [owner.key]));
+    const asked = thread === undefined ? [] : [`slack:${self.teamId}:${channel}:${thread}`];
+    for (const key of keys.length > 0 ? keys : asked) await this.gone(key);
+  }
+
+  /** Nobody wants the answer any more. Never rejects. */
+  async gone(dedupeKey: string): Promise<void> {
+    try {
+      await this.#parts.onGone?.(dedupeKey);
+    } catch (error) {
+      this.#parts.context.log.warn({ err: error }, "slack turn not cancelled");
+    }
+  }
+
+  /** Looks for what was asked while nobody listened; once at a time. */
+  catchUp(): void {
+    const signal = AbortSignal.any([this.#parts.signal, this.#noMore.signal]);
+    this.#catchingUp ??= this.#catchUp(signal)
+      .catch((error: unknown) => {
+        if (!signal.aborted) this.#parts.context.log.error({ err: error }, "slack catch-up failed");
+      })
+      .finally(() => {
+        this.#catchingUp = undefined;
+      });
+  }
+
+  #catchUp(signal: AbortSignal): Promise<void> {
+    const { context, threads, self, onTurn } = this.#parts;
+    const normalize = async (event: Readonly<Record<string, unknown>>): Promise<Normalized> => {
+      const asked = threadInQuestion(event, self);
+      const ours = asked !== undefined && (await threads.isKept(asked));
+      return this.#normalize({ team_id: self.teamId }, event, ours);
+    };
+    const inLane = (turn: IncomingTurn): Promise<void> =>
+      this.#lanes.run(parseAddress(turn.address).channel, () => onTurn(turn));
+    const parts = { context, threads, posts: this.#posts, self, onTurn: inLane, normalize, now: Date.now };
+    return catchUp(parts, { signal });
+  }
+
+  /** A socket is there again. */
+  onBack(awayMs: number): void {
+    if (awayMs > REPEATED_FOR_MS) this.catchUp();
+  }
+
+  /** A reply found out that its asker pressed stop. */
+  onStoppedReply(dedupeKey: string): void {
+    this.#track(this.gone(dedupeKey));
+  }
+
+  #track(running: Promise<unknown>): void {
+    const kept = running.finally(() => this.#running.delete(kept));
+    this.#running.add(kept);
+  }
+
+  /** New questions are still taken. */
+  async stopCatchUp(): Promise<void> {
+    this.#noMore.abort(new Error("slack intake closes"));
+    await this.#catchingUp;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled(this.#running);
+  }
+}

@@ -1,0 +1,75 @@
+import { z } from "zod";
+import { PlatformError } from "../../src/core/errors.ts";
+import type { Locale, Turn } from "../../src/core/turn.ts";
+import { parseAddress, type SlackAddress } from "./address.ts";
+import type { SlackContext } from "./slack-context.ts";
+
+const SIGN = "hourglass_flowing_sand";
+const WAITING: Readonly<Record<Locale, string>> = { en: "will answer soon…", zh: "排队中，稍后回答…" };
+const FEATURE = "reactions";
+/** A sign that comes late is no use, in ms; one that stays too long is wrong. */
+const ADD_PATIENCE_MS = 3_000;
+const REMOVE_PATIENCE_MS = 120_000;
+const MAX_TRIES = 4;
+const PAUSE_MS = 1_000;
+
+/** Slack's words for "it is so already" (slack.md §1.8), or for a question that is gone. */
+const DONE =
+  /^(already_reacted|no_reaction|message_not_found|channel_not_found|thread_not_found|is_archived)$/;
+
+/**
+ * Shows at a question that it waits, or takes the sign away: a reaction, else the status line of its thread, which
+ * Slack takes away by itself. A command has no message yet, and no sign. Never throws.
+ */
+export async function showWaiting(
+  context: SlackContext,
+  turn: Turn,
+  { waiting, signal }: { waiting: boolean; signal: AbortSignal },
+): Promise<void> {
+  try {
+    const address = parseAddress(turn.address);
+    if (address.message === undefined) return;
+    const patience = AbortSignal.timeout(waiting ? ADD_PATIENCE_MS : REMOVE_PATIENCE_MS);
+    const options = { waiting, signal: AbortSignal.any([signal, patience]) };
+    if (await react(context, address, options)) return;
+    if (waiting) await setStatus(context, address, turn.locale, options);
+  } catch (error) {
+    context.log.debug({ err: error, waiting }, "slack sign of waiting not changed");
+  }
+}
+
+/** @returns False where the app may not react. */
+async function react(
+  { api, latches, pacer, sleep }: SlackContext,
+  { team, channel, message }: SlackAddress,
+  { waiting, signal }: { waiting: boolean; signal: AbortSignal },
+): Promise<boolean> {
+  const gate = pacer.method(team, waiting ? "react" : "unreact");
+  for (let tries = 1; !latches.isOff(FEATURE, team); tries += 1) {
+    await gate.acquire("first", { signal });
+    try {
+      const args = { channel, timestamp: message, name: SIGN };
+      await api.call(waiting ? "reactions.add" : "reactions.remove", z.object({}), args, { signal });
+      return true;
+    } catch (error) {
+      if (!(error instanceof PlatformError)) throw error;
+      if (DONE.test(error.platformCode ?? "")) return true;
+      if (error.code === "PLATFORM_PERMISSION") latches.turnOff(FEATURE, team, error);
+      else if (!error.retryable || tries >= MAX_TRIES) throw error;
+      else if (error.code === "PLATFORM_RATE_LIMITED") gate.refused(error.retryAfterMs ?? PAUSE_MS);
+      else await sleep(PAUSE_MS * tries, signal);
+    }
+  }
+  return false;
+}
+
+async function setStatus(
+  { api, latches }: SlackContext,
+  { team, channel, thread, message }: SlackAddress,
+  locale: Locale,
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  if (latches.isOff("status", team)) return;
+  const args = { channel_id: channel, thread_ts: thread ?? message, status: WAITING[locale] };
+  await api.call("assistant.threads.setStatus", z.object({}), args, { signal });
+}

@@ -1,0 +1,57 @@
+import type { Redis } from "ioredis";
+import { deadLettersOf } from "./control/dead-letters.ts";
+import type { Storage, StorageArchive, StorageOptions } from "./open-storage.ts";
+import { openBullmqQueue } from "./queue/bullmq-queue.ts";
+import { createRedisQueueArchive } from "./queue/redis-archive.ts";
+import { connectRedis } from "./queue/redis-client.ts";
+import { createRedisStoreArchive } from "./store/redis-archive.ts";
+import { createRedisStore } from "./store/redis-store.ts";
+
+/** Names our keys. */
+const PREFIX = "coze-bridge";
+/** Nobody waits longer for a value, in ms. */
+const STORE_TIMEOUT_MS = 5_000;
+
+/** Opens queue and store on Redis. Loaded only when it is used. @throws {BridgeError} as {@link openBullmqQueue}. */
+export async function openRedisStorage(url: string, { log, dedupeMs }: StorageOptions): Promise<Storage> {
+  await using stack = new AsyncDisposableStack();
+  const queue = stack.use(
+    await openBullmqQueue({ url, log, prefix: PREFIX, ...(dedupeMs !== undefined && { dedupeMs }) }),
+  );
+  const redis = connectRedis(url, { log, name: "store", commandTimeoutMs: STORE_TIMEOUT_MS });
+  const store = stack.use(createRedisStore({ redis, prefix: PREFIX }));
+  const deadLetters = deadLettersOf(queue, createRedisQueueArchive({ redis, prefix: PREFIX, queue }));
+  const opened = stack.move();
+  return {
+    queue,
+    store,
+    deadLetters,
+    // Commands talk to Redis.
+    serveControl: () => Promise.resolve(new AsyncDisposableStack()),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** Opens all that is stored on Redis. @throws {BridgeError} as {@link openBullmqQueue}. */
+export async function openRedisArchive(url: string, { log }: StorageOptions): Promise<StorageArchive> {
+  const queue = await openBullmqQueue({ url, log, prefix: PREFIX });
+  const redis = connectRedis(url, { log, name: "archive" });
+  return {
+    driver: "redis",
+    queue: createRedisQueueArchive({ redis, prefix: PREFIX, queue }),
+    store: createRedisStoreArchive({ redis, prefix: PREFIX }),
+    async [Symbol.asyncDispose]() {
+      await close(redis);
+      await queue[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function close(redis: Redis): Promise<void> {
+  try {
+    await redis.quit();
+  } catch {
+    // It was away; there is nothing to say goodbye to.
+    redis.disconnect();
+  }
+}

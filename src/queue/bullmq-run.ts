@@ -1,0 +1,116 @@
+import type { Json } from "../core/json.ts";
+import { type QueuedTurn, type Run, RunAborted } from "../core/ports.ts";
+import { type Begun, headOf, type Mailbox, type Owned } from "./mailbox.ts";
+import type { Outcome } from "./outcome.ts";
+import { toJsonText } from "./sqlite-run.ts";
+
+/** How long a handler that was told to leave its run may still take, in ms. */
+const PATIENCE_MS = 5_000;
+
+export interface RunSettings {
+  readonly mailbox: Mailbox;
+  /** Turns a failed write into an error for the handler; `undefined` when the connection is closed for good. */
+  readonly toError: (cause: unknown) => Error | undefined;
+}
+
+/** A started run: what the handler sees, and how the queue takes it away again. */
+export class BullmqRun implements Run {
+  readonly begun: Begun;
+  /** Id of its first turn, which a cancel names. */
+  readonly head: string;
+  readonly turns: readonly QueuedTurn[];
+  readonly conversation: string;
+  readonly start: number;
+  readonly attempt: number;
+  readonly state: Json | undefined;
+  readonly #settings: RunSettings;
+  readonly #abort = new AbortController();
+  readonly #lost = Promise.withResolvers<Owned>();
+  readonly #gaveUp = Promise.withResolvers<Outcome>();
+  #patience: NodeJS.Timeout | undefined;
+  #live = true;
+
+  /** @throws {SyntaxError} when what is stored is not JSON. */
+  constructor(begun: Begun, settings: RunSettings) {
+    this.begun = begun;
+    this.head = headOf(begun);
+    this.turns = begun.turns.map(({ id, key, payload, at }) => ({
+      id,
+      key,
+      payload: parseJson(payload),
+      at,
+    }));
+    this.conversation = begun.lane;
+    this.start = begun.start;
+    this.attempt = begun.attempt;
+    this.state = begun.state === undefined ? undefined : parseJson(begun.state);
+    this.#settings = settings;
+    if (begun.cancelled) this.abort("cancelled");
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  get aborted(): RunAborted | undefined {
+    const reason: unknown = this.signal.reason;
+    return reason instanceof RunAborted ? reason : undefined;
+  }
+
+  /** Settles when the handler had to leave and did not in time, so that nobody waits for it for ever. */
+  get gaveUp(): Promise<Outcome> {
+    return this.#gaveUp.promise;
+  }
+
+  async save(state: Json): Promise<void> {
+    if (!this.#live) throw new RunAborted("lease-lost");
+    const text = toJsonText(state, "checkpoint");
+    // While Redis is away the write hangs; the run must not outlive its lease with it (queue.md §8.4).
+    const owned = await Promise.race([this.#write(text), this.#lost.promise]);
+    if (owned === "cancelled") this.abort("cancelled");
+    if (owned !== "lost") return;
+    this.lose();
+    throw new RunAborted("lease-lost");
+  }
+
+  /** Fires the signal; the first reason stays. */
+  abort(why: RunAborted["why"]): void {
+    this.#abort.abort(new RunAborted(why));
+    if (why === "cancelled") return;
+    this.#patience ??= setTimeout(() => this.giveUp(), PATIENCE_MS);
+  }
+
+  /** Stops waiting for the handler. */
+  giveUp(): void {
+    this.#gaveUp.resolve({ end: "release" });
+  }
+
+  /** The run is over, or no longer ours: nothing more is saved. */
+  close(): void {
+    this.#live = false;
+    this.#lost.resolve("lost");
+    clearTimeout(this.#patience);
+  }
+
+  /** Somebody else may run these turns soon. */
+  lose(): void {
+    this.#live = false;
+    this.#lost.resolve("lost");
+    this.abort("lease-lost");
+  }
+
+  async #write(text: string): Promise<Owned> {
+    try {
+      return await this.#settings.mailbox.save(this.begun, text);
+    } catch (cause) {
+      const error = this.#settings.toError(cause);
+      if (error === undefined) return "lost";
+      throw error;
+    }
+  }
+}
+
+function parseJson(text: string): Json {
+  // JSON.parse returns nothing else.
+  return JSON.parse(text) as Json;
+}

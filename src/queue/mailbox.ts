@@ -1,0 +1,235 @@
+import type { Redis } from "ioredis";
+import type { DeadTurn, NewTurn, QueueStats } from "../core/ports.ts";
+import { MAILBOX_SCRIPTS, type MailboxScript } from "./mailbox-scripts.ts";
+import type { QueueBounds } from "./turn-table.ts";
+
+/** Deaths of a process under a turn before the turn is suspected (queue.md §3, "Poison turns"). */
+const MAX_CRASHES = 20;
+/** Dead letters kept; the oldest go first. */
+const MAX_DEAD = 10_000;
+
+export type Delivered =
+  | { readonly kind: "accepted" | "duplicate"; readonly id: string; readonly ahead: number }
+  | { readonly kind: "late" | "full" | "conversation-full" };
+
+/** A started run as Redis knows it. */
+export interface Begun {
+  readonly lane: string;
+  /** Proves that the run is still ours. */
+  readonly token: string;
+  /** Oldest first; never empty. */
+  readonly turns: readonly BegunTurn[];
+  readonly start: number;
+  readonly attempt: number;
+  readonly state: string | undefined;
+  readonly cancelled: boolean;
+  /** The run before this one was never ended. */
+  readonly takenOver: boolean;
+}
+
+export interface BegunTurn {
+  readonly id: string;
+  readonly key: string;
+  readonly payload: string;
+  readonly at: number;
+}
+
+export interface BeginOptions {
+  readonly token: string;
+  readonly maxMerge: number;
+  readonly mergeWithinMs: number;
+  /** Key and value of the scheduler's lock, without which nothing may start. */
+  readonly lock: { readonly key: string; readonly token: string };
+}
+
+/** What a conversation's turns look like at a start: none, or the next, and what was buried on the way. */
+export interface BeginAnswer {
+  readonly begun: Begun | undefined;
+  readonly lost: boolean;
+  readonly buried: readonly string[];
+}
+
+/** Whether a run was still ours, and whether somebody wants it cancelled. */
+export type Owned = "lost" | "ours" | "cancelled";
+
+/** The turns themselves: mailboxes in Redis, one script per step. */
+export class Mailbox {
+  /** Name of the channel that carries cancelled runs. */
+  readonly cancelChannel: string;
+  readonly #redis: Redis;
+  readonly #root: string;
+  readonly #dedupeMs: number;
+  readonly #bounds: QueueBounds;
+
+  constructor(redis: Redis, settings: { prefix: string; dedupeMs: number; bounds: QueueBounds }) {
+    this.#redis = redis;
+    this.#root = `{${settings.prefix}}:`;
+    // Words are heard in all databases of a server, and ids are counted in each.
+    this.cancelChannel = `${this.#root}cancel:${redis.options.db ?? 0}`;
+    this.#dedupeMs = settings.dedupeMs;
+    this.#bounds = settings.bounds;
+    for (const [name, lua] of Object.entries(MAILBOX_SCRIPTS)) {
+      redis.defineCommand(name, { numberOfKeys: 1, lua });
+    }
+  }
+
+  /** @param deadline - By Redis' clock, in ms since the epoch: what arrives later is not accepted. */
+  async enqueue(turn: NewTurn, payload: string, deadline: number | undefined): Promise<Delivered> {
+    const { perConversation, total } = this.#bounds;
+    const merge = turn.merge === undefined ? [] : [turn.merge.group, turn.merge.at];
+    const until = deadline === undefined ? "" : Math.ceil(deadline);
+    const answer = await this.#run(
+      "tqEnqueue",
+      turn.key,
+      turn.conversation,
+      payload,
+      perConversation,
+      total,
+      until,
+      ...merge,
+    );
+    const [kind, id, ahead] = toList(answer);
+    switch (kind) {
+      case "accepted":
+      case "duplicate":
+        return { kind, id: String(id), ahead: Number(ahead) };
+      case "late":
+      case "full":
+      case "conversation-full":
+        return { kind };
+      default:
+        throw new Error(`mailbox answers ${String(kind)}`);
+    }
+  }
+
+  async begin(lane: string, { token, maxMerge, mergeWithinMs, lock }: BeginOptions): Promise<BeginAnswer> {
+    const limits = [maxMerge, mergeWithinMs, MAX_CRASHES, this.#dedupeMs, MAX_DEAD];
+    const answer = await this.#run("tqBegin", lane, token, ...limits, lock.key, lock.token);
+    const [kind, buried, facts, ...turns] = toList(answer);
+    const [starts, tries, cancelled, state, takenOver] = toList(facts ?? []);
+    const found: Begun = {
+      lane,
+      token,
+      turns: turns.map((turn) => toBegunTurn(toList(turn))),
+      start: Number(starts),
+      attempt: Number(tries) + 1,
+      state: typeof state === "string" ? state : undefined,
+      cancelled: cancelled === "1",
+      takenOver: Number(takenOver) === 1,
+    };
+    return {
+      begun: kind === "run" ? found : undefined,
+      lost: kind === "lost",
+      buried: toList(buried).map(String),
+    };
+  }
+
+  /** Stores the checkpoint. */
+  async save(run: Begun, state: string): Promise<Owned> {
+    const answer = Number(await this.#run("tqSave", headOf(run), run.token, state));
+    return answer === 0 ? "lost" : answer === 2 ? "cancelled" : "ours";
+  }
+
+  /**
+   * Takes the run's turns away: done, or dead of `problem`.
+   *
+   * @returns Turns left in the conversation; `undefined` when the run was not ours, or had been ended by this very
+   * call, sent twice.
+   */
+  async finish(run: Begun, problem: string | undefined): Promise<number | undefined> {
+    const words = problem === undefined ? "" : problem === "" ? "unknown" : problem;
+    const args = [run.lane, headOf(run), run.token, this.#dedupeMs, words, MAX_DEAD];
+    const left = Number(await this.#run("tqFinish", ...args));
+    return left < 0 ? undefined : left;
+  }
+
+  /** Frees the run's turns for the next start. */
+  async release(run: Begun, { counts }: { counts: boolean }): Promise<Owned> {
+    const answer = Number(await this.#run("tqRelease", headOf(run), run.token, counts ? 1 : 0));
+    return answer < 0 ? "lost" : answer === 2 ? "cancelled" : "ours";
+  }
+
+  /** Marks a turn as cancelled and tells every process. `isFirst`: it runs, or is the next to. */
+  async cancel(id: string): Promise<{ lane: string; isFirst: boolean; head: string } | undefined> {
+    const answer = await this.#run("tqCancel", id, this.cancelChannel);
+    if (answer === null) return undefined;
+    const [lane, isFirst, head] = toList(answer);
+    return { lane: String(lane), isFirst: Number(isFirst) === 1, head: String(head) };
+  }
+
+  /** What a turn says that was accepted and never started. */
+  async waiting(id: string): Promise<string | undefined> {
+    const payload = await this.#run("tqWaiting", id);
+    return payload === null ? undefined : String(payload);
+  }
+
+  /** Replaces what a waiting turn says, if it still says `before`. */
+  async amend(id: string, before: string, after: string): Promise<"amended" | "changed" | "not-waiting"> {
+    const answer = Number(await this.#run("tqAmend", id, before, after));
+    return answer === 0 ? "not-waiting" : answer === 1 ? "amended" : "changed";
+  }
+
+  /** Those of the first turns of runs that somebody cancelled. */
+  async cancelled(heads: readonly string[]): Promise<readonly string[]> {
+    return heads.length === 0 ? [] : toList(await this.#run("tqCancelled", ...heads)).map(String);
+  }
+
+  async count(): Promise<Pick<QueueStats, "depth" | "dead" | "oldestMs">> {
+    const [depth, dead, oldestMs] = toList(await this.#run("tqCount")).map(Number);
+    return { depth: depth ?? 0, dead: dead ?? 0, oldestMs: oldestMs ?? 0 };
+  }
+
+  /** Conversations of unfinished turns, oldest first, in pages. */
+  async lanes(first: number, count: number): Promise<{ seen: number; lanes: readonly string[] }> {
+    const [seen, ...lanes] = toList(await this.#run("tqLanes", first, count));
+    return { seen: Number(seen), lanes: lanes.map(String) };
+  }
+
+  async dead(limit: number): Promise<readonly DeadTurn[]> {
+    return toList(await this.#run("tqDead", limit)).map((grave) => {
+      const [id, key, conversation, error, at] = toList(grave);
+      return {
+        id: String(id),
+        key: String(key),
+        conversation: String(conversation),
+        error: String(error),
+        at: Number(at),
+      };
+    });
+  }
+
+  /** @returns The conversation it is waiting in now. */
+  async requeue(id: string): Promise<string | undefined> {
+    const lane = await this.#run("tqRequeue", id);
+    return lane === null ? undefined : String(lane);
+  }
+
+  async discard(id: string): Promise<boolean> {
+    return Number(await this.#run("tqDiscard", id)) === 1;
+  }
+
+  #run(script: MailboxScript, ...args: readonly (string | number)[]): Promise<unknown> {
+    // `defineCommand` added these methods in the constructor; ioredis' types can't know that.
+    const commands = this.#redis as unknown as Record<
+      MailboxScript,
+      (root: string, ...args: readonly (string | number)[]) => Promise<unknown>
+    >;
+    return commands[script](this.#root, ...args);
+  }
+}
+
+/** The first turn of a run, which carries its facts. */
+export function headOf(run: Begun): string {
+  const head = run.turns[0];
+  if (head === undefined) throw new Error("a run without a turn");
+  return head.id;
+}
+
+function toBegunTurn([id, key, payload, at]: readonly unknown[]): BegunTurn {
+  return { id: String(id), key: String(key), payload: String(payload), at: Number(at) };
+}
+
+function toList(answer: unknown): readonly unknown[] {
+  if (Array.isArray(answer)) return answer;
+  throw new Error(`a list was expected of Redis, not ${typeof answer}`);
+}

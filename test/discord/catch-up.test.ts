@@ -1,0 +1,260 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { FollowedPlaces } from "../../adapters/discord/followed-places.ts";
+import { parseGuild } from "../../adapters/discord/gateway-events.ts";
+import { idOfTime, timeOfId } from "../../adapters/discord/normalize.ts";
+import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-discord.ts";
+import { VirtualClock } from "../../sandbox/stand-in.ts";
+import { BridgeError } from "../../src/core/errors.ts";
+import { MemoryStore } from "../core/platform-double.ts";
+import { answerOf, type Bridge, type BridgeOptions, CREATE, calls, openBridge } from "./harness.ts";
+
+const LIST = /^GET \/channels\/\d+\/messages$/;
+
+let clock: VirtualClock;
+let discord: DiscordStandIn;
+let store: MemoryStore;
+
+beforeEach(async () => {
+  clock = new VirtualClock(Date.UTC(2026, 0, 2, 3, 4, 5));
+  discord = await startDiscord({ clock });
+  store = new MemoryStore();
+});
+
+afterEach(() => discord[Symbol.asyncDispose]());
+
+function open(options: BridgeOptions = {}): Promise<Bridge> {
+  return openBridge(discord, { wallNow: () => clock.now(), store, ...options });
+}
+
+/** A first process, in which each of these places is asked something. */
+async function lived(...places: readonly string[]): Promise<void> {
+  await using bridge = await open();
+  for (const place of places) discord.person("Ada").say(place, "@Coze before");
+  await expect.poll(() => bridge.turns).toHaveLength(places.length);
+  await expect.poll(async () => (await kept()).length).toBe(places.length);
+  clock.advance(1_000);
+}
+
+async function kept(): Promise<readonly (readonly [string, unknown])[]> {
+  const entries: (readonly [string, unknown])[] = [];
+  for await (const entry of store.list("discord-seen")) entries.push(entry);
+  return entries;
+}
+
+const texts = ({ turns }: Bridge): readonly string[] => turns.map(({ text }) => text);
+
+function notices(): readonly string[] {
+  return [...discord.world.messages.values()]
+    .filter(({ author, content }) => author.id === discord.botId && content.startsWith("-# "))
+    .map(({ content }) => content);
+}
+
+describe("what was asked while the bridge was down", () => {
+  it("§11.4 is answered oldest first, marked as late, and once", async () => {
+    const ada = discord.person("Ada");
+    await lived(discord.general);
+    for (const text of ["one", "two", "three"]) {
+      ada.say(discord.general, `@Coze ${text}`);
+      ada.say(discord.general, "nothing for the bot");
+      clock.advance(1_000);
+    }
+    {
+      await using second = await open();
+      await expect.poll(() => texts(second)).toEqual(["one", "two", "three"]);
+      expect(second.turns.every(({ late, dedupeKey }) => late === true && dedupeKey.length > 20)).toBe(true);
+      ada.say(discord.general, "@Coze live");
+      await expect.poll(() => texts(second)).toContain("live");
+      expect(second.turns.at(-1)?.late).toBeUndefined();
+    }
+    await using third = await open();
+    ada.say(discord.general, "@Coze again");
+    await expect.poll(() => texts(third)).toEqual(["again"]);
+  });
+
+  it("is found in threads and DMs too, and in replies to our messages", async () => {
+    const ada = discord.person("Ada");
+    const thread = discord.addThread(discord.general, "Plans");
+    await lived(discord.general, thread, ada.dmChannel);
+    const ours = discord.world.addMessage({
+      channelId: discord.general,
+      author: discord.world.bot,
+      content: "ours",
+    });
+    ada.say(thread, "@Coze in a thread");
+    ada.dm("in a DM");
+    ada.say(discord.general, "a reply", { replyTo: ours.id });
+    await using bridge = await open();
+    await expect.poll(() => [...texts(bridge)].sort()).toEqual(["a reply", "in a DM", "in a thread"]);
+    const reply = bridge.turns.find(({ text }) => text === "a reply");
+    expect(reply).toMatchObject({
+      installation: discord.guildId,
+      continues: `discord:${discord.general}:${ours.id}`,
+    });
+  });
+
+  it("goes before what is said there after the start", async () => {
+    await lived(discord.general);
+    discord.person("Ada").say(discord.general, "@Coze missed");
+    discord.faults.plan(LIST, { do: "answer", status: 500 });
+    await using bridge = await open();
+    discord.person("Ada").say(discord.general, "@Coze live");
+    await expect.poll(() => texts(bridge).at(-1), { timeout: 5_000 }).toBe("live");
+    expect(texts(bridge)[0]).toBe("missed");
+  });
+
+  it("is not answered any more after the window", async () => {
+    await lived(discord.general);
+    discord.person("Ada").say(discord.general, "@Coze too old");
+    // Discord tells its time in whole seconds.
+    clock.advance(902_000);
+    discord.person("Ada").say(discord.general, "@Coze just now");
+    await using bridge = await open();
+    await expect.poll(() => texts(bridge)).toEqual(["just now"]);
+  });
+
+  it("is not answered any more after the window, also where our clock is wrong", async () => {
+    await lived(discord.general);
+    discord.person("Ada").say(discord.general, "@Coze too old");
+    // Discord tells its time in whole seconds.
+    clock.advance(902_000);
+    discord.person("Ada").say(discord.general, "@Coze just now");
+    await using bridge = await open({ wallNow: () => clock.now() + 3_600_000 });
+    await expect.poll(() => texts(bridge)).toEqual(["just now"]);
+  });
+
+  it("is found over more than one page of chatter", async () => {
+    await lived(discord.general);
+    for (let count = 0; count < 250; count += 1) discord.person("Bob").say(discord.general, "chatter");
+    discord.person("Ada").say(discord.general, "@Coze at last");
+    await using bridge = await open();
+    await expect.poll(() => texts(bridge)).toEqual(["at last"]);
+    expect(calls(discord, LIST)).toHaveLength(3);
+  });
+
+  it("names once how many are left out beyond the cap", async () => {
+    await lived(discord.general);
+    for (const text of ["one", "two", "three", "four"]) {
+      discord.person("Ada").say(discord.general, `@Coze ${text}`);
+    }
+    {
+      await using bridge = await open({ catchUp: { perPlace: 2 } });
+      await expect.poll(notices).toHaveLength(1);
+      expect(texts(bridge)).toEqual(["one", "two"]);
+      expect(notices()[0]).toBe(
+        "-# 2 more questions were asked here while the bridge was away and will not be answered. Please ask again.",
+      );
+    }
+    await using again = await open({ catchUp: { perPlace: 2 } });
+    discord.person("Ada").say(discord.general, "@Coze live");
+    await expect.poll(() => [...new Set(texts(again))]).toEqual(["live"]);
+    expect(notices()).toHaveLength(1);
+  });
+
+  it("that a full queue does not take is named as left out", async () => {
+    await lived(discord.general);
+    for (const text of ["one", "two", "three"]) discord.person("Ada").say(discord.general, `@Coze ${text}`);
+    await using bridge = await open({
+      onTurn: ({ text }) =>
+        text === "one" ? Promise.resolve() : Promise.reject(new BridgeError("QUEUE_FULL", "full")),
+    });
+    await expect.poll(notices).toHaveLength(1);
+    expect(notices()[0]).toMatch(/^-# 2 more questions/);
+    expect(texts(bridge)).toEqual(["one"]);
+  });
+});
+
+describe("the mark of a place", () => {
+  it("stays where it is while a turn is not stored and its asker could not be told", async () => {
+    await lived(discord.general);
+    const [[, before] = []] = await kept();
+    {
+      await using failing = await open({
+        onTurn: () => Promise.reject(new BridgeError("QUEUE_UNAVAILABLE", "down")),
+      });
+      discord.faults.plan(CREATE, { do: "answer", status: 500 });
+      discord.person("Ada").say(discord.general, "@Coze lost?");
+      await expect.poll(() => calls(discord, CREATE)).toHaveLength(1);
+      expect(failing.turns).toEqual([]);
+    }
+    expect((await kept())[0]?.[1]).toEqual(before);
+    await using bridge = await open();
+    await expect.poll(() => texts(bridge)).toEqual(["lost?"]);
+  });
+
+  it("moves on with our own answers, so that nothing is fetched after a quiet night", async () => {
+    {
+      await using first = await open();
+      discord.person("Ada").say(discord.general, "@Coze hi");
+      await expect.poll(() => first.turns).toHaveLength(1);
+      const [turn] = first.turns;
+      if (turn === undefined) return;
+      await (await first.reply(turn)).finish({ answer: answerOf("hello", true) });
+      const answer = [...discord.world.messages.keys()].at(-1);
+      await expect.poll(async () => (await kept())[0]?.[1]).toMatchObject({ seen: answer });
+    }
+    await using second = await open();
+    discord.person("Ada").say(discord.general, "@Coze live");
+    await expect.poll(() => texts(second)).toEqual(["live"]);
+    expect(calls(discord, LIST)).toEqual([]);
+  });
+
+  it("§11.5 does not move where the history may not be read, and nothing breaks", async () => {
+    await lived(discord.general);
+    discord.deny(discord.general, "readHistory");
+    discord.person("Ada").say(discord.general, "@Coze unseen");
+    const before = await kept();
+    await using bridge = await open();
+    await expect.poll(() => calls(discord, LIST)).toHaveLength(1);
+    expect(await kept()).toEqual(before);
+    discord.person("Ada").say(discord.general, "@Coze live");
+    await expect.poll(() => texts(bridge)).toEqual(["live"]);
+    expect(bridge.log.filter(({ level }) => level === "error")).toEqual([]);
+  });
+
+  it("§11.6 saves the fetch where nothing was written, and survives a deleted last message", async () => {
+    const other = discord.addChannel("other");
+    await lived(discord.general, other);
+    discord.removeMessage(discord.person("Ada").say(other, "@Coze never mind"));
+    await using bridge = await open();
+    await expect.poll(() => calls(discord, LIST)).toHaveLength(1);
+    discord.person("Ada").say(other, "@Coze live");
+    await expect.poll(() => texts(bridge)).toEqual(["live"]);
+    expect(calls(discord, LIST).map(({ name }) => name)).toEqual([`GET /channels/${other}/messages`]);
+  });
+
+  it("is forgotten with its channel", async () => {
+    const dm = discord.person("Ada").dmChannel;
+    await lived(dm);
+    discord.world.channels.delete(dm);
+    await using _bridge = await open();
+    await expect.poll(kept).toEqual([]);
+  });
+
+  it("never moves back, and is dropped first where it is oldest", async () => {
+    const places = new FollowedPlaces(store, 2);
+    const at = (channelId: string, seen: string): Promise<void> =>
+      places.advance({ channelId, guildId: undefined, seen });
+    await at("1", "1000");
+    await at("1", "999");
+    await at("2", "99");
+    await at("3", "2000");
+    expect(await kept()).toEqual([
+      ["1", { seen: "1000" }],
+      ["3", { seen: "2000" }],
+    ]);
+    const others = new FollowedPlaces(store, 1);
+    await others.load();
+    expect(others.all()).toEqual([{ channelId: "3", guildId: undefined, seen: "2000" }]);
+  });
+});
+
+it("a guild in an outage says nothing about its channels", () => {
+  expect(parseGuild({ id: "1", unavailable: true })).toBeUndefined();
+  expect(parseGuild({ id: "1", unavailable: false, channels: [{ id: "2" }] })?.channels).toHaveLength(1);
+});
+
+it("an id made of a moment is the first one of it", () => {
+  const moment = Date.UTC(2026, 0, 2);
+  expect(timeOfId(idOfTime(moment))).toBe(moment);
+  expect(idOfTime(0)).toBe("0");
+});

@@ -1,0 +1,114 @@
+import { expect, it } from "vitest";
+import { connectRedis, describeRedis, toQueueError } from "../../src/queue/redis-client.ts";
+import { judgeRedis, memoryShare, parseInfo, type RedisFacts } from "../../src/queue/redis-health.ts";
+import { makeTestLog } from "./embedded.ts";
+
+const SOUND = {
+  redis_version: "7.0.15",
+  role: "master",
+  loading: "0",
+  aof_enabled: "1",
+  aof_last_write_status: "ok",
+  rdb_last_bgsave_status: "ok",
+  maxmemory: "0",
+  maxmemory_policy: "noeviction",
+  used_memory: "1000",
+  connected_slaves: "0",
+};
+
+function judge(changes: Partial<Record<keyof typeof SOUND | "cluster_enabled", string>>, more = {}) {
+  const facts: RedisFacts = {
+    info: { ...SOUND, ...changes },
+    appendfsync: "everysec",
+    aheadMs: 0,
+    ...more,
+  };
+  return judgeRedis(facts, "host:6379", { allowEviction: false });
+}
+
+it("has nothing to say about a Redis that is set up well", () => {
+  expect(judge({})).toEqual({ refusal: undefined, ok: true, notes: [] });
+});
+
+it.each([
+  ["6.0.16", "CONFIG_INVALID", "Redis at host:6379 is 6.0.16, 6.2 or newer is needed"],
+  ["2.8.0", "CONFIG_INVALID", "6.2 or newer"],
+])("refuses version %s", (redis_version, code, words) => {
+  const { refusal } = judge({ redis_version });
+  expect(refusal).toMatchObject({ code });
+  expect(refusal?.message).toContain(words);
+});
+
+it.each(["6.2.0", "7.0.15", "8.1.2", "10.0.0"])("takes version %s", (redis_version) => {
+  expect(judge({ redis_version }).refusal).toBeUndefined();
+});
+
+it("refuses a replica, which may be the primary soon", () => {
+  expect(judge({ role: "slave" }).refusal).toMatchObject({ code: "QUEUE_UNAVAILABLE", retryable: true });
+  expect(judge({ role: "slave" }).refusal?.message).toContain("read-only replica");
+});
+
+it("refuses a Redis that drops keys when it is full, unless told otherwise", () => {
+  const evicting = { maxmemory: "1000000", maxmemory_policy: "allkeys-lru" };
+  expect(judge(evicting).refusal).toMatchObject({ code: "CONFIG_INVALID", retryable: false });
+  expect(judge(evicting).refusal?.message).toContain("set maxmemory-policy noeviction");
+  const facts: RedisFacts = { info: { ...SOUND, ...evicting }, appendfsync: "always", aheadMs: 0 };
+  const allowed = judgeRedis(facts, "host:6379", { allowEviction: true });
+  expect(allowed.refusal).toBeUndefined();
+  expect(allowed.notes.join()).toContain("may silently drop");
+  // Without a limit nothing is ever dropped.
+  expect(judge({ maxmemory_policy: "allkeys-lru" }).refusal).toBeUndefined();
+});
+
+it.each([
+  [{ aof_enabled: "0" }, {}, true, "a restart of Redis loses accepted messages"],
+  [{}, { appendfsync: "no" }, true, "up to 30 s of accepted messages may be lost"],
+  [{}, { aheadMs: -2_500 }, true, "2.5 s apart"],
+  [{ connected_slaves: "1" }, {}, true, "a failover may lose the last writes"],
+  [{ cluster_enabled: "1" }, {}, true, "a failover may lose the last writes"],
+  [{ maxmemory: "1000", used_memory: "700" }, {}, true, "uses 70 % of its memory, from 85 % on"],
+  [{ maxmemory: "1000", used_memory: "850" }, {}, false, "uses 85 % of its memory: new messages are refused"],
+  [{ loading: "1" }, {}, false, "still loading"],
+  [{ aof_last_write_status: "err" }, {}, false, "append-only file: writes are refused"],
+  [{ rdb_last_bgsave_status: "err" }, {}, false, "can't save its snapshot"],
+])("says of %j %j what an operator should know", (changes, more, ok, words) => {
+  const verdict = judge(changes, more);
+  expect(verdict.refusal).toBeUndefined();
+  expect(verdict.ok).toBe(ok);
+  expect(verdict.notes.length).toBe(1);
+  expect(verdict.notes.join()).toContain(words);
+});
+
+it("does not complain of what a managed Redis does not tell", () => {
+  expect(judge({}, { appendfsync: undefined }).notes).toEqual([]);
+});
+
+it("reads INFO as Redis writes it", () => {
+  const info = parseInfo("# Memory\r\nused_memory:50\r\nmaxmemory:200\r\n\r\nexecutable:/usr/bin/a:b\r\n");
+  expect(info).toEqual({ used_memory: "50", maxmemory: "200", executable: "/usr/bin/a:b" });
+  expect(memoryShare(info)).toBe(0.25);
+});
+
+it("names host and port of an address, never user or password", () => {
+  expect(describeRedis("redis://me:secret@queue.internal:6380/2")).toBe("queue.internal:6380");
+  expect(describeRedis("rediss://queue.internal")).toBe("queue.internal:6379");
+});
+
+it.each(["queue.internal:6379", "http://x", "redis://", "me:secret@x"])("refuses %s as an address", (url) => {
+  const open = () => connectRedis(url, { log: makeTestLog(), name: "test" });
+  expect(open).toThrow(expect.objectContaining({ code: "CONFIG_INVALID" }));
+  expect(open).not.toThrow(/secret/);
+});
+
+it.each([
+  ["OOM command not allowed when used memory > 'maxmemory'.", "QUEUE_FULL", "memory limit"],
+  ["MISCONF Redis is configured to save RDB snapshots", "QUEUE_UNAVAILABLE", "can't save"],
+  ["READONLY You can't write against a read only replica.", "QUEUE_UNAVAILABLE", "replica"],
+  ["LOADING Redis is loading the dataset in memory", "QUEUE_UNAVAILABLE", "loading"],
+  ["WRONGPASS invalid username-password pair", "QUEUE_UNAVAILABLE", "password"],
+  ["Connection is closed.", "QUEUE_UNAVAILABLE", "can't be reached"],
+])("says what %s means", (message, code, words) => {
+  const error = toQueueError(new Error(message), "host:6379");
+  expect(error).toMatchObject({ code, retryable: true });
+  expect(error.message).toContain(words);
+});

@@ -1,0 +1,170 @@
+import { expect, it, vi } from "vitest";
+import { answer, type BridgeOptions, callsOf, openBridge, type SlackBridge, SOON } from "./bridge.ts";
+import { slackViolations } from "./slack-spec.ts";
+
+/** A bridge that was asked in a channel, in its thread and in a DM, and is down now. Slack delivers nothing again. */
+async function wentDown(options: BridgeOptions = {}): Promise<SlackBridge & { root: string; dm: string }> {
+  const bridge = await openBridge({ ...options, slack: { retryMs: [], echo: false, ...options.slack } });
+  const { slack } = bridge;
+  const ada = slack.person("Ada");
+  const { ts: root } = ada.say(slack.general, "@Coze one");
+  const { channel: dm } = ada.dm("two");
+  await vi.waitUntil(() => bridge.turns.length === 2, SOON);
+  await bridge.adapter[Symbol.asyncDispose]();
+  return Object.assign(bridge, { root, dm });
+}
+
+function textsOf({ turns }: SlackBridge): readonly string[] {
+  return turns.slice(2).map(({ text }) => text);
+}
+
+it.concurrent("finds what was asked while it was down: mentions, threads, DMs with files", async ({
+  expect: see,
+}) => {
+  await using bridge = await wentDown();
+  const { slack, root } = bridge;
+  const ada = slack.person("Ada");
+  ada.say(slack.general, "not for the bot");
+  ada.say(slack.general, "@Coze three");
+  ada.say(slack.general, "four", { thread: root });
+  const file = { name: "a.png", mimetype: "image/png", bytes: Buffer.from("png") };
+  ada.dm("five", { files: [file] });
+  await bridge.openAnother();
+  await see.poll(() => [...textsOf(bridge)].sort(), SOON).toEqual(["five", "four", "three"]);
+  const late = bridge.turns.slice(2);
+  see(late.every((turn) => turn.late === true)).toBe(true);
+  see(late.find(({ text }) => text === "five")?.attachments).toMatchObject([{ name: "a.png" }]);
+  see(late.find(({ text }) => text === "four")?.conversation).toBe(bridge.turns[0]?.conversation);
+  see(slackViolations(slack.traffic.exchanges)).toEqual([]);
+});
+
+it.concurrent("names late questions as live ones, whatever has become of them since", async ({
+  expect: see,
+}) => {
+  await using bridge = await wentDown();
+  const { slack, dm } = bridge;
+  const ada = slack.person("Ada");
+  const { ts } = ada.dm("three");
+  // Somebody replied to it already, so Slack calls it a thread's root.
+  ada.say(dm, "four", { thread: ts });
+  const message = slack.workspace.channels.get(dm)?.messages.get(ts);
+  if (message !== undefined) Object.assign(message, { threadTs: undefined });
+  await bridge.openAnother();
+  await see.poll(() => textsOf(bridge), SOON).toContain("three");
+  const [two, three] = [bridge.turns[1], bridge.turns.find(({ text }) => text === "three")];
+  see(three?.dedupeKey).toBe(`slack:${slack.workspace.team}:${dm}:${ts}`);
+  see(three?.conversation).toBe(two?.conversation);
+});
+
+it.concurrent("hands in a place's questions oldest first", async ({ expect: see }) => {
+  await using bridge = await wentDown();
+  const ada = bridge.slack.person("Ada");
+  for (let number = 0; number < 12; number += 1) ada.dm(`late ${number}`);
+  await bridge.openAnother();
+  await see.poll(() => textsOf(bridge).length, SOON).toBe(12);
+  see(textsOf(bridge)).toEqual(Array.from({ length: 12 }, (_, number) => `late ${number}`));
+});
+
+it.concurrent("says once per place how many it does not answer", async ({ expect: see }) => {
+  await using bridge = await wentDown({ perPlace: 3 });
+  const { slack, dm } = bridge;
+  const ada = slack.person("Ada");
+  for (let number = 0; number < 8; number += 1) ada.dm(`late ${number}`);
+  const another = await bridge.openAnother();
+  await see.poll(() => textsOf(bridge), SOON).toEqual(["late 5", "late 6", "late 7"]);
+  const notices = (): readonly string[] =>
+    slack
+      .view(dm)
+      .messages.filter(({ bot }) => bot)
+      .map(({ text }) => text);
+  see(notices()).toEqual([see.stringContaining("5 more questions")]);
+  await another[Symbol.asyncDispose]();
+  await bridge.openAnother();
+  await see.poll(() => callsOf(slack, "conversations.history").length, SOON).toBeGreaterThanOrEqual(4);
+  see(notices()).toHaveLength(1);
+  see(textsOf(bridge)).toHaveLength(3);
+});
+
+it.concurrent("lives without history scopes, and says so once", async ({ expect: see }) => {
+  await using bridge = await wentDown({
+    slack: { scopes: ["app_mentions:read", "chat:write", "im:history", "users:read"] },
+  });
+  const { slack } = bridge;
+  const ada = slack.person("Ada");
+  ada.say(slack.general, "@Coze three");
+  ada.dm("four");
+  await bridge.openAnother();
+  await see.poll(() => textsOf(bridge), SOON).toEqual(["four"]);
+  ada.say(slack.general, "@Coze five");
+  await see.poll(() => textsOf(bridge), SOON).toEqual(["four", "five"]);
+  const said = bridge.log.filter(
+    ({ message, fields }) =>
+      message.includes("not available") && (fields as { feature: string }).feature === "history:C",
+  );
+  see(said).toHaveLength(1);
+});
+
+it.concurrent("does not count as seen what comes while it still catches up", async ({ expect: see }) => {
+  await using bridge = await wentDown();
+  const { slack } = bridge;
+  const ada = slack.person("Ada");
+  ada.dm("three");
+  slack.faults.plan("POST /api/conversations.history", { do: "hang" });
+  const another = await bridge.openAnother();
+  ada.dm("four");
+  await see.poll(() => textsOf(bridge), SOON).toEqual(["four"]);
+  await another[Symbol.asyncDispose]();
+  await bridge.openAnother();
+  await see.poll(() => textsOf(bridge), SOON).toEqual(["four", "three"]);
+});
+
+it.concurrent("tries again when the queue is full for a moment", async ({ expect: see }) => {
+  let full = 0;
+  const { BridgeError } = await import("../../src/core/errors.ts");
+  await using bridge = await wentDown({
+    onTurn: (turn) => {
+      if (turn.late !== true || full > 0) return Promise.resolve();
+      full += 1;
+      return Promise.reject(new BridgeError("QUEUE_FULL", "full", { retryable: true }));
+    },
+  });
+  bridge.slack.person("Ada").dm("three");
+  await bridge.openAnother();
+  await see.poll(() => textsOf(bridge), SOON).toEqual(["three"]);
+});
+
+it.concurrent("catches up when the socket was away for longer than Slack repeats", async ({
+  expect: see,
+}) => {
+  let skipped = 0;
+  await using bridge = await openBridge({
+    slack: { retryMs: [], echo: false },
+    now: () => performance.now() + skipped,
+  });
+  const { slack } = bridge;
+  const ada = slack.person("Ada");
+  ada.dm("one");
+  await vi.waitUntil(() => bridge.turns.length === 1, SOON);
+  slack.faults.plan("POST /api/apps.connections.open", { do: "answer", status: 500 }, 2);
+  slack.sockets.dropAll();
+  await vi.waitUntil(() => slack.sockets.open === 0, SOON);
+  ada.dm("two");
+  await vi.waitUntil(() => !bridge.adapter.health().ok, SOON);
+  skipped = 300_000;
+  await see.poll(() => bridge.turns.map(({ text }) => text), SOON).toEqual(["one", "two"]);
+});
+
+it("keeps the threads it takes part in over a restart, without asking Slack", async () => {
+  await using bridge = await wentDown();
+  const { slack, root } = bridge;
+  await bridge.openAnother();
+  await expect.poll(() => slack.sockets.greeted, SOON).toBe(2);
+  slack.scopes.delete("users:read");
+  await expect.poll(() => callsOf(slack, "conversations.replies").length, SOON).toBeGreaterThanOrEqual(2);
+  const before = callsOf(slack, "conversations.replies").length;
+  slack.person("Ada").say(slack.general, "and then?", { thread: root });
+  await expect.poll(() => textsOf(bridge), SOON).toEqual(["and then?"]);
+  expect(callsOf(slack, "conversations.replies").length).toBe(before);
+  const { reply } = await bridge.reply();
+  await reply.finish({ answer: answer("Then this.") });
+});
