@@ -6,16 +6,16 @@
  */
 import { Arena } from "../test/crash/arena.ts";
 import { describeVerdict, isClean } from "../test/crash/judge.ts";
-import { allScenes, playScene } from "../test/crash/kill-points.ts";
+import { allScenes, isSceneClean, playScene } from "../test/crash/kill-points.ts";
 import { askWhileOffline } from "../test/crash/offline.ts";
 import { repeatDeliveries } from "../test/crash/repeated.ts";
 import { type TortureOptions, torture } from "../test/crash/torture.ts";
 
 const LANES = {
-  "discord mention": 30,
+  // No commands: one that is given while nobody listens fails in front of its asker, and comes no more.
+  "discord mention": 35,
   "discord dm": 20,
-  "discord command": 10,
-  "slack mention": 20,
+  "slack mention": 25,
   "slack dm": 20,
 } as const;
 const FULL: Omit<TortureOptions, "runningQuestionListed" | "seed"> = {
@@ -34,8 +34,9 @@ async function points(runningQuestionListed: boolean): Promise<boolean> {
   });
   let [clean, met, askedTwice, scenes] = [0, 0, 0, 0];
   for (const scene of allScenes()) {
-    const { verdict, missed } = await playScene(arena, scene);
-    const good = isClean(verdict) && !missed && !(runningQuestionListed && verdict.askedTwice.length > 0);
+    const result = await playScene(arena, scene);
+    const { verdict, missed } = result;
+    const good = isSceneClean(result, runningQuestionListed);
     scenes += 1;
     if (good) clean += 1;
     if (!missed) met += 1;

@@ -1,7 +1,7 @@
 import { samplePicture } from "../../sandbox/sample-picture.ts";
 import type { Exchange } from "../../sandbox/stand-in.ts";
 import type { Arena, LaneKind } from "./arena.ts";
-import { judge, type Verdict } from "./judge.ts";
+import { isClean, judge, type Verdict } from "./judge.ts";
 
 type Service = "coze" | "discord" | "slack";
 
@@ -24,6 +24,11 @@ export interface KillScene {
   readonly at: KillPoint;
   readonly words: number;
   readonly picture?: true;
+  /**
+   * Nobody can answer then: a command comes once (discord.md §4.2), and one that is not acknowledged is shown as failed
+   * by Discord itself.
+   */
+  readonly beyondRescue?: true;
 }
 
 export interface SceneResult {
@@ -121,6 +126,7 @@ function scenesOf(lane: LaneKind, effects: readonly Effect[]): KillScene[] {
       name: `${when} ${name}`,
       at: { ...call, when },
       words: long === true ? LONG[platform] : SHORT,
+      ...(name === "defer" && when === "before" && { beyondRescue: true }),
     })),
   );
   const frames = FRAMES.map(({ name, ...frame }) => ({
@@ -146,6 +152,7 @@ function scenesOf(lane: LaneKind, effects: readonly Effect[]): KillScene[] {
             name: "delivered",
             at: { service: "discord", frame: /^(MESSAGE|INTERACTION)_CREATE$/ },
             words: SHORT,
+            ...(lane === "discord command" && { beyondRescue: true }),
           },
         ];
   return [...intake, ...calls, ...(COZE_LANES.has(lane) ? frames : [])];
@@ -159,6 +166,12 @@ function fileScenes(): KillScene[] {
     words: SHORT,
     picture: true,
   }));
+}
+
+/** Whether all is as it must be; `oneAsking`: Coze lets us know, so nothing may have been asked twice. */
+export function isSceneClean({ scene, missed, verdict }: SceneResult, oneAsking: boolean): boolean {
+  const rescued = scene.beyondRescue === true ? { ...verdict, lost: [] } : verdict;
+  return !missed && isClean(rescued) && !(oneAsking && verdict.askedTwice.length > 0);
 }
 
 /** How long the bridge may take to come to the point, in ms. */
