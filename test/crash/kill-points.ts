@@ -45,8 +45,9 @@ const LONG = { discord: 450, slack: 1_900 } as const;
 
 const CREATE = /^POST \/channels\/\d+\/messages$/;
 const EDIT = /^PATCH \/channels\/\d+\/messages\/\d+$/;
-const RESPONSE = /^PATCH \/webhooks\/\d+\/[^/]+\/messages\/@original$/;
-const FOLLOW_UP = /^POST \/webhooks\/\d+\/[^/]+$/;
+/** Through the webhook while it lasts, or in the channel. */
+const RESPONSE = /^PATCH \/(webhooks\/\d+\/[^/]+|channels\/\d+)\/messages\/(@original|\d+)$/;
+const FOLLOW_UP = /^POST \/(webhooks\/\d+\/[^/]+|channels\/\d+\/messages)$/;
 const CALLBACK = /^POST \/interactions\/\d+\/[^/]+\/callback$/;
 
 const slackCall = (method: string): RegExp => new RegExp(`^POST /api/${method.replace(".", "\\.")}$`);
