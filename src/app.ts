@@ -8,7 +8,7 @@ import { type AnswerParts, answerTurn } from "./core/answer-turn.ts";
 import { BridgeError } from "./core/errors.ts";
 import type { Clock } from "./core/gate.ts";
 import { mergeTurns } from "./core/merge-turns.ts";
-import type { Adapter, Consumer, Log, OnTurn, Run, TurnQueue } from "./core/ports.ts";
+import type { Adapter, Consumer, Log, OnTurn, OpenIntakeOptions, Run, TurnQueue } from "./core/ports.ts";
 import type { IncomingTurn } from "./core/turn.ts";
 import { type SignParts, takeSignDown, WaitingSigns } from "./core/waiting-signs.ts";
 import { createCozeClient } from "./coze/coze-client.ts";
@@ -59,7 +59,7 @@ const CLOCK: Clock = {
  * Joins the parts and runs them until `shutdown`. Opening order is shutdown order reversed: intakes stop first, then
  * the workers finish what they hold, the adapters disconnect, the queue closes.
  *
- * @throws {BridgeError} when a part cannot be opened; nothing stays open then.
+ * @throws {BridgeError} when a part cannot be opened, or a platform will not have us back; nothing stays open then.
  */
 export async function runApp(config: Config, options: AppOptions): Promise<void> {
   const { log, shutdown, role } = options;
@@ -124,11 +124,22 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   };
   const onTurn = async (turn: IncomingTurn): Promise<void> => void (await acceptTurn(turn, accept));
   const listening = role === "worker" ? [] : adapters;
-  for (const intake of await openIntakes(listening, onTurn, shutdown)) stack.use(intake);
+  const fatal = Promise.withResolvers<never>();
+  // During a shutdown nobody waits for it any more.
+  fatal.promise.catch(() => undefined);
+  const intakeOptions: OpenIntakeOptions = {
+    signal: shutdown,
+    onGone: async (dedupeKey) => {
+      const queueId = await queue.idOf(dedupeKey);
+      if (queueId !== undefined) await queue.cancel(queueId);
+    },
+    onFatal: fatal.reject,
+  };
+  for (const intake of await openIntakes(listening, onTurn, intakeOptions)) stack.use(intake);
   const platforms = adapters.map(({ platform }) => platform);
   log.info({ role, platforms, port: server.port }, "bridge is ready");
   options.onReady(server.port);
-  if (!shutdown.aborted) await once(shutdown, "abort");
+  if (!shutdown.aborted) await Promise.race([once(shutdown, "abort"), fatal.promise]);
   log.info({}, "bridge is stopping");
 }
 
@@ -146,9 +157,9 @@ function checkRole({ redisUrl }: Config, role: Role): void {
 async function openIntakes(
   adapters: readonly Adapter[],
   onTurn: OnTurn,
-  signal: AbortSignal,
+  options: OpenIntakeOptions,
 ): Promise<readonly AsyncDisposable[]> {
-  const opened = await Promise.allSettled(adapters.map((adapter) => adapter.openIntake(onTurn, { signal })));
+  const opened = await Promise.allSettled(adapters.map((adapter) => adapter.openIntake(onTurn, options)));
   const intakes = opened.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
   const failed = opened.find((result) => result.status === "rejected");
   if (failed === undefined) return intakes;

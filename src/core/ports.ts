@@ -366,6 +366,8 @@ export interface TurnQueue extends AsyncDisposable {
   work(handler: TurnHandler, options: WorkOptions): Promise<Consumer>;
   /** True when found: running anywhere, waiting, or in back-off. A waiting one starts with an aborted signal. */
   cancel(id: string): Promise<boolean>;
+  /** The turn that was accepted under this key, as long as the key is known; it may have ended. */
+  idOf(key: string): Promise<string | undefined>;
   /** Whether the turn was accepted and never started. */
   isWaiting(id: string): Promise<boolean>;
   /**

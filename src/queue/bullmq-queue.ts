@@ -209,6 +209,10 @@ class BullmqQueue implements TurnQueue {
     return true;
   }
 
+  async idOf(key: string): Promise<string | undefined> {
+    return this.#ask(() => this.#mailbox.idOf(key));
+  }
+
   async isWaiting(id: string): Promise<boolean> {
     return (await this.#ask(() => this.#mailbox.waiting(id))) !== undefined;
   }

@@ -163,6 +163,11 @@ export class Mailbox {
     return payload === null ? undefined : String(payload);
   }
 
+  /** The turn known under a key. */
+  async idOf(key: string): Promise<string | undefined> {
+    return (await this.#redis.get(`${this.#root}dup:${key}`)) ?? undefined;
+  }
+
   /** Replaces what a waiting turn says, if it still says `before`. */
   async amend(id: string, before: string, after: string): Promise<"amended" | "changed" | "not-waiting"> {
     const answer = Number(await this.#run("tqAmend", id, before, after));

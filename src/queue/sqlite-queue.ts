@@ -147,6 +147,10 @@ class SqliteQueue implements TurnQueue {
     return true;
   }
 
+  async idOf(key: string): Promise<string | undefined> {
+    return this.#table.idOf(key, this.#now());
+  }
+
   async isWaiting(id: string): Promise<boolean> {
     return this.#table.waiting(toNumber(id)) !== undefined;
   }

@@ -205,6 +205,12 @@ export class TurnTable {
     return { lane, ord };
   }
 
+  /** The turn known under a key. */
+  idOf(key: string, now: number): string | undefined {
+    const known = this.#known(key, now);
+    return known === undefined ? undefined : String(known);
+  }
+
   /** Where a turn stands that was accepted and has not been started. */
   waiting(id: number): { ord: number; payload: string } | undefined {
     const found = this.#sql.findTurn.get(id);

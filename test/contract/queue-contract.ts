@@ -30,6 +30,7 @@ export function describeQueueContract(name: string, startBackend: () => Promise<
     describeCheckpoints(startBackend);
     describeCancelling(startBackend);
     describeMerging(startBackend);
+    describeFinding(startBackend);
     describePausing(startBackend);
     describeDeadLetters(startBackend);
     describeStopping(startBackend);
@@ -377,6 +378,19 @@ function describeCancelling(startBackend: StartBackend): void {
     await eventually(async () => (await scene.queue.stats()).depth).toBe(0);
     expect(await scene.queue.cancel(id)).toBe(false);
     expect(await scene.queue.cancel("no such id")).toBe(false);
+  });
+}
+
+function describeFinding(startBackend: StartBackend): void {
+  it("finds a turn by its key, waiting or finished, and none by an unknown one", async () => {
+    await using scene = await startScene(startBackend);
+    const [first = ""] = await scene.enqueue("a:1");
+    expect(await scene.queue.idOf("a:1")).toBe(first);
+    expect(await scene.queue.idOf("a:2")).toBeUndefined();
+    const log = await scene.record();
+    await eventually(async () => (await scene.queue.stats()).depth).toBe(0);
+    expect(log).toBeDefined();
+    expect(await scene.queue.idOf("a:1")).toBe(first);
   });
 }
 
