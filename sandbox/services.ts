@@ -1,12 +1,22 @@
-import { type CozeStandIn, STAND_IN_BOT, STAND_IN_TOKEN, startCoze } from "./coze/coze-stand-in.ts";
-import { type DiscordStandIn, startDiscord } from "./discord/start-discord.ts";
-import { type SlackStandIn, startSlack } from "./slack/slack-stand-in.ts";
+import {
+  type CozeStandIn,
+  type CozeStandInOptions,
+  STAND_IN_BOT,
+  STAND_IN_TOKEN,
+  startCoze,
+} from "./coze/coze-stand-in.ts";
+import { type DiscordOptions, type DiscordStandIn, startDiscord } from "./discord/start-discord.ts";
+import { type SlackStandIn, type SlackStandInOptions, startSlack } from "./slack/slack-stand-in.ts";
 
 export interface ServicesOptions {
   /** Coze settings in here are passed on: then the stand-in of Coze is not used. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** How fast the scripted bot writes; 1 is a usual model. */
   readonly speed?: number;
+  /** How a stand-in differs from its default. */
+  readonly coze?: CozeStandInOptions;
+  readonly discord?: DiscordOptions;
+  readonly slack?: SlackStandInOptions;
 }
 
 /** The stand-ins, and what the bridge must be told to find them. */
@@ -31,11 +41,11 @@ const COZE_VARIABLES = [
 ];
 
 /** Starts the three stand-ins on free loopback ports. */
-export async function startServices({ env, speed = 1 }: ServicesOptions): Promise<Services> {
+export async function startServices({ env, speed = 1, ...options }: ServicesOptions): Promise<Services> {
   await using stack = new AsyncDisposableStack();
-  const coze = stack.use(await startCoze({ pace: { speed } }));
-  const discord = stack.use(await startDiscord());
-  const slack = stack.use(await startSlack());
+  const coze = stack.use(await startCoze({ pace: { speed }, ...options.coze }));
+  const discord = stack.use(await startDiscord(options.discord));
+  const slack = stack.use(await startSlack(options.slack));
   const standInCoze = { COZE_API_TOKEN: STAND_IN_TOKEN, COZE_BOT_ID: STAND_IN_BOT, COZE_API_BASE: coze.url };
   const given = COZE_VARIABLES.flatMap((name) =>
     env[name] === undefined ? [] : [[name, env[name]] as const],

@@ -46,15 +46,19 @@ export type Fault =
       readonly body?: string | object;
       readonly headers?: Readonly<Record<string, string>>;
     }
-  | { readonly do: "hang" }
+  /** `met` is called when the call hangs. */
+  | { readonly do: "hang"; readonly met?: () => void }
   | { readonly do: "reset" }
-  | { readonly do: "commit-then-hang" }
+  /** `met` is called when the effect has happened and the call hangs. */
+  | { readonly do: "commit-then-hang"; readonly met?: () => void }
   | { readonly do: "commit-then-reset" }
   | { readonly do: "commit-then-answer"; readonly status: number; readonly body?: string | object };
 
 interface PlannedFault {
   readonly matches: (call: string) => boolean;
   readonly fault: Fault;
+  /** Calls that pass unharmed before it. */
+  skip: number;
   left: number;
 }
 
@@ -62,19 +66,31 @@ interface PlannedFault {
 export class Faults {
   readonly #planned: PlannedFault[] = [];
 
-  /** @param call - A call's name as in {@link Exchange.name}, or a pattern of it. */
-  plan(call: string | RegExp, fault: Fault, times = 1): void {
+  /**
+   * @param call - A call's name as in {@link Exchange.name}, or a pattern of it.
+   * @param skip - How many such calls pass unharmed first.
+   */
+  plan(call: string | RegExp, fault: Fault, times = 1, skip = 0): void {
     const matches =
       typeof call === "string" ? (name: string) => name === call : (name: string) => call.test(name);
-    this.#planned.push({ matches, fault, left: times });
+    this.#planned.push({ matches, fault, skip, left: times });
   }
 
   /** The fault for this call, if one was planned; it is used up. */
   take(call: string): Fault | undefined {
     const planned = this.#planned.find(({ matches, left }) => left > 0 && matches(call));
     if (planned === undefined) return undefined;
+    if (planned.skip > 0) {
+      planned.skip -= 1;
+      return undefined;
+    }
     planned.left -= 1;
     return planned.fault;
+  }
+
+  /** Forgets what was planned. */
+  clear(): void {
+    this.#planned.length = 0;
   }
 }
 

@@ -301,6 +301,7 @@ class HttpCozeStandIn implements CozeStandIn {
       case "hang":
       case "commit-then-hang":
         this.#record(exchange, undefined, undefined);
+        fault.met?.();
         return;
       case "reset":
       case "commit-then-reset":

@@ -372,6 +372,7 @@ class StandIn implements DiscordStandIn {
         return false;
       case "hang":
         this.#recordFault(name, body, 0);
+        fault.met?.();
         return true;
       case "reset":
         this.#recordFault(name, body, 0);
@@ -389,6 +390,7 @@ class StandIn implements DiscordStandIn {
     switch (fault?.do) {
       case "commit-then-hang":
         this.#recordFault(name, body, 0);
+        fault.met?.();
         return true;
       case "commit-then-reset":
         this.#recordFault(name, body, 0);

@@ -213,13 +213,13 @@ export class SlackStandIn implements PlatformStandIn {
     const name = `${request.method} ${callName(url.pathname)}`;
     const call: HttpCall = { request, url, name, body: await readBytes(request) };
     const fault = this.faults.take(name);
-    if (fault?.do === "hang") return;
+    if (fault?.do === "hang") return fault.met?.();
     if (fault?.do === "reset") return void request.socket.destroy();
     if (fault?.do === "delay") {
       await new Promise<void>((resolve) => this.workspace.clock.after(fault.ms, resolve));
     }
     const answer = fault?.do === "answer" ? toAnswer(fault) : await this.#answer(call);
-    if (fault?.do === "commit-then-hang") return;
+    if (fault?.do === "commit-then-hang") return fault.met?.();
     if (fault?.do === "commit-then-reset") return void request.socket.destroy();
     const shown = fault?.do === "commit-then-answer" ? toAnswer(fault) : answer;
     this.#record({

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { type BridgeChild, startBridge } from "../../sandbox/bridge-child.ts";
 import { holdsText } from "../../sandbox/same-text.ts";
-import { type Services, startServices } from "../../sandbox/services.ts";
+import { type Services, type ServicesOptions, startServices } from "../../sandbox/services.ts";
 import { botText, discordStage, type Stage, slackStage } from "../../sandbox/stage.ts";
 
 /** The three stand-ins and the real bridge in a process of its own. */
@@ -23,13 +23,19 @@ export interface BridgeUnderTest extends AsyncDisposable {
 export interface TestOptions {
   readonly speed?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** How the stand-ins differ from their default. */
+  readonly standIns?: Pick<ServicesOptions, "coze" | "discord" | "slack">;
 }
 
-export async function openBridge({ speed = 20, env = {} }: TestOptions = {}): Promise<BridgeUnderTest> {
+export async function openBridge({
+  speed = 20,
+  env = {},
+  standIns = {},
+}: TestOptions = {}): Promise<BridgeUnderTest> {
   await using stack = new AsyncDisposableStack();
   const dataDir = await mkdtemp(join(tmpdir(), "coze-bridge-test-"));
   stack.defer(() => rm(dataDir, { recursive: true, force: true }));
-  const services = stack.use(await startServices({ env: {}, speed }));
+  const services = stack.use(await startServices({ env: {}, speed, ...standIns }));
   const start = (): Promise<BridgeChild> =>
     startBridge({
       env: {

@@ -1,0 +1,99 @@
+import { expect, it } from "vitest";
+import {
+  answerTo,
+  type History,
+  isClean,
+  isWhole,
+  type JudgedMessage,
+  judge,
+  questionText,
+} from "./judge.ts";
+
+const FIRST = { tag: 1, lane: "lane", place: "place", words: 4 };
+const SECOND = { tag: 2, lane: "lane", place: "place", words: 3 };
+
+function says(text: string, changes: Partial<JudgedMessage> = {}): JudgedMessage {
+  return { bot: true, text, unfinished: false, ...changes };
+}
+
+/** Two questions of one lane, answered well, but for what a test changes. */
+function aHistory(messages: readonly JudgedMessage[], changes: Partial<History> = {}): History {
+  return {
+    turns: [FIRST, SECOND],
+    places: new Map([["place", messages]]),
+    askings: [
+      { tags: [1], overtook: false },
+      { tags: [2], overtook: false },
+    ],
+    ...changes,
+  };
+}
+
+const WELL = [
+  says("ask1 words4", { bot: false }),
+  says("k1n0 k1n1"),
+  says("k1n2 k1n3"),
+  says("ask2 words3", { bot: false }),
+  says("k2n0 k2n1 k2n2"),
+];
+
+it("finds nothing wrong where nothing is, over several messages", () => {
+  const verdict = judge(aHistory(WELL));
+  expect(isClean(verdict)).toBe(true);
+  expect(verdict.askedTwice).toEqual([]);
+});
+
+it.each([
+  ["lost", "a lost answer", [...WELL.slice(0, 3)], [2]],
+  ["half", "an answer without its end", WELL.with(2, says("k1n2")), [1]],
+  ["half", "an answer without its middle", WELL.with(1, says("k1n0")), [1]],
+  ["half", "a message that still grows", WELL.with(4, says("k2n0 k2n1 k2n2", { unfinished: true })), [2]],
+  ["doubled", "an answer in two messages", [...WELL, says("k2n0 k2n1 k2n2")], [2]],
+  ["doubled", "one word twice", WELL.with(2, says("k1n1 k1n2 k1n3")), [1]],
+  ["misplaced", "an answer above an earlier one", [...WELL.slice(4), ...WELL.slice(0, 3)], [2]],
+  ["misplaced", "parts in the wrong order", [...WELL.slice(2), says("k1n0 k1n1")], [1]],
+  ["strays", "an empty message left behind", [...WELL, says("")], [""]],
+  ["strays", "a notice", [...WELL, says("Try again (K7Q2FM).")], ["Try again (K7Q2FM)."]],
+  [
+    "strays",
+    "a notice below an answer",
+    WELL.with(2, says("k1n2 k1n3\nToo late (K7Q2FM).")),
+    [expect.anything()],
+  ],
+] as const)("counts as %s: %s", (kind, _what, messages, expected) => {
+  const verdict = judge(aHistory(messages));
+  expect(verdict[kind]).toEqual(expected);
+  expect(isClean(verdict)).toBe(false);
+});
+
+it("takes no other person's words for an answer", () => {
+  expect(judge(aHistory([...WELL.slice(0, 4), says("k2n0 k2n1 k2n2", { bot: false })])).lost).toEqual([2]);
+});
+
+it("counts what Coze was asked twice, also inside a merged question", () => {
+  const askings = [
+    { tags: [1], overtook: false },
+    { tags: [1, 2], overtook: false },
+  ];
+  const verdict = judge(aHistory(WELL, { askings }));
+  expect(verdict.askedTwice).toEqual([1]);
+  expect(isClean(verdict)).toBe(true);
+});
+
+it("notices a turn that ran beside an earlier one", () => {
+  const verdict = judge(aHistory(WELL, { askings: [{ tags: [2], overtook: true }] }));
+  expect(verdict.overtaking).toEqual([2]);
+  expect(isClean(verdict)).toBe(false);
+});
+
+it("lets a posted question of a command stand, and the passing word that it was taken", () => {
+  const taken = says("Working on it…", { ephemeral: true });
+  expect(judge(aHistory([taken, says("Ada asks: ask1 words4"), ...WELL])).strays).toEqual([]);
+});
+
+it("writes answers that it finds whole", () => {
+  const turn = { tag: 7, lane: "lane", place: "place", words: 500 };
+  const text = answerTo(`${questionText(7, 500)}\n${questionText(8, 2)}`);
+  expect(isWhole(turn, [says(text)])).toBe(true);
+  expect(isWhole(turn, [says(text.slice(100))])).toBe(false);
+});

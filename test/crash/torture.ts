@@ -1,0 +1,98 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Arena, type Lane, type LaneKind } from "./arena.ts";
+import { judge, type Verdict } from "./judge.ts";
+
+export interface TortureOptions {
+  readonly turns: number;
+  /** By kind, how many conversations. */
+  readonly lanes: Readonly<Partial<Record<LaneKind, number>>>;
+  readonly kills: number;
+  /** Time between a start and the next kill, in ms, evenly spread. */
+  readonly lifeMs: readonly [min: number, max: number];
+  /** All questions are asked within this time, in ms. */
+  readonly askingMs: number;
+  readonly runningQuestionListed: boolean;
+  /** The same seed asks and kills alike. */
+  readonly seed: number;
+}
+
+export interface TortureResult {
+  readonly verdict: Verdict;
+  readonly kills: number;
+  readonly conversations: number;
+  readonly seconds: number;
+}
+
+/** Lengths of answers: mostly short, some over several Discord messages. */
+const WORDS = [5, 20, 60, 120, 400];
+
+/**
+ * Many people ask in many conversations while the bridge is killed again and again; then everything is judged.
+ *
+ * Limits of the platforms: Discord's hold, spread over one channel per conversation; Slack's are off, since they
+ * count per workspace and one workspace takes hours for this.
+ */
+export async function torture(options: TortureOptions): Promise<TortureResult> {
+  const random = randomFrom(options.seed);
+  const begun = performance.now();
+  await using arena = await Arena.open({
+    runningQuestionListed: options.runningQuestionListed,
+    // Slack's repeats come after 1 and 5 minutes; here the whole test is shorter than that.
+    standIns: { slack: { limits: false, retryMs: [100, 2_000, 5_000] } },
+  });
+  const lanes = (Object.entries(options.lanes) as [LaneKind, number][]).flatMap(([kind, count]) =>
+    Array.from({ length: count }, () => arena.lane(kind)),
+  );
+  const [kills] = await Promise.all([
+    killAgainAndAgain(arena, options, random),
+    askAll(arena, lanes, options, random),
+  ]);
+  await arena.settle();
+  // What a start after the last turn may still do belongs to it: nobody may see anything of it.
+  await arena.bridge.killAndRestart();
+  const last = lanes.map((lane) => arena.ask(lane, 5));
+  await arena.settle(last);
+  return {
+    verdict: judge(arena.history()),
+    kills: kills + 1,
+    conversations: lanes.length,
+    seconds: (performance.now() - begun) / 1000,
+  };
+}
+
+async function killAgainAndAgain(
+  arena: Arena,
+  { kills, lifeMs: [min, max] }: TortureOptions,
+  random: () => number,
+): Promise<number> {
+  for (let kill = 0; kill < kills; kill += 1) {
+    await sleep(min + random() * (max - min));
+    await arena.bridge.killAndRestart();
+  }
+  return kills;
+}
+
+async function askAll(
+  arena: Arena,
+  lanes: readonly Lane[],
+  { turns, askingMs }: TortureOptions,
+  random: () => number,
+): Promise<void> {
+  for (let turn = 0; turn < turns; turn += 1) {
+    const lane = lanes[Math.floor(random() * lanes.length)];
+    const words = WORDS[Math.floor(random() ** 2 * WORDS.length)];
+    if (lane !== undefined) arena.ask(lane, words ?? 5);
+    await sleep((askingMs / turns) * 2 * random());
+  }
+}
+
+/** A small generator of numbers in [0, 1) (mulberry32). */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
