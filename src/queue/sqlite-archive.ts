@@ -24,15 +24,17 @@ const SQL = {
   highest: `SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'turn'), 0),
       coalesce((SELECT max(ord) FROM turn), 0), coalesce((SELECT max(id) FROM turn), 0),
       coalesce((SELECT max(id) FROM dead), 0), coalesce((SELECT max(id) FROM seen), 0)) AS highest`,
-  known: `SELECT 1 WHERE EXISTS (SELECT 1 FROM turn WHERE key = ?1) OR EXISTS (SELECT 1 FROM dead WHERE key = ?1)
-      OR EXISTS (SELECT 1 FROM seen WHERE key = ?1 AND until > ?2)`,
+  // Every unfinished turn has its key here; a look at the turns themselves would read all of them.
+  known: `SELECT 1 FROM seen WHERE key = ?1 AND (until > ?2 OR EXISTS (SELECT 1 FROM turn WHERE turn.id = seen.id))`,
+  knownDead: "SELECT 1 FROM dead WHERE key = ?",
   addTurn: `INSERT INTO turn
       (ord, id, key, lane, payload, merge_group, merge_at, at, cancel, batch, starts, tries, crashes, state)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   addLane: "INSERT INTO lane (name, pos) VALUES (?, ?) ON CONFLICT DO NOTHING",
   addDead: `INSERT INTO dead (id, key, lane, payload, merge_group, merge_at, error, at)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-  addSeen: "INSERT INTO seen (key, id, until) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+  addSeen: `INSERT INTO seen (key, id, until) VALUES (?, ?, ?)
+      ON CONFLICT DO UPDATE SET until = excluded.until WHERE seen.id = excluded.id`,
   dropSequence: "DELETE FROM sqlite_sequence WHERE name = 'turn'",
   setSequence: "INSERT INTO sqlite_sequence (name, seq) VALUES ('turn', ?)",
 } as const;
@@ -152,11 +154,13 @@ class SqliteQueueArchive implements QueueArchive {
       state === undefined ? null : JSON.stringify(state),
     );
     this.#sql.addLane.run(turn.conversation, order);
+    // Until its own line comes, should the import end before.
+    this.#sql.addSeen.run(turn.key, this.#idOf(turn), turn.at);
     return true;
   }
 
   #addDead(dead: DeadRecord): boolean {
-    if (this.#isKnown(dead.key)) return false;
+    if (this.#isKnown(dead.key) || this.#sql.knownDead.get(dead.key) !== undefined) return false;
     const { merge } = dead;
     const payload = JSON.stringify(dead.payload);
     const facts = [dead.key, dead.conversation, payload, merge?.group ?? null, merge?.at ?? 0];
