@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config } from "./config.ts";
@@ -72,6 +72,8 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   const { queue, store, serveControl } = stack.use(
     await openStorage(config, { log, signal: shutdown, dedupeMs }),
   );
+  // What a killed process had fetched is fetched again.
+  await rm(tempDir, { recursive: true, force: true });
   await mkdir(tempDir, { recursive: true, mode: 0o700 });
   stack.use(await serveControl());
   const source = stack.use(createCozeClient({ ...config.coze, log }));

@@ -156,7 +156,7 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
   LOG_LEVEL: { schema: z.enum(LOG_LEVELS), help: LOG_LEVELS.join(", ") },
   WORKER_CONCURRENCY: {
     schema: z.string().regex(/^[1-9]\d{0,3}$/),
-    help: "1 to 9999 answers at once, 50 by default",
+    help: "1 to 9999 answers at once, 200 by default",
   },
   SHUTDOWN_GRACE: {
     schema: duration(MAX_DURATION_MS),
@@ -342,7 +342,7 @@ function toConfig(values: Values): Config {
     }),
     http: { host: values.HOST ?? "127.0.0.1", port: Number(values.PORT ?? "8080") },
     logLevel: LOG_LEVELS.find((level) => level === values.LOG_LEVEL) ?? "info",
-    concurrency: Number(values.WORKER_CONCURRENCY ?? "50"),
+    concurrency: Number(values.WORKER_CONCURRENCY ?? "200"),
     shutdownGraceMs: parseDuration(values.SHUTDOWN_GRACE ?? "") ?? 25_000,
     // Slack repeats for about 6 minutes (slack.md §3.4); what is much older than this nobody waits for any more.
     catchUpWindowMs: parseDuration(values.CATCHUP_WINDOW ?? "") ?? 15 * 60_000,

@@ -36,7 +36,7 @@ describe("configuration", () => {
       http: { host: "127.0.0.1", port: 8080 },
       dataDir: "./data",
       logLevel: "info",
-      concurrency: 50,
+      concurrency: 200,
       shutdownGraceMs: 25_000,
       catchUpWindowMs: 900_000,
       mergeBurstMs: 1_500,

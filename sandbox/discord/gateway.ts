@@ -27,7 +27,8 @@ interface Session {
 
 interface Frame {
   readonly op: number;
-  readonly d: unknown;
+  /** Absent in a heartbeat's acknowledgement. */
+  readonly d?: unknown;
   readonly s?: number;
   readonly t?: string;
 }
@@ -237,7 +238,7 @@ export class Gateway {
     });
     switch (frame.op) {
       case 1:
-        if (this.acknowledges) this.#send(socket, { op: 11, d: null });
+        if (this.acknowledges) this.#send(socket, { op: 11 });
         return;
       case 2:
         this.#identify(socket, frame.d);
