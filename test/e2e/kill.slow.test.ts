@@ -53,3 +53,20 @@ it("answers a burst of one person once, with all of it", async () => {
   await expect.poll(whole, { timeout: 60_000, interval: 50 }).toBe(true);
   expect(services.coze.chats).toHaveLength(2);
 });
+
+it("shows at a question that it waits, and leaves no trace of that", async () => {
+  await using bridge = await openBridge({ speed: 2 });
+  const { discord, services } = bridge;
+  const place = discord.mention("tell me a story");
+  await expect.poll(() => services.coze.chats.length, { interval: 5, timeout: 20_000 }).toBe(1);
+  discord.mention("and then?");
+  const signs = (): string[] =>
+    services.discord.traffic.exchanges.map(({ name }) => name).filter((name) => name.includes("/reactions/"));
+  await expect.poll(() => signs().length, { timeout: 30_000 }).toBe(1);
+  expect(signs()[0]).toMatch(/^PUT /);
+  await expect.poll(() => signs().length, { timeout: 60_000 }).toBe(2);
+  expect(signs()[1]).toMatch(/^DELETE /);
+  const whole = (): boolean =>
+    holdsText(botText(discord.standIn.view(place)), expectedAnswer({ text: "and then?" }));
+  await expect.poll(whole, { timeout: 60_000 }).toBe(true);
+});
