@@ -27,6 +27,8 @@ interface Adding {
 export class WaitingSign {
   readonly #rest: DiscordRest;
   readonly #gates: Gates;
+  /** By channel, the end of the call on its way: two at once could arrive closer together than they left. */
+  readonly #sending = new Map<string, Promise<unknown>>();
   readonly #adding = new Map<string, Adding>();
 
   constructor(rest: DiscordRest, gates: Gates) {
@@ -50,45 +52,63 @@ export class WaitingSign {
     adding?.stop.abort();
     if (adding !== undefined && !(await adding.done)) return;
     for (let tries = 1; tries <= MAX_TRIES; tries += 1) {
-      if (!(await this.#isPermitted(question, signal))) return;
-      const failure = await this.#send("DELETE", question, signal);
-      if (failure?.retryable !== true) return;
-      this.#gate(question).refused(failure.retryAfterMs ?? FIRST_PAUSE_MS * 2 ** tries);
+      const outcome = await this.#send("DELETE", question, { signal, unwanted: signal });
+      if (!(outcome instanceof BridgeError) || !outcome.retryable) return;
+      this.#gate(question).refused(outcome.retryAfterMs ?? FIRST_PAUSE_MS * 2 ** tries);
     }
   }
 
   /** Once sent it is waited for: called back, it could still arrive, after it was taken away. */
   async #put(question: Question, signal: AbortSignal, stop: AbortSignal): Promise<boolean> {
-    if (!(await this.#isPermitted(question, AbortSignal.any([signal, stop])))) return false;
-    const failure = await this.#send("PUT", question, signal);
-    return failure === undefined || failure.code === "PLATFORM_UNKNOWN_OUTCOME";
-  }
-
-  /** False when its turn came, or the process ends, before anything was sent. */
-  #isPermitted(question: Question, signal: AbortSignal): Promise<boolean> {
-    const permitted = this.#gate(question).acquire("first", { signal });
-    return permitted.then(
-      () => true,
-      () => false,
+    const unwanted = AbortSignal.any([signal, stop]);
+    const outcome = await this.#send("PUT", question, { signal, unwanted });
+    return (
+      outcome === "sent" || (outcome instanceof BridgeError && outcome.code === "PLATFORM_UNKNOWN_OUTCOME")
     );
   }
 
-  /** @returns What went wrong; `undefined` also when it was aborted. */
+  /**
+   * Sends when the channel allows the next one, which is counted from the answer to the one before: on their way, two
+   * could come closer together than they left.
+   *
+   * @param unwanted - Its turn came, or the process ends: nothing is sent from then on.
+   * @returns What went wrong, if something did.
+   */
   async #send(
     method: "PUT" | "DELETE",
-    { channelId, messageId }: Question,
-    signal: AbortSignal,
-  ): Promise<BridgeError | undefined> {
+    question: Question,
+    { signal, unwanted }: { signal: AbortSignal; unwanted: AbortSignal },
+  ): Promise<"sent" | "not sent" | BridgeError> {
+    const { channelId, messageId } = question;
+    const gate = this.#gate(question);
+    const before = this.#sending.get(channelId);
+    const { promise: answered, resolve: onAnswered } = Promise.withResolvers<void>();
+    const over = Promise.all([before, answered]);
+    this.#sending.set(channelId, over);
     const route: `/${string}` = `/channels/${channelId}/messages/${messageId}/reactions/${HOURGLASS}/@me`;
     try {
-      await this.#rest.main({ method, route, name: "show waiting", signal });
-      return undefined;
+      await unlessAborted(before, unwanted);
+      await gate.acquire("first", { signal: unwanted });
+      await this.#rest.main({ method, route, name: "show waiting", signal }).finally(() => gate.learn(0));
+      return "sent";
     } catch (error) {
-      return error instanceof BridgeError ? error : undefined;
+      return error instanceof BridgeError ? error : "not sent";
+    } finally {
+      onAnswered();
+      if (this.#sending.get(channelId) === over) this.#sending.delete(channelId);
     }
   }
 
   #gate({ channelId }: Question): ReturnType<Gates["of"]> {
     return this.#gates.of(`react:${channelId}`, REACTION_BUCKET);
   }
+}
+
+/** Waits for `earlier`, but not longer than until `signal` fires: then it rejects. */
+async function unlessAborted(earlier: Promise<unknown> | undefined, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  await Promise.race([earlier, aborted]).finally(() => signal.removeEventListener("abort", onAbort));
 }
