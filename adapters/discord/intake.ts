@@ -158,7 +158,7 @@ export class DiscordIntake implements AsyncDisposable {
         return;
       }
       case "MESSAGE_CREATE": {
-        const take = (): Promise<void> => this.#messages.take(data);
+        const take = this.#messages.receive(data);
         this.#runInOrder(parsePlace(data), "message could not be taken in", take);
         return;
       }

@@ -39,6 +39,8 @@ export class MessageIntake {
   readonly #options: MessageIntakeOptions;
   /** When a channel was last told that we take nothing, by `now`. */
   readonly #refusedAt = new Map<string, number>();
+  /** Came over the gateway and is not stored yet: when a look at what was missed finds it, it is not late. */
+  readonly #live = new Set<string>();
 
   constructor(options: MessageIntakeOptions) {
     this.#options = options;
@@ -56,14 +58,19 @@ export class MessageIntake {
     });
   }
 
-  /** A MESSAGE_CREATE. Resolves once a turn of it is stored, or it is known to be none. */
-  async take(data: unknown): Promise<void> {
-    const { log, context, run } = this.#options;
+  /** A MESSAGE_CREATE came. @returns Takes it in: resolves once a turn of it is stored, or it is known to be none. */
+  receive(data: unknown): () => Promise<void> {
     const message = parseMessage(data);
     if (message === undefined) {
-      log.debug({ reason: "malformed" }, "message dropped");
-      return;
+      this.#options.log.debug({ reason: "malformed" }, "message dropped");
+      return () => Promise.resolve();
     }
+    this.#live.add(message.id);
+    return () => this.#take(message).finally(() => this.#live.delete(message.id));
+  }
+
+  async #take(message: WireMessage): Promise<void> {
+    const { log, context, run } = this.#options;
     const outcome = normalizeMessage(message, context());
     if ("turn" in outcome) return this.#takeLive(message, outcome.turn);
     const { help, dropped } = outcome;
@@ -103,7 +110,7 @@ export class MessageIntake {
     const outcome = normalizeMessage(message, context());
     if (!("turn" in outcome)) return true;
     try {
-      await onTurn({ ...outcome.turn, late: true });
+      await onTurn({ ...outcome.turn, ...(!this.#live.has(message.id) && { late: true }) });
     } catch (error) {
       log.error({ err: error, turnId: outcome.turn.id }, "turn could not be stored");
       return false;

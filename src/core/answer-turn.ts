@@ -190,8 +190,12 @@ function quoted(quote: { author: string; text: string }, text: string): string {
   return [`> ${quote.author}:`, ...lines, "", text].join("\n").trim();
 }
 
-/** What the reply shows now: the answer, and below it what there is to say about it. */
+/**
+ * What the reply shows now: the answer, and below it what there is to say about it. Before the first letter nothing:
+ * a sentence alone would look like the whole answer.
+ */
 function contentOf({ turn, answer, checkpoint }: Work, ending?: string): ReplyContent {
+  if (ending === undefined && answerMarkdown(answer) === "") return { answer };
   const notices = [
     ...(turn.late === true ? [lateNotice(turn.locale)] : []),
     ...(checkpoint.state.brought?.notices ?? []),

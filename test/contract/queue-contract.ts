@@ -521,7 +521,7 @@ function describeDeadLetters(startBackend: StartBackend): void {
     expect(await scene.queue.dead()).toMatchObject([
       { id, key: "a:1", conversation: "a", error: "TypeError: cannot be" },
     ]);
-    expect(await scene.queue.stats()).toMatchObject({ depth: 0, dead: 1 });
+    await eventually(() => scene.queue.stats()).toMatchObject({ depth: 0, dead: 1 });
   });
 
   it("makes a dead letter of a turn that was tried often enough", async () => {

@@ -347,6 +347,9 @@ describe("a turn that is started again", () => {
   it("marks the answer to a question that was asked while nobody listened", async () => {
     const { adapter, answer } = aBridge(ANSWER);
     await answer({ late: true });
+    // Before the first letter it would look like the whole answer.
+    expect([adapter.shown[0], adapter.shownNotices[0]]).toEqual(["", undefined]);
+    expect(adapter.shownNotices[1]).toContain("late answer");
     expect([adapter.final, adapter.notice]).toEqual([
       "Hello!",
       "The bridge was away when you asked; this is a late answer.",

@@ -16,6 +16,8 @@ export class MemoryPlatform implements Adapter {
   readonly platform = "memory";
   readonly routes = {};
   readonly shown: string[] = [];
+  /** What stood below each of them. */
+  readonly shownNotices: (string | undefined)[] = [];
   readonly opened: (Json | undefined)[] = [];
   final: string | undefined;
   notice: string | undefined;
@@ -30,7 +32,10 @@ export class MemoryPlatform implements Adapter {
     const error = this.openErrors.shift();
     if (error !== undefined) return Promise.reject(error);
     return Promise.resolve({
-      show: (content) => void this.shown.push(answerMarkdown(content.answer)),
+      show: (content) => {
+        this.shown.push(answerMarkdown(content.answer));
+        this.shownNotices.push(content.notice);
+      },
       finish: (content) => this.#finish(content),
       abandon: () => {
         this.abandoned += 1;
