@@ -3,6 +3,7 @@
  * files from. Arguments are its role and those origins; the environment is the configuration.
  */
 
+import { endLingering } from "../src/cli/linger.ts";
 import { shutdownSignals } from "../src/cli/shutdown-signals.ts";
 import { start } from "../src/cli/start.ts";
 
@@ -25,4 +26,5 @@ process.exitCode = await start({
   say: (text) => void process.stderr.write(`${text.trimEnd()}\n`),
   onReady: (port) => process.send?.({ ready: port }),
 });
+endLingering();
 if (process.connected) process.disconnect();

@@ -4,6 +4,7 @@ import type { Clock } from "../../src/core/gate.ts";
 import type { AdapterHealth, Log } from "../../src/core/ports.ts";
 import { toLoginError } from "./errors.ts";
 import { parseDispatch, parseReady, type WireReady } from "./gateway-events.ts";
+import { StoppableShards } from "./stoppable-shards.ts";
 
 export interface GatewayOptions {
   readonly token: string;
@@ -26,6 +27,9 @@ const FIRST_PAUSE_MS = 5_000;
 const LONGEST_PAUSE_MS = 120_000;
 /** A login takes a second or two; READY may take 15 s (discord.md §3.3). */
 const LOGIN_MS = 30_000;
+
+/** Closing waits for Discord's side at most this long; the library would wait for 30 s. */
+const CLOSE_MS = 1_000;
 
 /** Close codes after which the library does not come back by itself (discord.md §3.4). */
 const FATAL: Readonly<Record<number, string>> = {
@@ -86,7 +90,7 @@ export class GatewayClient {
       if (this.#ready === undefined) throw new Error("logged in without READY");
       return this.#ready;
     } catch (error) {
-      await this.#client.destroy();
+      await this.#leave();
       throw signal.aborted ? error : toLoginError(error);
     } finally {
       signal.removeEventListener("abort", abort);
@@ -95,10 +99,22 @@ export class GatewayClient {
 
   async close(): Promise<void> {
     this.#closing.abort(new Error("gateway closed"));
-    this.#client.removeAllListeners(Events.Raw);
     await this.#startingOver;
-    await this.#client.destroy();
+    await this.#leave();
     this.#state = { ok: false, detail: "closed" };
+  }
+
+  /** Gives the client up. Only its errors are still listened to: unheard, they would end the process. */
+  async #leave(): Promise<void> {
+    const client = this.#client;
+    client.removeAllListeners(Events.Raw);
+    client.removeAllListeners(Events.ShardReady);
+    client.removeAllListeners(Events.ShardResume);
+    client.removeAllListeners(Events.ShardReconnecting);
+    client.removeAllListeners(Events.ShardDisconnect);
+    const patience = new AbortController();
+    await Promise.race([client.destroy(), this.#pause(CLOSE_MS, patience.signal)]);
+    patience.abort();
   }
 
   #open(): Client {
@@ -134,9 +150,8 @@ export class GatewayClient {
   async #startOver(): Promise<void> {
     const { signal } = this.#closing;
     for (let tries = 0; !signal.aborted; tries += 1) {
-      this.#client.removeAllListeners(Events.ShardReconnecting);
-      await this.#client.destroy();
-      await this.#pause(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries));
+      await this.#leave();
+      await this.#pause(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries), signal);
       if (signal.aborted) break;
       this.#client = this.#open();
       try {
@@ -163,9 +178,8 @@ export class GatewayClient {
     this.#options.onFatal(error);
   }
 
-  /** Ends early when we are closing. */
-  #pause(ms: number): Promise<void> {
-    const { signal } = this.#closing;
+  /** Ends early when the signal fires. */
+  #pause(ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const end = (): void => {
         cancel();
@@ -222,5 +236,6 @@ function openClient(apiUrl: string): Client {
       VoiceStateManager: 0,
     }),
     rest: { api: apiUrl },
+    ws: { buildStrategy: (manager) => new StoppableShards(manager) },
   });
 }

@@ -25,7 +25,8 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   writeError: say,
   async start({ role }) {
     const { start } = await import("./start.ts");
-    return start({ env: process.env, say, role, ...shutdownSignals(process) });
+    const { endLingering } = await import("./linger.ts");
+    return start({ env: process.env, say, role, ...shutdownSignals(process) }).finally(endLingering);
   },
   async dead(command) {
     const { runStoredCommand } = await import("./stored-command.ts");

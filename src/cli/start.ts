@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Role, runApp } from "../app.ts";
 import { type Config, type Environment, loadConfig, secretsOf } from "../config.ts";
 import { createLog } from "../log.ts";
@@ -20,6 +22,9 @@ export interface StartOptions {
   readonly role?: Role;
 }
 
+/** Closing everything may take this much longer than SHUTDOWN_GRACE, in ms. */
+const CLOSING_MS = 10_000;
+
 /** Runs the bridge until it is told to stop. Never falls back to the sandbox. */
 export async function start(options: StartOptions): Promise<ExitCode> {
   const { env, say, shutdown, hurry, trustedOrigins = [], role = "all" } = options;
@@ -31,8 +36,12 @@ export async function start(options: StartOptions): Promise<ExitCode> {
     return exitCodeFor(error);
   }
   const log = createLog({ level: config.logLevel, secrets: secretsOf(config) });
+  const late = overdue(shutdown, config.shutdownGraceMs + CLOSING_MS).then(() => {
+    log.error({}, "bridge does not come to its end, the rest is left to the next start");
+    return EXIT.internal;
+  });
   try {
-    await runApp(config, {
+    const running = runApp(config, {
       log,
       shutdown,
       hurry,
@@ -40,10 +49,16 @@ export async function start(options: StartOptions): Promise<ExitCode> {
       role,
       onReady: options.onReady ?? (() => undefined),
     });
-    return EXIT.ok;
+    return await Promise.race([running.then(() => EXIT.ok), late]);
   } catch (error) {
     log.error({ err: error }, "bridge stopped");
     say(error instanceof Error ? error.message : String(error));
     return exitCodeFor(error);
   }
+}
+
+/** Resolves when a bridge that was told to stop should have ended. Keeps no process alive. */
+async function overdue(shutdown: AbortSignal, longestMs: number): Promise<void> {
+  if (!shutdown.aborted) await once(shutdown, "abort");
+  await sleep(longestMs, undefined, { ref: false });
 }

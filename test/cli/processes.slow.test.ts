@@ -129,6 +129,18 @@ it.each([
   await expectAnswer(discord, place, expectedAnswer({ text: STORY_PLEASE }), 90_000);
 });
 
+it("ends when told, also while its platforms are gone and an answer is half written", async () => {
+  const services = await startServices({ env: {}, speed: 4 });
+  await using folder = await makeTestFolder();
+  await using running = await bridge(services, folder.path, { SHUTDOWN_GRACE: "1s" });
+  const discord = discordStage(services);
+  await expectBeginning(discord, discord.dm(STORY_PLEASE));
+  await services[Symbol.asyncDispose]();
+  await expect.poll(() => discordState(running), { timeout: 20_000 }).toBe("reconnecting");
+  running.kill("SIGTERM");
+  expect(await running.exited).toBe(0);
+});
+
 it("answers with intake and workers in processes of their own, sharing Redis", async () => {
   await using services = await startServices({ env: {}, speed: 20 });
   await using redis = await startRedis();

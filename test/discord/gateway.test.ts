@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-discord.ts";
 import { VirtualClock } from "../../sandbox/stand-in.ts";
@@ -129,6 +132,44 @@ it("§11.56 stops hammering after a minute, and is back once Discord is", async 
     .toEqual({ ok: true, detail: "connected" });
   discord.person("Ada").dm("back?");
   await expect.poll(() => bridge.turns).toHaveLength(1);
+});
+
+it("a client that was given up between two tries does not come back", async () => {
+  discord.gateway.refuseConnections(true);
+  await using bridge = await openBridge(discord, { intake: false });
+  const controller = new AbortController();
+  const opening = bridge.adapter.openIntake(() => Promise.resolve(), { signal: controller.signal });
+  await expect.poll(() => discord.gateway.connections, { interval: 5 }).toBeGreaterThan(0);
+  // Refused; the next try is half a second away.
+  await sleep(100);
+  controller.abort(new Error("stopped"));
+  await expect(opening).rejects.toThrow("stopped");
+  discord.gateway.refuseConnections(false);
+  await sleep(700);
+  expect(discord.gateway.connected).toBe(0);
+});
+
+it("a gateway that takes the connection and never greets does no harm when it is given up", async () => {
+  const sockets: Socket[] = [];
+  const silent = createServer((socket) => void sockets.push(socket.resume()));
+  await once(silent.listen(0, "127.0.0.1"), "listening");
+  const { port } = silent.address() as AddressInfo;
+  const limit = { total: 1_000, remaining: 1_000, reset_after: 0, max_concurrency: 1 };
+  const body = { url: `ws://127.0.0.1:${port}`, shards: 1, session_start_limit: limit };
+  discord.faults.plan("GET /gateway/bot", { do: "answer", status: 200, body }, 2);
+  await using bridge = await openBridge(discord, { intake: false });
+  const controller = new AbortController();
+  const opening = bridge.adapter.openIntake(() => Promise.resolve(), { signal: controller.signal });
+  await expect.poll(() => sockets).toHaveLength(1);
+  controller.abort(new Error("stopped"));
+  await expect(opening).rejects.toThrow("stopped");
+  // An error that nobody listens to would end this process.
+  const closed = sockets.map((socket) => once(socket, "close"));
+  for (const socket of sockets) socket.destroy();
+  await Promise.all(closed);
+  await once(silent.close(), "close");
+  await sleep(700);
+  expect(sockets).toHaveLength(1);
 });
 
 it("an intake that nobody waits for any more gives up", async () => {
