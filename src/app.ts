@@ -69,7 +69,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   const warning = await leftBehind(config, { log, signal: shutdown });
   if (warning !== undefined) log.warn({ note: warning }, "what was stored before REDIS_URL is not used");
   const dedupeMs = Math.max(MIN_DEDUPE_MS, 2 * config.catchUpWindowMs);
-  const { queue, store, serveControl } = stack.use(
+  const { queue, store, leases, serveControl } = stack.use(
     await openStorage(config, { log, signal: shutdown, dedupeMs }),
   );
   // What a killed process had fetched is fetched again.
@@ -87,6 +87,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
         : { key: config.secretKey },
     ),
     store,
+    leases,
     catchUp: { windowMs: config.catchUpWindowMs, perPlace: CATCH_UP_PER_PLACE },
   };
   const adapters = await openAdapters(config, tools);

@@ -46,6 +46,8 @@ export class GatewayClient {
   #startingOver: Promise<void> | undefined;
   #state: { readonly ok: boolean; readonly detail: string } = { ok: false, detail: "not connected yet" };
   #ready: WireReady | undefined;
+  /** Nobody waits for the login any more: what goes wrong is told by `onFatal`. */
+  #unattended = false;
   #failed = false;
 
   constructor(options: GatewayOptions) {
@@ -76,7 +78,7 @@ export class GatewayClient {
    *
    * @throws {PlatformError} `PLATFORM_AUTH` with what to click, `PLATFORM_UNREACHABLE`; or the signal's reason.
    */
-  async login({ signal }: { signal: AbortSignal }): Promise<WireReady> {
+  async login({ signal }: { signal: AbortSignal }): Promise<void> {
     signal.throwIfAborted();
     const aborted = Promise.withResolvers<never>();
     const abort = (): void => aborted.reject(signal.reason);
@@ -84,13 +86,19 @@ export class GatewayClient {
     try {
       await Promise.race([this.#client.login(this.#options.token), aborted.promise]);
       if (this.#ready === undefined) throw new Error("logged in without READY");
-      return this.#ready;
+      this.#unattended = true;
     } catch (error) {
       await this.#client.destroy();
       throw signal.aborted ? error : toLoginError(error);
     } finally {
       signal.removeEventListener("abort", abort);
     }
+  }
+
+  /** As {@link login}, for as long as it takes. */
+  connect(): void {
+    this.#unattended = true;
+    this.#startingOver ??= this.#startOver(0);
   }
 
   async close(): Promise<void> {
@@ -114,7 +122,8 @@ export class GatewayClient {
     client.on(Events.ShardReconnecting, () => {
       this.#downSince ??= clock.now();
       this.#change(false, "reconnecting");
-      if (clock.now() - this.#downSince > RESUMABLE_MS) this.#startingOver ??= this.#startOver();
+      if (clock.now() - this.#downSince > RESUMABLE_MS)
+        this.#startingOver ??= this.#startOver(FIRST_PAUSE_MS);
     });
     client.on(Events.ShardDisconnect, ({ code }) => {
       const detail = FATAL[code] ?? `disconnected for good (${code})`;
@@ -130,13 +139,14 @@ export class GatewayClient {
     return client;
   }
 
-  /** The session is past saving: a new client, tried at growing distances until it is in. Never rejects. */
-  async #startOver(): Promise<void> {
+  /** There is no session that could be saved: a new client, tried at growing distances until it is in. Never rejects. */
+  async #startOver(firstPauseMs: number): Promise<void> {
     const { signal } = this.#closing;
-    for (let tries = 0; !signal.aborted; tries += 1) {
+    for (let pauseMs = firstPauseMs; !signal.aborted; ) {
       this.#client.removeAllListeners(Events.ShardReconnecting);
       await this.#client.destroy();
-      await this.#pause(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries));
+      if (pauseMs > 0) await this.#pause(pauseMs);
+      pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, 2 * pauseMs));
       if (signal.aborted) break;
       this.#client = this.#open();
       try {
@@ -150,15 +160,14 @@ export class GatewayClient {
           this.#fail(error);
           break;
         }
-        this.#options.log.debug({ err: error, tries }, "discord gateway cannot be reached");
+        this.#options.log.debug({ err: error, pauseMs }, "discord gateway cannot be reached");
       }
     }
     this.#startingOver = undefined;
   }
 
-  /** A login that fails throws by itself. */
   #fail(error: BridgeError): void {
-    if (this.#ready === undefined || this.#failed || this.#closing.signal.aborted) return;
+    if (!this.#unattended || this.#failed || this.#closing.signal.aborted) return;
     this.#failed = true;
     this.#options.onFatal(error);
   }

@@ -51,6 +51,7 @@ export interface AdapterTools {
   readonly sealer: Sealer;
   /** Durable state of the adapter's own, under spaces that begin with its platform's name, e.g. `discord-seen`. */
   readonly store: Store;
+  readonly leases: Leases;
   readonly catchUp: CatchUpLimits;
 }
 
@@ -481,6 +482,28 @@ export interface StoreRecord {
   readonly value: Json;
   /** Gone from then on, in ms since the epoch. */
   readonly until?: number;
+}
+
+// ----------------------------------------------------------------------------------------------------- leases
+
+/** What only one process at a time may do: who wants to waits until its holder lets go, or is dead. */
+export interface Leases {
+  /**
+   * Resolves once it is ours. Rejects with the signal's reason.
+   *
+   * @param options.onTaken - Another process has it, and may keep it for as long as it lives. Called at most once.
+   */
+  acquire(name: string, options: AcquireOptions): Promise<Lease>;
+}
+
+export interface AcquireOptions extends Abortable {
+  readonly onTaken?: () => void;
+}
+
+/** A lease that is ours; disposing gives it back at once. */
+export interface Lease extends AsyncDisposable {
+  /** Fires when it is no longer sure to be ours: what it allows must stop now, before somebody else may begin. */
+  readonly lost: AbortSignal;
 }
 
 // -------------------------------------------------------------------------------------------------------- log
