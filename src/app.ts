@@ -8,7 +8,16 @@ import { type AnswerParts, answerTurn } from "./core/answer-turn.ts";
 import { BridgeError } from "./core/errors.ts";
 import type { Clock } from "./core/gate.ts";
 import { mergeTurns } from "./core/merge-turns.ts";
-import type { Adapter, Consumer, Log, OnTurn, OpenIntakeOptions, Run, TurnQueue } from "./core/ports.ts";
+import {
+  type Adapter,
+  type Consumer,
+  type Log,
+  type OnTurn,
+  type OpenIntakeOptions,
+  RetryLater,
+  type Run,
+  type TurnQueue,
+} from "./core/ports.ts";
 import type { IncomingTurn } from "./core/turn.ts";
 import { type SignParts, takeSignDown, WaitingSigns } from "./core/waiting-signs.ts";
 import { createCozeClient } from "./coze/coze-client.ts";
@@ -103,7 +112,17 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   );
   const adapterOf = (platform: string): Adapter | undefined =>
     adapters.find((adapter) => adapter.platform === platform);
-  const answer = (run: Run): Promise<void> => answerRun(run, { adapterOf, source, store, log });
+  const answer = async (run: Run): Promise<void> => {
+    try {
+      await answerRun(run, { adapterOf, source, store, log });
+    } catch (error) {
+      if (error instanceof RetryLater && !error.counts) {
+        const fields = { conversation: run.conversation, start: run.start, err: error.cause };
+        log.warn(fields, "turn of a newer version is left to a bridge that knows it");
+      }
+      throw error;
+    }
+  };
   if (role !== "intake") {
     const consumer = await queue.work(answer, {
       concurrency: config.concurrency,

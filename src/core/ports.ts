@@ -310,7 +310,10 @@ export class RetryLater extends Error {
   override readonly name = "RetryLater";
   /** Wait before the next start, in ms; the queue's own back-off when absent. */
   readonly afterMs: number | undefined;
-  /** False when the start shall not count as an attempt, e.g. a payload of a newer version. */
+  /**
+   * False when the start shall not count as an attempt, e.g. a payload of a newer version. Without `afterMs` it waits
+   * a moment at first, for somebody else to take it, then ever longer.
+   */
   readonly counts: boolean;
 
   constructor(options: { afterMs?: number; counts?: boolean; cause?: unknown } = {}) {
@@ -325,8 +328,8 @@ export interface WorkOptions {
   readonly concurrency: number;
   /** Attempts before a turn becomes a dead letter, default 5. */
   readonly maxAttempts?: number;
-  /** Wait before an attempt, in ms, default exponential from 1 s to 60 s. */
-  readonly backoffMs?: (attempt: number) => number;
+  /** Wait after a try, in ms, by how many there were; default exponential from 1 s to 60 s. */
+  readonly backoffMs?: (tries: number) => number;
   /** Turns that may run as one, default 1. */
   readonly maxMerge?: number;
   /** Waiting neighbours merge when each was written at most this long after the one before it; default 0. */
