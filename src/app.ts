@@ -8,7 +8,16 @@ import { type AnswerParts, answerTurn } from "./core/answer-turn.ts";
 import { BridgeError } from "./core/errors.ts";
 import type { Clock } from "./core/gate.ts";
 import { mergeTurns } from "./core/merge-turns.ts";
-import type { Adapter, Consumer, Log, OnTurn, OpenIntakeOptions, Run, TurnQueue } from "./core/ports.ts";
+import {
+  type Adapter,
+  type Consumer,
+  type Log,
+  type OnTurn,
+  type OpenIntakeOptions,
+  RetryLater,
+  type Run,
+  type TurnQueue,
+} from "./core/ports.ts";
 import type { IncomingTurn } from "./core/turn.ts";
 import { type SignParts, takeSignDown, WaitingSigns } from "./core/waiting-signs.ts";
 import { createCozeClient } from "./coze/coze-client.ts";
@@ -69,7 +78,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   const warning = await leftBehind(config, { log, signal: shutdown });
   if (warning !== undefined) log.warn({ note: warning }, "what was stored before REDIS_URL is not used");
   const dedupeMs = Math.max(MIN_DEDUPE_MS, 2 * config.catchUpWindowMs);
-  const { queue, store, serveControl } = stack.use(
+  const { queue, store, leases, serveControl } = stack.use(
     await openStorage(config, { log, signal: shutdown, dedupeMs }),
   );
   // What a killed process had fetched is fetched again.
@@ -87,6 +96,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
         : { key: config.secretKey },
     ),
     store,
+    leases,
     catchUp: { windowMs: config.catchUpWindowMs, perPlace: CATCH_UP_PER_PLACE },
   };
   const adapters = await openAdapters(config, tools);
@@ -102,7 +112,17 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   );
   const adapterOf = (platform: string): Adapter | undefined =>
     adapters.find((adapter) => adapter.platform === platform);
-  const answer = (run: Run): Promise<void> => answerRun(run, { adapterOf, source, store, log });
+  const answer = async (run: Run): Promise<void> => {
+    try {
+      await answerRun(run, { adapterOf, source, store, log });
+    } catch (error) {
+      if (error instanceof RetryLater && !error.counts) {
+        const fields = { conversation: run.conversation, start: run.start, err: error.cause };
+        log.warn(fields, "turn of a newer version is left to a bridge that knows it");
+      }
+      throw error;
+    }
+  };
   if (role !== "intake") {
     const consumer = await queue.work(answer, {
       concurrency: config.concurrency,

@@ -5,6 +5,7 @@ import { openBullmqQueue } from "./queue/bullmq-queue.ts";
 import { createRedisQueueArchive } from "./queue/redis-archive.ts";
 import { connectRedis } from "./queue/redis-client.ts";
 import { createRedisStoreArchive } from "./store/redis-archive.ts";
+import { createRedisLeases } from "./store/redis-leases.ts";
 import { createRedisStore } from "./store/redis-store.ts";
 
 /** Names our keys. */
@@ -25,6 +26,7 @@ export async function openRedisStorage(url: string, { log, dedupeMs }: StorageOp
   return {
     queue,
     store,
+    leases: createRedisLeases({ redis, prefix: PREFIX, log }),
     deadLetters,
     // Commands talk to Redis.
     serveControl: () => Promise.resolve(new AsyncDisposableStack()),

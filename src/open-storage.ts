@@ -3,9 +3,19 @@ import { join } from "node:path";
 import type { StorageConfig } from "./config.ts";
 import { openControlServer } from "./control/control-server.ts";
 import { type DeadLetters, deadLettersOf } from "./control/dead-letters.ts";
-import type { Abortable, Archive, Log, QueueArchive, Store, StoreRecord, TurnQueue } from "./core/ports.ts";
+import type {
+  Abortable,
+  Archive,
+  Leases,
+  Log,
+  QueueArchive,
+  Store,
+  StoreRecord,
+  TurnQueue,
+} from "./core/ports.ts";
 import { createSqliteQueueArchive } from "./queue/sqlite-archive.ts";
 import { openSqliteQueue } from "./queue/sqlite-queue.ts";
+import { createFileLeases } from "./store/file-leases.ts";
 import { createSqliteStoreArchive } from "./store/sqlite-archive.ts";
 import { openSqliteFile } from "./store/sqlite-file.ts";
 import { createSqliteStore } from "./store/sqlite-store.ts";
@@ -18,10 +28,11 @@ export interface StorageOptions extends Abortable {
   readonly lockWaitMs?: number;
 }
 
-/** Queue and store of one bridge. */
+/** Queue and store of one bridge, and who may do what only one process may. */
 export interface Storage extends AsyncDisposable {
   readonly queue: TurnQueue;
   readonly store: Store;
+  readonly leases: Leases;
   readonly deadLetters: DeadLetters;
   /** Lets commands look in while this process has the file; nothing to do where they can look for themselves. */
   serveControl(): Promise<AsyncDisposable>;
@@ -63,6 +74,7 @@ export async function openStorage(config: StorageConfig, options: StorageOptions
   return {
     queue,
     store: createSqliteStore(file),
+    leases: createFileLeases(),
     deadLetters,
     serveControl: () => openControlServer({ path: controlSocketOf(config.dataDir), deadLetters, log }),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),

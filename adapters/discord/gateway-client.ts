@@ -1,10 +1,10 @@
-import { Client, Events, GatewayIntentBits, Options, Partials } from "discord.js";
+import { Client, Events, GatewayIntentBits, Options, Partials, type WebSocketOptions } from "discord.js";
 import { BridgeError, PlatformError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
 import type { AdapterHealth, Log } from "../../src/core/ports.ts";
+import { EndableStrategy } from "./endable-strategy.ts";
 import { toLoginError } from "./errors.ts";
 import { parseDispatch, parseReady, type WireReady } from "./gateway-events.ts";
-import { StoppableShards } from "./stoppable-shards.ts";
 
 export interface GatewayOptions {
   readonly token: string;
@@ -46,10 +46,14 @@ export class GatewayClient {
   readonly #options: GatewayOptions;
   readonly #closing = new AbortController();
   #client: Client;
+  /** The client's, once it logs in. */
+  #strategy: EndableStrategy | undefined;
   #downSince: number | undefined;
   #startingOver: Promise<void> | undefined;
   #state: { readonly ok: boolean; readonly detail: string } = { ok: false, detail: "not connected yet" };
   #ready: WireReady | undefined;
+  /** Nobody waits for the login any more: what goes wrong is told by `onFatal`. */
+  #unattended = false;
   #failed = false;
 
   constructor(options: GatewayOptions) {
@@ -80,7 +84,7 @@ export class GatewayClient {
    *
    * @throws {PlatformError} `PLATFORM_AUTH` with what to click, `PLATFORM_UNREACHABLE`; or the signal's reason.
    */
-  async login({ signal }: { signal: AbortSignal }): Promise<WireReady> {
+  async login({ signal }: { signal: AbortSignal }): Promise<void> {
     signal.throwIfAborted();
     const aborted = Promise.withResolvers<never>();
     const abort = (): void => aborted.reject(signal.reason);
@@ -88,37 +92,43 @@ export class GatewayClient {
     try {
       await Promise.race([this.#client.login(this.#options.token), aborted.promise]);
       if (this.#ready === undefined) throw new Error("logged in without READY");
-      return this.#ready;
+      this.#unattended = true;
     } catch (error) {
-      await this.#leave();
+      await this.#end();
       throw signal.aborted ? error : toLoginError(error);
     } finally {
       signal.removeEventListener("abort", abort);
     }
   }
 
+  /** As {@link login}, for as long as it takes. */
+  connect(): void {
+    this.#unattended = true;
+    this.#startingOver ??= this.#startOver(0);
+  }
+
   async close(): Promise<void> {
     this.#closing.abort(new Error("gateway closed"));
+    this.#client.removeAllListeners(Events.Raw);
     await this.#startingOver;
-    await this.#leave();
+    await this.#end();
     this.#state = { ok: false, detail: "closed" };
   }
 
-  /** Gives the client up. Only its errors are still listened to: unheard, they would end the process. */
-  async #leave(): Promise<void> {
-    const client = this.#client;
-    client.removeAllListeners(Events.Raw);
-    client.removeAllListeners(Events.ShardReady);
-    client.removeAllListeners(Events.ShardResume);
-    client.removeAllListeners(Events.ShardReconnecting);
-    client.removeAllListeners(Events.ShardDisconnect);
+  /** Ends the client for good, whatever it was doing. */
+  async #end(): Promise<void> {
     const patience = new AbortController();
-    await Promise.race([client.destroy(), this.#pause(CLOSE_MS, patience.signal)]);
+    const ending = this.#strategy?.end().then(() => this.#client.destroy()) ?? this.#client.destroy();
+    this.#strategy = undefined;
+    await Promise.race([ending, this.#pause(CLOSE_MS, patience.signal)]);
     patience.abort();
   }
 
   #open(): Client {
-    const client = openClient(this.#options.apiUrl);
+    const client = createClient(this.#options.apiUrl, (manager) => {
+      this.#strategy = new EndableStrategy(manager);
+      return this.#strategy;
+    });
     const { log, clock } = this.#options;
     const up = (): void => {
       this.#downSince = undefined;
@@ -128,9 +138,12 @@ export class GatewayClient {
     client.on(Events.ShardReady, up);
     client.on(Events.ShardResume, up);
     client.on(Events.ShardReconnecting, () => {
+      // The library says so of a connection that we close, too.
+      if (this.#closing.signal.aborted) return;
       this.#downSince ??= clock.now();
       this.#change(false, "reconnecting");
-      if (clock.now() - this.#downSince > RESUMABLE_MS) this.#startingOver ??= this.#startOver();
+      if (clock.now() - this.#downSince > RESUMABLE_MS)
+        this.#startingOver ??= this.#startOver(FIRST_PAUSE_MS);
     });
     client.on(Events.ShardDisconnect, ({ code }) => {
       const detail = FATAL[code] ?? `disconnected for good (${code})`;
@@ -146,12 +159,14 @@ export class GatewayClient {
     return client;
   }
 
-  /** The session is past saving: a new client, tried at growing distances until it is in. Never rejects. */
-  async #startOver(): Promise<void> {
+  /** There is no session that could be saved: a new client, tried at growing distances until it is in. Never rejects. */
+  async #startOver(firstPauseMs: number): Promise<void> {
     const { signal } = this.#closing;
-    for (let tries = 0; !signal.aborted; tries += 1) {
-      await this.#leave();
-      await this.#pause(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries), signal);
+    for (let pauseMs = firstPauseMs; !signal.aborted; ) {
+      this.#client.removeAllListeners(Events.ShardReconnecting);
+      await this.#end();
+      if (pauseMs > 0) await this.#pause(pauseMs, signal);
+      pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, 2 * pauseMs));
       if (signal.aborted) break;
       this.#client = this.#open();
       try {
@@ -165,15 +180,14 @@ export class GatewayClient {
           this.#fail(error);
           break;
         }
-        this.#options.log.debug({ err: error, tries }, "discord gateway cannot be reached");
+        this.#options.log.debug({ err: error, pauseMs }, "discord gateway cannot be reached");
       }
     }
     this.#startingOver = undefined;
   }
 
-  /** A login that fails throws by itself. */
   #fail(error: BridgeError): void {
-    if (this.#ready === undefined || this.#failed || this.#closing.signal.aborted) return;
+    if (!this.#unattended || this.#failed || this.#closing.signal.aborted) return;
     this.#failed = true;
     this.#options.onFatal(error);
   }
@@ -210,7 +224,7 @@ export class GatewayClient {
   }
 }
 
-function openClient(apiUrl: string): Client {
+function createClient(apiUrl: string, buildStrategy: WebSocketOptions["buildStrategy"] & {}): Client {
   return new Client({
     intents: INTENTS,
     partials: [Partials.Channel, Partials.Message],
@@ -236,6 +250,6 @@ function openClient(apiUrl: string): Client {
       VoiceStateManager: 0,
     }),
     rest: { api: apiUrl },
-    ws: { buildStrategy: (manager) => new StoppableShards(manager) },
+    ws: { buildStrategy },
   });
 }

@@ -5,6 +5,7 @@ import type {
   Abortable,
   AdapterHealth,
   CatchUpLimits,
+  Leases,
   Log,
   OnTurn,
   OpenIntakeOptions,
@@ -16,7 +17,6 @@ import { toJson } from "./address.ts";
 import { registerCommand } from "./commands.ts";
 import { NO_MENTIONS } from "./discord-writer.ts";
 import { FollowedPlaces } from "./followed-places.ts";
-import { GatewayClient } from "./gateway-client.ts";
 import {
   newestMessages,
   parseDeletion,
@@ -25,6 +25,7 @@ import {
   parsePlace,
   type WireReady,
 } from "./gateway-events.ts";
+import { LeasedGateway } from "./leased-gateway.ts";
 import { codeOf, MessageIntake } from "./message-intake.ts";
 import {
   type Command,
@@ -44,6 +45,7 @@ export interface IntakeOptions {
   readonly sealer: Sealer;
   readonly gates: Gates;
   readonly store: Store;
+  readonly leases: Leases;
   readonly catchUp: CatchUpLimits;
   readonly onTurn: OnTurn;
   readonly onGone: OpenIntakeOptions["onGone"];
@@ -61,7 +63,7 @@ const NOBODY: WireReady = { user: { id: "" }, application: { id: "" } };
 /** The receiving side: gateway events become turns, and commands are acknowledged before anything else. */
 export class DiscordIntake implements AsyncDisposable {
   readonly #options: IntakeOptions;
-  readonly #gateway: GatewayClient;
+  readonly #gateway: LeasedGateway;
   readonly #running = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   readonly #places: FollowedPlaces;
@@ -72,12 +74,13 @@ export class DiscordIntake implements AsyncDisposable {
 
   constructor(options: IntakeOptions) {
     this.#options = options;
-    const { token, apiUrl, log, clock } = options;
-    this.#gateway = new GatewayClient({
+    const { token, apiUrl, log, clock, leases } = options;
+    this.#gateway = new LeasedGateway({
       token,
       apiUrl,
       log,
       clock,
+      leases,
       onDispatch: (name, data) => this.#receive(name, data),
       onFatal: (error) => options.onFatal?.(error),
     });
@@ -99,9 +102,7 @@ export class DiscordIntake implements AsyncDisposable {
 
   /** @throws {PlatformError} */
   async start({ signal }: Abortable): Promise<void> {
-    const { user, application } = await this.#gateway.login({ signal });
-    this.#options.log.info({ botId: user.id, applicationId: application.id }, "discord connected");
-    void this.#run("command could not be registered", () => this.#register(application.id));
+    await this.#gateway.start({ signal });
   }
 
   /** Stops receiving, and lets what has been received reach the queue. */
@@ -117,8 +118,10 @@ export class DiscordIntake implements AsyncDisposable {
     while (this.#running.size > 0) await Promise.all(this.#running);
   }
 
-  async #register(applicationId: string): Promise<void> {
+  async #register(): Promise<void> {
     const { rest, log } = this.#options;
+    const { applicationId, botId } = this.#context();
+    log.info({ botId, applicationId }, "discord connected");
     const written = await registerCommand(rest, { applicationId, signal: this.#closing.signal });
     if (written) log.info({}, "slash command registered");
   }
@@ -151,6 +154,7 @@ export class DiscordIntake implements AsyncDisposable {
     switch (name) {
       case "READY":
         this.#messages.catchUp.onReady();
+        void this.#run("command could not be registered", () => this.#register());
         return;
       case "GUILD_CREATE": {
         const guild = parseGuild(data);

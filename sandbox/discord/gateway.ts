@@ -65,6 +65,8 @@ export class Gateway {
   #refuse = false;
   /** How many sockets were refused or opened since the start. */
   connections = 0;
+  /** Most identified sessions with a live socket that there ever were at once. */
+  mostConnected = 0;
   /** Whether heartbeats are acknowledged; a client that misses one resumes. */
   acknowledges = true;
   /** Whether a dispatched message names its channel's type (discord.md §3.2). */
@@ -281,7 +283,12 @@ export class Gateway {
     this.#lastIdentifyAt = clock.now();
     const session: Session = { id: crypto.randomUUID(), intents, sent: [], s: 0, socket };
     this.#sessions.set(session.id, session);
+    this.#countConnected();
     this.#sayReady(session);
+  }
+
+  #countConnected(): void {
+    this.mostConnected = Math.max(this.mostConnected, this.connected);
   }
 
   #isIdentified(socket: WebSocket): boolean {
@@ -319,6 +326,7 @@ export class Gateway {
       return;
     }
     session.socket = socket;
+    this.#countConnected();
     for (const frame of session.sent) if ((frame.s ?? 0) > seq) this.#send(socket, frame);
     this.#dispatch(session, "RESUMED", {});
   }

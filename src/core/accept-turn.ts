@@ -1,5 +1,5 @@
 import type { Json } from "./json.ts";
-import type { EnqueueResult, Log, Store, TurnQueue } from "./ports.ts";
+import { type EnqueueResult, type Log, RetryLater, type Store, type TurnQueue } from "./ports.ts";
 import { type Attachment, type IncomingTurn, type Route, TURN_VERSION, type Turn } from "./turn.ts";
 
 export interface AcceptParts {
@@ -9,7 +9,7 @@ export interface AcceptParts {
   /** Short, speakable, the same for the same turn id in every process. */
   readonly toReference: (turnId: string) => string;
   readonly toPayload: (turn: Turn) => Json;
-  /** @throws when the payload is not a turn of ours. */
+  /** @throws {RetryLater} for a turn of a newer version. @throws {BridgeError} for what is none. */
   readonly parseTurn: (payload: Json) => Turn;
   /** Called for every turn that is new. */
   readonly onAccepted: (turn: Turn, queueId: string) => void;
@@ -57,14 +57,25 @@ export async function acceptTurn(incoming: IncomingTurn, parts: AcceptParts): Pr
 async function addAttachments(
   queueId: string,
   attachments: readonly Attachment[],
-  { queue, parseTurn, toPayload }: AcceptParts,
+  parts: AcceptParts,
 ): Promise<void> {
-  await queue.amend(queueId, (payload) => {
-    const known = parseTurn(payload);
+  await parts.queue.amend(queueId, (payload) => {
+    const known = readTurn(payload, parts);
+    if (known === undefined) return undefined;
     const ids = new Set(known.attachments.map(({ id }) => id));
     const fresh = attachments.filter(({ id }) => !ids.has(id));
     return fresh.length === 0
       ? undefined
-      : toPayload({ ...known, attachments: [...known.attachments, ...fresh] });
+      : parts.toPayload({ ...known, attachments: [...known.attachments, ...fresh] });
   });
+}
+
+/** @returns `undefined` for a turn of a newer version, which stays as it is. */
+function readTurn(payload: Json, { parseTurn }: AcceptParts): Turn | undefined {
+  try {
+    return parseTurn(payload);
+  } catch (error) {
+    if (error instanceof RetryLater) return undefined;
+    throw error;
+  }
 }

@@ -4,8 +4,6 @@ import { RetryLater, type Run } from "./ports.ts";
 
 /** Version of the checkpoint's stored form; a newer one is released untouched. */
 const CHECKPOINT_VERSION = 1;
-/** Until somebody who understands a newer checkpoint takes the turn. */
-const RELEASE_MS = 60_000;
 
 /** One chat of Coze. */
 export interface ChatIds {
@@ -59,7 +57,10 @@ function read(state: Json | undefined): Progressed {
   if (typeof state !== "object" || state === null || Array.isArray(state)) return {};
   const { v, ...parts } = state as { readonly v?: Json } & Progressed;
   if (typeof v === "number" && v > CHECKPOINT_VERSION) {
-    throw new RetryLater({ counts: false, afterMs: RELEASE_MS });
+    throw new RetryLater({
+      counts: false,
+      cause: new Error(`checkpoint has version ${v}, this bridge knows ${CHECKPOINT_VERSION}`),
+    });
   }
   // The queue's own file or Redis holds it, fenced, and only this class writes it.
   return parts;

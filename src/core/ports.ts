@@ -51,6 +51,7 @@ export interface AdapterTools {
   readonly sealer: Sealer;
   /** Durable state of the adapter's own, under spaces that begin with its platform's name, e.g. `discord-seen`. */
   readonly store: Store;
+  readonly leases: Leases;
   readonly catchUp: CatchUpLimits;
 }
 
@@ -309,7 +310,10 @@ export class RetryLater extends Error {
   override readonly name = "RetryLater";
   /** Wait before the next start, in ms; the queue's own back-off when absent. */
   readonly afterMs: number | undefined;
-  /** False when the start shall not count as an attempt, e.g. a payload of a newer version. */
+  /**
+   * False when the start shall not count as an attempt, e.g. a payload of a newer version. Without `afterMs` it waits
+   * a moment at first, for somebody else to take it, then ever longer.
+   */
   readonly counts: boolean;
 
   constructor(options: { afterMs?: number; counts?: boolean; cause?: unknown } = {}) {
@@ -324,8 +328,8 @@ export interface WorkOptions {
   readonly concurrency: number;
   /** Attempts before a turn becomes a dead letter, default 5. */
   readonly maxAttempts?: number;
-  /** Wait before an attempt, in ms, default exponential from 1 s to 60 s. */
-  readonly backoffMs?: (attempt: number) => number;
+  /** Wait after a try, in ms, by how many there were; default exponential from 1 s to 60 s. */
+  readonly backoffMs?: (tries: number) => number;
   /** Turns that may run as one, default 1. */
   readonly maxMerge?: number;
   /** Waiting neighbours merge when each was written at most this long after the one before it; default 0. */
@@ -481,6 +485,28 @@ export interface StoreRecord {
   readonly value: Json;
   /** Gone from then on, in ms since the epoch. */
   readonly until?: number;
+}
+
+// ----------------------------------------------------------------------------------------------------- leases
+
+/** What only one process at a time may do: who wants to waits until its holder lets go, or is dead. */
+export interface Leases {
+  /**
+   * Resolves once it is ours. Rejects with the signal's reason.
+   *
+   * @param options.onTaken - Another process has it, and may keep it for as long as it lives. Called at most once.
+   */
+  acquire(name: string, options: AcquireOptions): Promise<Lease>;
+}
+
+export interface AcquireOptions extends Abortable {
+  readonly onTaken?: () => void;
+}
+
+/** A lease that is ours; disposing gives it back at once. */
+export interface Lease extends AsyncDisposable {
+  /** Fires when it is no longer sure to be ours: what it allows must stop now, before somebody else may begin. */
+  readonly lost: AbortSignal;
 }
 
 // -------------------------------------------------------------------------------------------------------- log

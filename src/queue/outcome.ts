@@ -13,6 +13,8 @@ export type Outcome =
 export interface RunFacts {
   /** The reason of the run's signal, once it fired. */
   readonly aborted: RunAborted | undefined;
+  /** 1, 2, …, whatever the cause of the start. */
+  readonly start: number;
   /** 1, 2, … */
   readonly attempt: number;
   readonly maxAttempts: number;
@@ -25,6 +27,11 @@ export const DEFAULT_MAX_ATTEMPTS = 5;
 const MAX_ERROR_CHARACTERS = 2_000;
 const FIRST_BACKOFF_MS = 1_000;
 const MAX_BACKOFF_MS = 60_000;
+/**
+ * What does not count waits this often as long as after one try, before it waits longer: where two versions run, the
+ * one that knows a newer turn gets it with the first few looks.
+ */
+const LOOKS_PER_WAIT = 4;
 /**
  * Longest a turn is parked, in ms, whoever asks for more: its whole conversation waits with it. What is due later than
  * this was parked by a clock that has been set back since.
@@ -59,7 +66,8 @@ function retryOutcome(retry: RetryLater, facts: RunFacts): Outcome {
     const cause = retry.cause === undefined ? "" : `: ${describeError(retry.cause)}`;
     return { end: "dead", error: cutText(`gave up after attempt ${facts.attempt}${cause}`) };
   }
-  const afterMs = retry.afterMs ?? facts.backoffMs(facts.attempt);
+  const tries = retry.counts ? facts.attempt : Math.ceil(facts.start / LOOKS_PER_WAIT);
+  const afterMs = retry.afterMs ?? facts.backoffMs(tries);
   return { end: "retry", afterMs: Math.min(LONGEST_PARKED_MS, Math.max(0, afterMs)), counts: retry.counts };
 }
 

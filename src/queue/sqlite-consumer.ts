@@ -82,6 +82,7 @@ export class SqliteConsumer implements Consumer {
     } catch (error) {
       return outcomeOf(error, {
         aborted: run.aborted,
+        start: run.start,
         attempt: run.attempt,
         maxAttempts: this.#options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
         backoffMs: this.#options.backoffMs ?? defaultBackoffMs,

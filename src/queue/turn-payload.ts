@@ -4,9 +4,6 @@ import type { Json } from "../core/json.ts";
 import { RetryLater } from "../core/ports.ts";
 import { TURN_VERSION, type Turn } from "../core/turn.ts";
 
-/** How long a turn of a newer version waits before somebody looks at it again, in ms. */
-const NEWER_VERSION_WAIT_MS = 60_000;
-
 const ATTACHMENT = z.object({
   id: z.string(),
   name: z.string(),
@@ -52,7 +49,6 @@ export function parseTurn(payload: Json): Turn {
   if (version.success && version.data.v > TURN_VERSION) {
     throw new RetryLater({
       counts: false,
-      afterMs: NEWER_VERSION_WAIT_MS,
       cause: new BridgeError(
         "TURN_UNREADABLE",
         `stored turn has version ${version.data.v}, this bridge knows ${TURN_VERSION}: start the newer version again`,

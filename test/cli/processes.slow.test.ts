@@ -172,3 +172,30 @@ it("answers with intake and workers in processes of their own, sharing Redis", a
   for (const { stage, place } of places.slice(1)) await expectAnswer(stage, place, expectedAnswer({ text }));
   await expectAnswer(discord, discord.dm("and now?"), expectedAnswer({ text: "and now?" }));
 });
+
+it("of two bridges on one Redis one is connected to Discord; the other takes over when it is killed", async () => {
+  await using services = await startServices({ env: {}, speed: 20 });
+  await using redis = await startRedis();
+  await using folder = await makeTestFolder();
+  const env = { REDIS_URL: redis.url, SECRET_KEY: KEY };
+  await using holder = await bridge(services, join(folder.path, "holder"), env);
+  await using standby = await bridge(services, join(folder.path, "standby"), env);
+  const health = async (): Promise<string | undefined> => {
+    const response = await fetch(`http://127.0.0.1:${standby.port}/healthz`);
+    const { parts } = (await response.json()) as { parts: Readonly<Record<string, string>> };
+    return `${response.status} ${parts["discord"]}`;
+  };
+  expect(await health()).toBe("200 standing by: another process is connected");
+  const [discord, slack] = [discordStage(services), slackStage(services)];
+  const dm = discord.dm("before");
+  await expectAnswer(discord, dm, expectedAnswer({ text: "before" }));
+  holder.kill("SIGKILL");
+  await holder.exited;
+  const place = discord.dm("meanwhile");
+  await expectAnswer(slack, slack.mention("still there?"), expectedAnswer({ text: "still there?" }));
+  await expectAnswer(discord, place, expectedAnswer({ text: "meanwhile" }));
+  expect(await health()).toBe("200 connected");
+  await expectAnswer(discord, discord.dm("after"), expectedAnswer({ text: "after" }));
+  expect(services.coze.chats).toHaveLength(4);
+  expect(services.discord.gateway.mostConnected).toBe(1);
+});

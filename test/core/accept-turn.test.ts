@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { acceptTurn } from "../../src/core/accept-turn.ts";
 import type { Json } from "../../src/core/json.ts";
-import type { NewTurn } from "../../src/core/ports.ts";
+import { type NewTurn, RetryLater } from "../../src/core/ports.ts";
 import type { Turn } from "../../src/core/turn.ts";
 import { createLog } from "../../src/log.ts";
 import { anIncomingTurn, aTurn } from "../make.ts";
@@ -88,4 +88,16 @@ it("continues the conversation of the message that was replied to, if that was o
     anIncomingTurn().conversation,
   ]);
   expect(enqueued[0]?.conversation).toBe("discord:app:somewhere:else");
+});
+
+it("leaves a known turn of a newer version as it is, whatever its twin brings", async () => {
+  const { amended, parts } = anIntake();
+  const parseTurn = (): never => {
+    throw new RetryLater({ counts: false });
+  };
+  const attachments = [{ id: "b", name: "b.png", url: "https://files.example/b" }];
+  for (let time = 0; time < 2; time += 1) {
+    await acceptTurn(anIncomingTurn({ attachments }), { ...parts, parseTurn });
+  }
+  expect(amended).toEqual([]);
 });

@@ -13,6 +13,7 @@ import type {
   Adapter,
   CatchUpLimits,
   Download,
+  Leases,
   Log,
   OnTurn,
   OpenIntakeOptions,
@@ -21,6 +22,7 @@ import type {
   Store,
 } from "../../src/core/ports.ts";
 import type { IncomingTurn, Turn } from "../../src/core/turn.ts";
+import { createFileLeases } from "../../src/store/file-leases.ts";
 import { MemoryStore } from "../core/platform-double.ts";
 
 const REAL_TIME: Clock = {
@@ -118,6 +120,8 @@ export interface BridgeOptions {
   readonly onTurn?: OnTurn;
   /** What outlives the process; one of its own by default. */
   readonly store?: Store;
+  /** Shared with the other bridges of a test; alone by default. */
+  readonly leases?: Leases;
   readonly sealer?: Sealer;
   readonly catchUp?: Partial<CatchUpLimits>;
   readonly onGone?: OpenIntakeOptions["onGone"];
@@ -157,6 +161,7 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
       download: loopbackDownload(standIn),
       sealer: options.sealer ?? memorySealer(wallNow),
       store: options.store ?? new MemoryStore(),
+      leases: options.leases ?? createFileLeases(),
       catchUp: { windowMs: 900_000, perPlace: 20, ...options.catchUp },
       wallNow,
     },

@@ -5,7 +5,7 @@ import { RetryLater, RunAborted } from "../../src/core/ports.ts";
 import { batchSize, defaultBackoffMs, outcomeOf, type RunFacts } from "../../src/queue/outcome.ts";
 
 function facts(changes: Partial<RunFacts> = {}): RunFacts {
-  return { aborted: undefined, attempt: 1, maxAttempts: 5, backoffMs: () => 777, ...changes };
+  return { aborted: undefined, start: 1, attempt: 1, maxAttempts: 5, backoffMs: () => 777, ...changes };
 }
 
 it("buries what failed for a reason of its own", () => {
@@ -82,4 +82,15 @@ it("takes as many neighbours as belong together", () => {
   const together = [turn("a", 0), turn("a", 1_500), turn("a", 2_900), turn("a", 9_000), turn("b", 9_001)];
   expect(batchSize(together, { maxMerge: 9, mergeWithinMs: 1_500 })).toBe(3);
   expect(batchSize(together.slice(3), { maxMerge: 9, mergeWithinMs: 1_500 })).toBe(1);
+});
+
+it("waits ever longer with what does not count, though its attempts stay the same", () => {
+  const waits = [1, 4, 5, 9, 100].map((start) => {
+    const outcome = outcomeOf(
+      new RetryLater({ counts: false }),
+      facts({ start, attempt: 1, backoffMs: defaultBackoffMs }),
+    );
+    return outcome.end === "retry" ? outcome.afterMs : undefined;
+  });
+  expect(waits).toEqual([1_000, 1_000, 2_000, 4_000, 60_000]);
 });

@@ -14,6 +14,7 @@ import { BridgeError } from "../../src/core/errors.ts";
 import type { Json } from "../../src/core/json.ts";
 import type { Adapter, AdapterTools, Download, Log, OnTurn, Reply, Sealer } from "../../src/core/ports.ts";
 import type { IncomingTurn, Turn } from "../../src/core/turn.ts";
+import { createFileLeases } from "../../src/store/file-leases.ts";
 import { MemoryStore } from "../core/platform-double.ts";
 
 /** Patience of a test that waits for something to happen on a busy machine. */
@@ -138,6 +139,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     download: downloadInto(fetched),
     sealer: openSealer(),
     store: new MemoryStore(),
+    leases: createFileLeases(),
     catchUp: { windowMs: 900_000, perPlace: options.perPlace ?? 20 },
   };
   const mode = options.mode ?? "socket";
