@@ -10,7 +10,7 @@ import { toPayload } from "../../src/queue/turn-payload.ts";
 import { aTurn } from "../make.ts";
 import { makeTestFolder, makeTestLog } from "../queue/embedded.ts";
 
-const signal = AbortSignal.timeout(20_000);
+const signal = AbortSignal.timeout(60_000);
 const open = (dataDir: string) => openStorage({ dataDir }, { log: makeTestLog(), signal, lockWaitMs: 0 });
 
 /** A command as the process runs it. */

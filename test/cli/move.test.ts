@@ -12,7 +12,7 @@ import { leftBehind, openStorage } from "../../src/open-storage.ts";
 import { makeTestFolder, makeTestLog } from "../queue/embedded.ts";
 import { startRedis } from "../redis-server.ts";
 
-const signal = AbortSignal.timeout(20_000);
+const signal = AbortSignal.timeout(60_000);
 const tools = { log: makeTestLog(), signal, lockWaitMs: 0 };
 const open = (place: string) => openStorage(configOf(place), tools);
 

@@ -47,7 +47,7 @@ const STORY_PLEASE = "tell me a story";
 /** Until the first words of an answer are there. */
 async function expectBeginning(stage: Stage, place: string): Promise<void> {
   const length = (): number => botText(stage.standIn.view(place)).length;
-  await expect.poll(length, { interval: 5, timeout: 20_000 }).toBeGreaterThan(20);
+  await expect.poll(length, { interval: 5 }).toBeGreaterThan(20);
 }
 
 /** What the bridge says of its connection to Discord. */
@@ -120,7 +120,7 @@ it.each([
   running.kill("SIGTERM");
   if (grace === undefined) {
     // Two signals at once are one for the kernel: the first has been taken once nothing new is.
-    await expect.poll(() => discordState(running), { timeout: 20_000 }).toBe("closed");
+    await expect.poll(() => discordState(running)).toBe("closed");
     running.kill("SIGTERM");
   }
   expect(await running.exited).toBe(0);
@@ -136,7 +136,7 @@ it("ends when told, also while its platforms are gone and an answer is half writ
   const discord = discordStage(services);
   await expectBeginning(discord, discord.dm(STORY_PLEASE));
   await services[Symbol.asyncDispose]();
-  await expect.poll(() => discordState(running), { timeout: 20_000 }).toBe("reconnecting");
+  await expect.poll(() => discordState(running)).toBe("reconnecting");
   running.kill("SIGTERM");
   expect(await running.exited).toBe(0);
 });

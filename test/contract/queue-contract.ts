@@ -882,5 +882,5 @@ async function isParked(queue: TurnQueue, log: RunLog): Promise<boolean> {
 
 /** Like `expect.poll`, more often: most of these wait for a millisecond. */
 function eventually<T>(read: () => T | Promise<T>) {
-  return expect.poll(read, { interval: 5, timeout: 5_000 });
+  return expect.poll(read, { interval: 5 });
 }

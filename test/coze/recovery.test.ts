@@ -56,7 +56,7 @@ describe("§22.32 a chat whose reader went away", () => {
     const find = (): Promise<string | undefined> =>
       pair.client.findChat({ conversationId, turnId }, { signal });
     if (switches.runningQuestionListed === false) expect(await find()).toBeUndefined();
-    await expect.poll(find, { timeout: 10_000 }).toBe(pair.coze.chats[0]?.id);
+    await expect.poll(find).toBe(pair.coze.chats[0]?.id);
     expect(await followed(pair, conversationId, pair.coze.chats[0]?.id ?? "")).toBe(
       expectedAnswer({ text: "hello" }),
     );

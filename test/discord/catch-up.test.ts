@@ -113,7 +113,7 @@ describe("what was asked while the bridge was down", () => {
     discord.faults.plan(LIST, { do: "answer", status: 500 });
     await using bridge = await open();
     discord.person("Ada").say(discord.general, "@Coze live");
-    await expect.poll(() => texts(bridge).at(-1), { timeout: 5_000 }).toBe("live");
+    await expect.poll(() => texts(bridge).at(-1)).toBe("live");
     expect(texts(bridge)[0]).toBe("missed");
   });
 

@@ -18,7 +18,7 @@ it("§11.3 an invalid session in the middle of an answer ends neither the answer
   await reply.finish({ answer: answerOf("whole", true) });
   expect(discord.view(discord.general).messages.at(-1)?.text).toBe("whole");
   const ready = (): number => discord.traffic.exchanges.filter(({ name }) => name === "READY").length;
-  await expect.poll(ready, { timeout: 20_000 }).toBe(2);
+  await expect.poll(ready).toBe(2);
   ada.dm("again");
   await expect.poll(() => bridge.turns.map(({ text }) => text)).toEqual(["hi", "again"]);
 });
@@ -28,8 +28,8 @@ it("§11.53 a server that closes with 1000 is identified to anew", async () => {
   await using bridge = await openBridge(discord);
   discord.gateway.close(1000);
   const identified = (): number => discord.traffic.exchanges.filter(({ name }) => name === "op 2").length;
-  await expect.poll(identified, { timeout: 20_000 }).toBe(2);
-  await expect.poll(() => bridge.adapter.health().ok, { timeout: 20_000 }).toBe(true);
+  await expect.poll(identified).toBe(2);
+  await expect.poll(() => bridge.adapter.health().ok).toBe(true);
 });
 
 it("a lost session that cannot be resumed is caught up with, a resumed one is not", async () => {
@@ -46,5 +46,5 @@ it("a lost session that cannot be resumed is caught up with, a resumed one is no
   discord.gateway.loseNext();
   ada.dm("lost on the way");
   discord.gateway.close(1000);
-  await expect.poll(texts, { timeout: 20_000 }).toEqual(["before", "lost on the way"]);
+  await expect.poll(texts).toEqual(["before", "lost on the way"]);
 });

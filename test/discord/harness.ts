@@ -194,7 +194,7 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
     if (options.intake !== false) {
       const { onGone, onFatal } = options;
       await adapter.openIntake(onTurn, {
-        signal: AbortSignal.timeout(15_000),
+        signal: AbortSignal.timeout(60_000),
         ...(onGone !== undefined && { onGone }),
         ...(onFatal !== undefined && { onFatal }),
       });

@@ -24,7 +24,7 @@ function open(options: Parameters<typeof openBridge>[1] = {}): Promise<Bridge> {
 }
 
 async function turnOf(bridge: Bridge): Promise<Bridge["turns"][number]> {
-  await expect.poll(() => bridge.turns, { timeout: 5_000 }).toHaveLength(1);
+  await expect.poll(() => bridge.turns).toHaveLength(1);
   const [turn] = bridge.turns;
   if (turn === undefined) throw new Error("no turn");
   return turn;

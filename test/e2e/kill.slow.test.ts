@@ -22,13 +22,11 @@ it("answers every accepted turn after kill -9, those that were running and those
     ];
   });
   // Some are being written, most wait: only two run at once.
-  await expect
-    .poll(() => services.coze.chats.length, { interval: 5, timeout: 20_000 })
-    .toBeGreaterThanOrEqual(2);
+  await expect.poll(() => services.coze.chats.length, { interval: 5 }).toBeGreaterThanOrEqual(2);
   const accepted = (): boolean =>
     services.slack.traffic.exchanges.filter(({ kind, name }) => kind === "received" && name.includes("ack"))
       .length >= 8;
-  await expect.poll(accepted, { interval: 5, timeout: 20_000 }).toBe(true);
+  await expect.poll(accepted, { interval: 5 }).toBe(true);
   await bridge.killAndRestart();
   for (const { stage, place, text } of places) {
     const whole = (): boolean => holdsText(botText(stage.standIn.view(place)), expectedAnswer({ text }));
@@ -45,7 +43,7 @@ it("answers a burst of one person once, with all of it", async () => {
   await using bridge = await openBridge({ speed: 4 });
   const { discord, services } = bridge;
   discord.mention("tell me a story");
-  await expect.poll(() => services.coze.chats.length, { interval: 5, timeout: 20_000 }).toBe(1);
+  await expect.poll(() => services.coze.chats.length, { interval: 5 }).toBe(1);
   const place = discord.mention("first half,");
   discord.mention("second half.");
   const text = "first half,\nsecond half.";
@@ -58,7 +56,7 @@ it("shows at a question that it waits, and leaves no trace of that", async () =>
   await using bridge = await openBridge({ speed: 2 });
   const { discord, services } = bridge;
   const place = discord.mention("tell me a story");
-  await expect.poll(() => services.coze.chats.length, { interval: 5, timeout: 20_000 }).toBe(1);
+  await expect.poll(() => services.coze.chats.length, { interval: 5 }).toBe(1);
   discord.mention("and then?");
   const signs = (): string[] =>
     services.discord.traffic.exchanges.map(({ name }) => name).filter((name) => name.includes("/reactions/"));

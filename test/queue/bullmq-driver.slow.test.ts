@@ -64,7 +64,7 @@ it("keeps all keys in one slot, so that a Cluster takes them", async () => {
   const admin = new Redis(cluster.url);
   await admin.call("CLUSTER", "ADDSLOTSRANGE", "0", "16383");
   const info = (): Promise<unknown> => admin.call("CLUSTER", "INFO");
-  await expect.poll(info, { timeout: 10_000 }).toContain("cluster_state:ok");
+  await expect.poll(info).toContain("cluster_state:ok");
   admin.disconnect();
   const { queue, ...scene } = await startScene({ url: cluster.url });
   await using _scene = scene;
@@ -97,7 +97,7 @@ it("finds the turns again when all of BullMQ's keys are gone", async () => {
   const { queue: next, ...again } = await startScene({ prefix });
   await using _again = again;
   await next.work(async () => {}, { concurrency: 50 });
-  await expect.poll(async () => (await next.stats()).depth, { timeout: 10_000 }).toBe(0);
+  await expect.poll(async () => (await next.stats()).depth).toBe(0);
 });
 
 it("starts what was accepted without a bell together with the conversation's next turn", async () => {
@@ -333,11 +333,11 @@ it("aborts its runs before anyone may take them over when Redis is away for long
   await saved.promise;
   const frozenAt = performance.now();
   server.freeze();
-  await expect.poll(() => reasons, { timeout: 5_000 }).toMatchObject([{ why: "lease-lost" }]);
+  await expect.poll(() => reasons).toMatchObject([{ why: "lease-lost" }]);
   expect(abortedAt - frozenAt).toBeLessThan(TEST_LEASE_MS);
   server.thaw();
   await expect
-    .poll(() => starts, { timeout: 5_000 })
+    .poll(() => starts)
     .toEqual([
       [1, undefined],
       [2, "half"],
@@ -389,7 +389,7 @@ it("never gives a conversation up, however often its process dies", async () => 
     await doomed.crash();
   }
   const seen = await record(queue);
-  await expect.poll(() => seen, { timeout: 5_000 }).toEqual(["a:1"]);
+  await expect.poll(() => seen).toEqual(["a:1"]);
   expect(await raw.zcard(`{${prefix}}:turns:failed`)).toBe(0);
 });
 

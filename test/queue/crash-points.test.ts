@@ -56,7 +56,7 @@ async function live(folder: string, crashAt: number, witness: Witness): Promise<
     await using queue = await openSqliteQueue({ file, log: makeTestLog() });
     await queue.work((run) => answer(run, witness), { concurrency: 2, backoffMs: () => 0 });
     await deliver(queue, witness);
-    await expect.poll(() => isOver(queue, file), { interval: 1, timeout: 10_000 }).toBe(true);
+    await expect.poll(() => isOver(queue, file), { interval: 1 }).toBe(true);
   } catch (error) {
     // The scene's own death may surface anywhere; anything else is a finding.
     if (file.isOpen) witness.wrong.push(String(error));

@@ -49,7 +49,7 @@ export function makeTestLog(): Log & { readonly lines: LogLine[] } {
 export function openTestFile(folder: string, lockWaitMs = 1_000): Promise<SqliteFile> {
   return openSqliteFile(folder, {
     log: makeTestLog(),
-    signal: AbortSignal.timeout(30_000),
+    signal: AbortSignal.timeout(60_000),
     lockWaitMs,
   });
 }

@@ -90,7 +90,7 @@ async function finishAndJudge(
   await using queue = await openBullmqQueue({ ...scene, log: makeTestLog() });
   await using _next = startBridgeProcess({ ...scene, retry: ["a:1"] }, lines);
   const depth = async (): Promise<number> => (await queue.stats()).depth;
-  await expect.poll(depth, { timeout: 20_000 }).toBe(0);
+  await expect.poll(depth).toBe(0);
   const report = judgeTorture(KEYS, lines, killedAt);
   expect(report).toMatchObject({ lost: 0, outOfOrder: 0, atOnce: 0, lostCheckpoints: 0 });
   // The one window that no queue closes: the handler has ended, and that is not recorded yet.

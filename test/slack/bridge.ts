@@ -18,7 +18,7 @@ import { createFileLeases } from "../../src/store/file-leases.ts";
 import { MemoryStore } from "../core/platform-double.ts";
 
 /** Patience of a test that waits for something to happen on a busy machine. */
-export const SOON = { timeout: 10_000 } as const;
+export const SOON = { timeout: 20_000 } as const;
 
 interface LogLine {
   readonly level: string;

@@ -152,7 +152,7 @@ it.concurrent("§14.9 survives one refusal of the app token and server errors", 
   });
   slack.faults.plan("POST /api/apps.connections.open", { do: "answer", status: 500, body: "<html>" });
   slack.sockets.dropAll();
-  await expect.poll(() => slack.sockets.greeted, { timeout: 5_000 }).toBe(2);
+  await expect.poll(() => slack.sockets.greeted).toBe(2);
   await expect.poll(() => adapter.health().ok, SOON).toBe(true);
 });
 
