@@ -5,10 +5,11 @@
  * `npm run torture -- points` (`random`, `offline`, `repeated`) runs one part.
  */
 import { Arena } from "../test/crash/arena.ts";
-import { describeVerdict, isClean } from "../test/crash/judge.ts";
-import { allScenes, isSceneClean, playScene } from "../test/crash/kill-points.ts";
-import { askWhileOffline } from "../test/crash/offline.ts";
+import { describeVerdict, isClean, type Verdict } from "../test/crash/judge.ts";
+import { allScenes, isSceneClean, playScene, type SceneResult } from "../test/crash/kill-points.ts";
+import { askWhileOffline, type OfflineOptions } from "../test/crash/offline.ts";
 import { repeatDeliveries } from "../test/crash/repeated.ts";
+import { slackScopes } from "../test/crash/slack-scopes.ts";
 import { type TortureOptions, torture } from "../test/crash/torture.ts";
 
 const LANES = {
@@ -24,42 +25,102 @@ const FULL: Omit<TortureOptions, "runningQuestionListed" | "seed"> = {
   kills: 40,
   lifeMs: [200, 6_000],
   askingMs: 150_000,
+  clockSpeed: 20,
 };
 
+/** Worlds of their own that play scenes side by side: mostly they wait. */
+const ARENAS = 4;
+
 async function points(runningQuestionListed: boolean): Promise<boolean> {
-  await using arena = await Arena.open({
-    runningQuestionListed,
-    // Slack's limits count per workspace, and all scenes share one.
-    standIns: { slack: { limits: false, retryMs: [100, 2_000, 5_000] } },
+  const begun = performance.now();
+  const scenes = [...allScenes()];
+  const total = scenes.length;
+  const results: SceneResult[] = [];
+  const refusals = { discord: 0, slack: 0 };
+  const play = async (): Promise<number> => {
+    await using arena = await Arena.open({ runningQuestionListed });
+    for (let scene = scenes.shift(); scene !== undefined; scene = scenes.shift()) {
+      const result = await playScene(arena, scene);
+      results.push(result);
+      console.log(describeScene(result, runningQuestionListed));
+    }
+    refusals.discord += arena.refusals.discord;
+    refusals.slack += arena.refusals.slack;
+    return arena.clockSpeed;
+  };
+  const [speed] = await Promise.all(Array.from({ length: ARENAS }, play));
+  const clean = results.filter((result) => isSceneClean(result, runningQuestionListed)).length;
+  console.log(`points, running question ${listed(runningQuestionListed)}:`);
+  console.table({
+    scenes: total,
+    "killed there": results.filter(({ missed }) => !missed).length,
+    clean,
+    "beyond rescue": results.filter(({ scene }) => scene.beyondRescue).length,
+    "asked twice": results.reduce((sum, { verdict }) => sum + verdict.askedTwice.length, 0),
+    "doubled on screen": results.reduce((sum, { verdict }) => sum + verdict.doubled.length, 0),
+    "platforms' clock": `${speed} times as fast`,
+    ...refusalRows(refusals),
+    seconds: Math.round((performance.now() - begun) / 1000),
   });
-  let [clean, met, askedTwice, scenes] = [0, 0, 0, 0];
-  for (const scene of allScenes()) {
-    const result = await playScene(arena, scene);
-    const { verdict, missed } = result;
-    const good = isSceneClean(result, runningQuestionListed);
-    scenes += 1;
-    if (good) clean += 1;
-    if (!missed) met += 1;
-    askedTwice += verdict.askedTwice.length;
-    const mark = missed ? "MISSED" : good ? "ok" : "BAD";
-    const detail = good ? "" : describeVerdict(verdict);
-    console.log(`${mark.padEnd(6)} ${scene.lane.padEnd(16)} ${scene.name.padEnd(32)} ${detail}`);
-  }
-  console.log(
-    `points, running question ${listed(runningQuestionListed)}: ${scenes} scenes, ${met} killed there, ${clean} clean, ${askedTwice} asked twice\n`,
-  );
-  return clean === scenes;
+  return clean === total;
 }
 
+function describeScene(result: SceneResult, runningQuestionListed: boolean): string {
+  const { scene, missed, verdict, signs } = result;
+  const good = isSceneClean(result, runningQuestionListed);
+  const mark = missed ? "MISSED" : good ? "ok" : "BAD";
+  const twice = verdict.askedTwice.length > 0 ? "asked twice" : "";
+  const detail = good ? twice : `${describeVerdict(verdict)}, ${signs} signs of waiting left`;
+  return `${mark.padEnd(6)} ${scene.lane.padEnd(16)} ${scene.name.padEnd(40)} ${detail}`;
+}
+
+function refusalRows({ discord, slack }: { discord: number; slack: number }): Record<string, number> {
+  return { "429s met at Discord": discord, "429s met at Slack": slack };
+}
+
+/** Five minutes away; with 20 questions per place and time away nothing is above the cap, with 30 ten are. */
+const AWAY = { awayMs: 5 * 60_000, clockSpeed: 10 };
+const CAP = 20;
+const WITHIN = {
+  ...AWAY,
+  places: { "discord mention": 15, "discord dm": 10, "slack mention": 15, "slack dm": 10 },
+  perPlace: { before: 4, during: 12, after: 4 },
+};
+const ABOVE = {
+  ...AWAY,
+  places: { "discord mention": 3, "discord dm": 2, "slack mention": 3, "slack dm": 2 },
+  perPlace: { before: 1, during: 30, after: 1 },
+};
+
 async function offline(): Promise<boolean> {
-  const { verdict, noticesPerPlace } = await askWhileOffline({
-    places: { "discord mention": 25, "discord dm": 10, "slack mention": 10, "slack dm": 5 },
-    perPlace: 4,
+  return [await offlineOf("within the cap", WITHIN), await offlineOf("above the cap", ABOVE)].every(Boolean);
+}
+
+async function offlineOf(name: string, options: OfflineOptions): Promise<boolean> {
+  const result = await askWhileOffline(options);
+  const { verdict, missed, late, unmarked, wronglyLate, notices, refusals, seconds } = result;
+  const left = Math.max(0, options.perPlace.during - CAP);
+  const told = [...notices.values()];
+  console.log(`offline, ${name}:`);
+  printVerdict(verdict, {
+    "asked while away": missed,
+    "answered as late": late,
+    "late, but not marked": unmarked.length,
+    "marked, but not late": wronglyLate.length,
+    "left out": told.length * left,
+    "places told once how many": told.filter((texts) => isToldOnce(texts, left)).length,
+    "platforms' clock": `${options.clockSpeed} times as fast`,
+    ...refusalRows(refusals),
+    seconds: Math.round(seconds),
   });
-  console.log(
-    `offline: ${describeVerdict(verdict)}, notices ${noticesPerPlace.reduce((sum, count) => sum + count, 0)}\n`,
-  );
-  return isClean(verdict);
+  const asExpected = told.every((texts) => (left === 0 ? texts.length === 0 : isToldOnce(texts, left)));
+  const lost = verdict.lost.length === told.length * left;
+  const rest = isClean({ ...verdict, lost: [], strays: [] });
+  return rest && lost && asExpected && unmarked.length === 0 && wronglyLate.length === 0;
+}
+
+function isToldOnce(texts: readonly string[], left: number): boolean {
+  return texts.length === 1 && texts[0]?.startsWith(`${left} more questions`) === true;
 }
 
 async function repeated(): Promise<boolean> {
@@ -70,18 +131,34 @@ async function repeated(): Promise<boolean> {
 
 async function random(runningQuestionListed: boolean): Promise<boolean> {
   const seed = Date.now() % 1_000_000;
-  const { verdict, kills, conversations, seconds } = await torture({ ...FULL, runningQuestionListed, seed });
-  console.log(
-    `random (seed ${seed}), running question ${listed(runningQuestionListed)}: ${kills} kills, ${conversations} conversations, ${seconds.toFixed(0)} s`,
-  );
-  const { turns, ...lists } = verdict;
-  console.table({
-    turns,
-    ...Object.fromEntries(Object.entries(lists).map(([name, list]) => [name, list.length])),
+  const result = await torture({ ...FULL, runningQuestionListed, seed });
+  const { verdict, kills, conversations, refusals, clockSpeed, seconds } = result;
+  console.log(`random (seed ${seed}), running question ${listed(runningQuestionListed)}:`);
+  printVerdict(verdict, {
+    kills,
+    conversations,
+    "platforms' clock": `${clockSpeed} times as fast`,
+    ...refusalRows(refusals),
+    seconds: Math.round(seconds),
   });
   const strays = [...new Set(verdict.strays)].slice(0, 5);
   if (strays.length > 0) console.log("strays, e.g.", strays);
   return isClean(verdict) && !(runningQuestionListed && verdict.askedTwice.length > 0);
+}
+
+function printVerdict({ turns, ...lists }: Verdict, facts: Readonly<Record<string, number | string>>): void {
+  const counts = Object.entries(lists).map(([name, list]) => [name, list.length]);
+  console.table({ turns, ...Object.fromEntries(counts), ...facts });
+}
+
+async function scopes(): Promise<boolean> {
+  const rows = await slackScopes();
+  console.log("what a kill right after the call leaves behind in Slack, by what the app may read:");
+  console.table(rows);
+  return rows.every(({ rights, orphans, marked, answered }) => {
+    const mayOrphan = rights === "no history scopes";
+    return answered && orphans <= (mayOrphan ? 1 : 0) && (orphans === 0 || marked > 0);
+  });
 }
 
 function listed(yes: boolean): string {
@@ -91,6 +168,7 @@ function listed(yes: boolean): string {
 const PARTS: Readonly<Record<string, () => Promise<boolean>>> = {
   repeated,
   offline,
+  scopes,
   points: async () => [await points(true), await points(false)].every(Boolean),
   random: async () => [await random(true), await random(false)].every(Boolean),
 };

@@ -7,10 +7,12 @@ export interface BridgeChildOptions {
   /** The child's whole environment: nothing of ours leaks in. */
   readonly env: Readonly<Record<string, string>>;
   readonly trustedOrigins: readonly string[];
-  /** Where its log goes. */
-  readonly stderr: "inherit" | "ignore";
+  /** Where its log goes; a function gets it as it comes. */
+  readonly stderr: "inherit" | "ignore" | ((text: string) => void);
   /** Default `all`. */
   readonly role?: "all" | "intake" | "worker";
+  /** How fast the stand-ins' time runs, see {@link fastClock}; default 1. */
+  readonly clockSpeed?: number;
 }
 
 /** A running bridge in a process of its own, so that a killed bridge does not take the stand-ins along. */
@@ -38,14 +40,19 @@ const STOP_MS = 35_000;
 
 /** Starts the bridge and resolves once it receives. @throws {BridgeEnded} */
 export async function startBridge(options: BridgeChildOptions): Promise<BridgeChild> {
-  const { env, trustedOrigins, stderr, role = "all" } = options;
-  const child = fork(join(import.meta.dirname, "bridge-process.ts"), [role, ...trustedOrigins], {
-    env,
-    // A process group of its own: Ctrl-C reaches only the sandbox, which then stops the bridge in order.
-    detached: true,
-    execArgv: [],
-    stdio: ["ignore", "ignore", stderr, "ipc"],
-  });
+  const { env, trustedOrigins, stderr, role = "all", clockSpeed = 1 } = options;
+  const child = fork(
+    join(import.meta.dirname, "bridge-process.ts"),
+    [role, String(clockSpeed), ...trustedOrigins],
+    {
+      env,
+      // A process group of its own: Ctrl-C reaches only the sandbox, which then stops the bridge in order.
+      detached: true,
+      execArgv: [],
+      stdio: ["ignore", "ignore", typeof stderr === "string" ? stderr : "pipe", "ipc"],
+    },
+  );
+  if (typeof stderr !== "string") child.stderr?.setEncoding("utf8").on("data", stderr);
   const exited = once(child, "exit").then(([code]) => code as number | null);
   const port = await Promise.race([
     readyPort(child),

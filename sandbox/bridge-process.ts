@@ -1,11 +1,13 @@
 /**
  * The real bridge as the sandbox's child: the product's own `start`, told in code which loopback origins it may fetch
- * files from. Arguments are its role and those origins; the environment is the configuration.
+ * files from and how fast the stand-ins' time runs. Arguments are its role, that speed and those origins; the
+ * environment is the configuration.
  */
 
 import { endLingering } from "../src/cli/linger.ts";
 import { shutdownSignals } from "../src/cli/shutdown-signals.ts";
 import { start } from "../src/cli/start.ts";
+import { fastClock } from "./stand-in.ts";
 
 // The parent is gone when the channel closes, whatever killed it: then there is nobody left to serve.
 const { shutdown, hurry } = shutdownSignals({
@@ -15,12 +17,14 @@ const { shutdown, hurry } = shutdownSignals({
   },
 });
 
-const [role, ...trustedOrigins] = process.argv.slice(2);
+const [role, speed, ...trustedOrigins] = process.argv.slice(2);
+const clockSpeed = Number(speed);
 
 process.exitCode = await start({
   env: process.env,
   trustedOrigins,
   role: role === "intake" || role === "worker" ? role : "all",
+  clock: clockSpeed === 1 ? undefined : fastClock(clockSpeed),
   shutdown,
   hurry,
   say: (text) => void process.stderr.write(`${text.trimEnd()}\n`),

@@ -39,6 +39,8 @@ export interface AppOptions {
   readonly trustedOrigins: readonly string[];
   readonly onReady: (port: number) => void;
   readonly role: Role;
+  /** What paces the platforms, default the machine's own; the sandbox lets hours of limits pass in minutes. */
+  readonly clock?: Clock | undefined;
 }
 
 /** `intake` fills the queue, `worker` empties it. */
@@ -56,7 +58,7 @@ const MIN_DEDUPE_MS = 24 * 60 * 60_000;
 const MAX_MERGE = 10;
 
 /** Ms on a monotonic clock, and one-off timers on it. */
-const CLOCK: Clock = {
+const OWN_CLOCK: Clock = {
   now: () => performance.now(),
   after: (ms, call) => {
     const timer = setTimeout(call, ms);
@@ -71,7 +73,7 @@ const CLOCK: Clock = {
  * @throws {BridgeError} when a part cannot be opened, or a platform will not have us back; nothing stays open then.
  */
 export async function runApp(config: Config, options: AppOptions): Promise<void> {
-  const { log, shutdown, role } = options;
+  const { log, shutdown, role, clock = OWN_CLOCK } = options;
   checkRole(config, role);
   await using stack = new AsyncDisposableStack();
   const tempDir = join(config.dataDir, "tmp");
@@ -88,7 +90,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   const source = stack.use(createCozeClient({ ...config.coze, log }));
   const tools = {
     log,
-    clock: CLOCK,
+    clock,
     download: createDownload({ trustedOrigins: options.trustedOrigins, tempDir }),
     sealer: await openSealer(
       config.secretKey === undefined
@@ -132,7 +134,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
     });
     stack.defer(() => stopWork(consumer, { graceMs: config.shutdownGraceMs, hurry: options.hurry }));
   }
-  const signs = stack.use(new WaitingSigns({ queue, store, log, adapterOf, after: CLOCK.after }));
+  const signs = stack.use(new WaitingSigns({ queue, store, log, adapterOf, after: clock.after }));
   const accept: AcceptParts = {
     queue,
     store,
@@ -216,7 +218,7 @@ async function answerRun(
     source,
     store,
     log,
-    now: CLOCK.now,
+    now: OWN_CLOCK.now,
     wallNow: Date.now,
     sleep: (ms, signal) => sleep(ms, undefined, { signal }),
   });

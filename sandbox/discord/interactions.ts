@@ -2,8 +2,6 @@ import type { StandInClock } from "../stand-in.ts";
 import type { Snowflakes } from "./wire.ts";
 import { type ApiError, apiError } from "./wire.ts";
 
-/** discord.md §1.6 */
-const ANSWER_WITHIN_MS = 3_000;
 const TOKEN_LIVES_MS = 15 * 60_000;
 /** Follow-ups of an application that is installed for a user only. */
 const MAX_FOLLOW_UPS = 5;
@@ -28,10 +26,12 @@ export class Interactions {
   readonly #byToken = new Map<string, Interaction>();
   readonly #clock: StandInClock;
   readonly #ids: Snowflakes;
+  readonly #answerWithinMs: number;
 
-  constructor(clock: StandInClock, ids: Snowflakes) {
+  constructor(clock: StandInClock, ids: Snowflakes, answerWithinMs: number) {
     this.#clock = clock;
     this.#ids = ids;
+    this.#answerWithinMs = answerWithinMs;
   }
 
   add(asked: Pick<Interaction, "channelId" | "userId" | "command" | "userInstall">): Interaction {
@@ -64,7 +64,7 @@ export class Interactions {
   }
 
   #tooLate(interaction: Interaction): boolean {
-    return !interaction.acknowledged && this.#clock.now() - interaction.at > ANSWER_WITHIN_MS;
+    return !interaction.acknowledged && this.#clock.now() - interaction.at > this.#answerWithinMs;
   }
 
   /** The interaction behind a webhook address. */

@@ -33,6 +33,8 @@ export interface DiscordOptions {
   readonly heartbeatMs?: number;
   /** Whether the application may ask for message content, default false. */
   readonly messageContent?: boolean;
+  /** How long an interaction may stay without an answer, in ms, default 3,000 (discord.md §1.6). */
+  readonly answerWithinMs?: number;
   /** Shortest time between two IDENTIFYs, default 0; Discord's is 5,000. */
   readonly identifyGapMs?: number;
   /** Default 300,000; Discord says "past few minutes". */
@@ -132,7 +134,7 @@ class StandIn implements DiscordStandIn {
       identifyGapMs: options.identifyGapMs ?? 0,
     });
     this.gateway.url = `ws://${host}/gateway`;
-    const interactions = new Interactions(this.#clock, this.world.ids);
+    const interactions = new Interactions(this.#clock, this.world.ids, options.answerWithinMs ?? 3_000);
     const onChange = (place: string): void => {
       for (const listener of this.#listeners) listener(place);
     };

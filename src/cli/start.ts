@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Role, runApp } from "../app.ts";
 import { type Config, type Environment, loadConfig, secretsOf } from "../config.ts";
+import type { Clock } from "../core/gate.ts";
 import { createLog } from "../log.ts";
 import { EXIT, type ExitCode, exitCodeFor } from "./exit-code.ts";
 
@@ -20,6 +21,8 @@ export interface StartOptions {
   readonly trustedOrigins?: readonly string[];
   /** Default `all`. */
   readonly role?: Role;
+  /** Only the sandbox passes one. */
+  readonly clock?: Clock | undefined;
 }
 
 /** Closing everything may take this much longer than SHUTDOWN_GRACE, in ms. */
@@ -27,7 +30,7 @@ const CLOSING_MS = 10_000;
 
 /** Runs the bridge until it is told to stop. Never falls back to the sandbox. */
 export async function start(options: StartOptions): Promise<ExitCode> {
-  const { env, say, shutdown, hurry, trustedOrigins = [], role = "all" } = options;
+  const { env, say, shutdown, hurry, trustedOrigins = [], role = "all", clock } = options;
   let config: Config;
   try {
     config = loadConfig(env, (path) => readFileSync(path, "utf8"));
@@ -47,6 +50,7 @@ export async function start(options: StartOptions): Promise<ExitCode> {
       hurry,
       trustedOrigins,
       role,
+      clock,
       onReady: options.onReady ?? (() => undefined),
     });
     return await Promise.race([running.then(() => EXIT.ok), late]);

@@ -1,12 +1,14 @@
 import { expect, it } from "vitest";
 import {
   answerTo,
+  countOrphans,
   type History,
   isClean,
   isWhole,
   type JudgedMessage,
   judge,
   questionText,
+  readWords,
 } from "./judge.ts";
 
 const FIRST = { tag: 1, lane: "lane", place: "place", words: 4 };
@@ -91,9 +93,27 @@ it("lets a posted question of a command stand, and the passing word that it was 
   expect(judge(aHistory([taken, says("Ada asks: ask1 words4"), ...WELL])).strays).toEqual([]);
 });
 
+it("asks of a stopped answer only that it ended, and lets it say so", () => {
+  const stopped = { ...FIRST, stopped: true } as const;
+  const over = [WELL[0], says("k1n0 k1n1\nStopped (K7Q2FM)."), ...WELL.slice(3)].filter((one) => !!one);
+  expect(isClean(judge(aHistory(over, { turns: [stopped, SECOND] })))).toBe(true);
+  expect(judge(aHistory(over)).half).toEqual([1]);
+  const onlySaid = [...WELL.slice(0, 1), says("Stopped (K7Q2FM)."), ...WELL.slice(3)];
+  expect(isClean(judge(aHistory(onlySaid, { turns: [stopped, SECOND] })))).toBe(true);
+  expect(judge(aHistory([...onlySaid, says("")], { turns: [stopped, SECOND] })).strays).toHaveLength(1);
+  const growing = over.with(1, says("k1n0", { unfinished: true }));
+  expect(judge(aHistory(growing, { turns: [stopped, SECOND] })).half).toEqual([1]);
+});
+
+it("counts what only repeats others, and empty messages that grow", () => {
+  expect(countOrphans(WELL)).toBe(0);
+  expect(countOrphans([says("k1n0"), ...WELL])).toBe(1);
+  expect(countOrphans([says("", { unfinished: true }), ...WELL, says("Try again.")])).toBe(1);
+});
+
 it("writes answers that it finds whole", () => {
   const turn = { tag: 7, lane: "lane", place: "place", words: 500 };
   const text = answerTo(`${questionText(7, 500)}\n${questionText(8, 2)}`);
-  expect(isWhole(turn, [says(text)])).toBe(true);
-  expect(isWhole(turn, [says(text.slice(100))])).toBe(false);
+  expect(isWhole(turn, readWords([says(text)]))).toBe(true);
+  expect(isWhole(turn, readWords([says(text.slice(100))]))).toBe(false);
 });

@@ -11,6 +11,8 @@ export interface JudgedTurn {
   readonly place: string;
   /** Tagged words of its answer. */
   readonly words: number;
+  /** Its asker may take it back: then it needs no answer, only an end. */
+  readonly stopped?: true;
 }
 
 export interface JudgedMessage {
@@ -76,10 +78,10 @@ export function answerTo(text: string): string {
     .join("\n\n");
 }
 
-/** Whether a turn's answer stands in a place, whole, and nothing of it grows any more. */
-export function isWhole(turn: JudgedTurn, messages: readonly JudgedMessage[]): boolean {
-  const seen = readWords(messages).get(turn.tag);
-  return seen !== undefined && new Set(seen.numbers).size === turn.words && !seen.unfinished;
+/** Whether a turn's answer stands among these words, whole, and nothing of it grows any more. */
+export function isWhole({ tag, words }: JudgedTurn, seen: WordsSeen): boolean {
+  const own = seen.get(tag);
+  return own !== undefined && new Set(own.numbers).size === words && !own.unfinished;
 }
 
 export function judge(history: History): Verdict {
@@ -92,12 +94,14 @@ export function judge(history: History): Verdict {
     (tag) => tag,
   );
   const behind = overtaken(history.turns, seen);
+  const stopped = new Set(which((turn) => turn.stopped === true));
   return {
     turns: history.turns.length,
-    lost: which((turn) => seen(turn) === undefined),
+    lost: which((turn) => seen(turn) === undefined && turn.stopped !== true),
     half: which((turn) => {
       const found = seen(turn);
-      return found !== undefined && (found.unfinished || new Set(found.numbers).size !== turn.words);
+      const isCut = new Set(found?.numbers).size !== turn.words && turn.stopped !== true;
+      return found !== undefined && (found.unfinished || isCut);
     }),
     doubled: which((turn) => {
       const numbers = seen(turn)?.numbers ?? [];
@@ -106,14 +110,42 @@ export function judge(history: History): Verdict {
     misplaced: which((turn) => behind.has(turn.tag) || !isAscending(seen(turn)?.numbers ?? [])),
     overtaking: history.askings.filter(({ overtook }) => overtook).flatMap(({ tags }) => tags),
     askedTwice: [...asked].filter(([, times]) => times.length > 1).map(([tag]) => tag),
-    strays: [...history.places.values()]
-      .flat()
-      .filter(isStray)
-      .map(({ text }) => text),
+    strays: [...history.places].flatMap(([place, messages]) => {
+      // Stopped and gone on with by another process, an answer is only the sentence that says so.
+      const excused = history.turns.filter(
+        (turn) => turn.place === place && stopped.has(turn.tag) && seen(turn) === undefined,
+      );
+      const strays = messages.filter((message) => isStray(message, stopped));
+      return strays.slice(excused.length).map(({ text }) => text);
+    }),
   };
 }
 
-interface SeenWords {
+/**
+ * How many messages of the bot only repeat what others of the place say, or say nothing and grow: what a killed process
+ * posted and nobody found again.
+ */
+export function countOrphans(messages: readonly JudgedMessage[]): number {
+  const own = messages.filter(({ bot, ephemeral = false }) => bot && !ephemeral);
+  const left = new Set(own);
+  for (const message of own) {
+    const words = tagged(message.text);
+    if (words.length === 0 && !message.unfinished && message.text !== "") continue;
+    left.delete(message);
+    const elsewhere = new Set([...left].flatMap(({ text }) => tagged(text)));
+    if (!words.every((word) => elsewhere.has(word))) left.add(message);
+  }
+  return own.length - left.size;
+}
+
+function tagged(text: string): readonly string[] {
+  return text.match(/\bk\d+n\d+\b/g) ?? [];
+}
+
+/** What stands in a place of each answer, by the question's number. */
+export type WordsSeen = ReadonlyMap<number, SeenWords>;
+
+export interface SeenWords {
   /** Numbers of its words, in the order they stand there. */
   readonly numbers: number[];
   /** Where its first word stands among all of the place. */
@@ -121,7 +153,7 @@ interface SeenWords {
   unfinished: boolean;
 }
 
-function readWords(messages: readonly JudgedMessage[]): Map<number, SeenWords> {
+export function readWords(messages: readonly JudgedMessage[]): WordsSeen {
   const words = new Map<number, SeenWords>();
   let position = 0;
   for (const { bot, text, unfinished } of messages) {
@@ -160,13 +192,15 @@ function isAscending(numbers: readonly number[]): boolean {
 }
 
 /**
- * A reference stands only in sentences about failures; a posted question of a command is no stray, nor is the passing
- * word that a command was taken.
+ * A reference stands only in sentences about failures, or below an answer that its asker stopped; a posted question of
+ * a command is no stray, nor is the passing word that a command was taken.
  */
-function isStray({ bot, text, ephemeral = false }: JudgedMessage): boolean {
+function isStray({ bot, text, ephemeral = false }: JudgedMessage, stopped: ReadonlySet<number>): boolean {
   if (!bot || ephemeral) return false;
-  const says = /\bk\d+n\d+\b/.test(text) || questionsIn(text).length > 0;
-  return !says || /\([2-9A-HJKMNP-TV-Z]{6}\)/.test(text);
+  const tags = [...text.matchAll(/\bk(\d+)n\d+\b/g)].map(([, tag]) => Number(tag));
+  const says = tags.length > 0 || questionsIn(text).length > 0;
+  const isExcused = tags.some((tag) => stopped.has(tag));
+  return !says || (!isExcused && /\([2-9A-HJKMNP-TV-Z]{6}\)/.test(text));
 }
 
 /** Whether everything is as it must be; Coze may have been asked twice where it does not let us know. */

@@ -1,7 +1,7 @@
 import { samplePicture } from "../../sandbox/sample-picture.ts";
 import type { Exchange } from "../../sandbox/stand-in.ts";
-import type { Arena, LaneKind } from "./arena.ts";
-import { isClean, judge, type Verdict } from "./judge.ts";
+import { type Arena, type AskOptions, LANE_KINDS, type LaneKind } from "./arena.ts";
+import { isClean, type JudgedTurn, judge, type Verdict } from "./judge.ts";
 
 type Service = "coze" | "discord" | "slack";
 
@@ -22,20 +22,34 @@ export interface KillScene {
   readonly lane: LaneKind;
   readonly name: string;
   readonly at: KillPoint;
+  /** Killed again, where the next start comes to this point. */
+  readonly again?: KillPoint;
   readonly words: number;
   readonly picture?: true;
+  /** The draft is longer than the answer by so many characters: a message too many has to go. */
+  readonly shrinks?: number;
+  /** Its asker takes the question back once something of the answer is there. */
+  readonly stops?: true;
+  /** Asked while an earlier question of the lane is being answered. */
+  readonly waits?: true;
+  /** Somebody has asked there before: only such places are looked through for what was missed. */
+  readonly used?: true;
   /**
-   * Nobody can answer then: a command comes once (discord.md §4.2), and one that is not acknowledged is shown as failed
-   * by Discord itself.
+   * Nobody can answer then: a command comes once (discord.md §4.2, slack.md §4.1), one that is not acknowledged is shown
+   * as failed by Discord itself, and a place of Discord's where the bot was never used is not followed.
    */
   readonly beyondRescue?: true;
 }
 
 export interface SceneResult {
   readonly scene: KillScene;
+  /** Where it was played. */
+  readonly place: string;
   /** The bridge never came to the point. */
   readonly missed: boolean;
   readonly verdict: Verdict;
+  /** Questions that still look as if they waited. */
+  readonly signs: number;
 }
 
 /** Enough for some edits, within one message. */
@@ -50,9 +64,14 @@ const RESPONSE = /^PATCH \/(webhooks\/\d+\/[^/]+|channels\/\d+)\/messages\/(@ori
 const FOLLOW_UP = /^POST \/(webhooks\/\d+\/[^/]+|channels\/\d+\/messages)$/;
 const CALLBACK = /^POST \/interactions\/\d+\/[^/]+\/callback$/;
 
-const slackCall = (method: string): RegExp => new RegExp(`^POST /api/${method.replace(".", "\\.")}$`);
+const REMOVE = /^DELETE \/(webhooks\/\d+\/[^/]+|channels\/\d+)\/messages\/\d+$/;
+const REACT = /^PUT \/channels\/\d+\/messages\/\d+\/reactions\//;
+const UNREACT = /^DELETE \/channels\/\d+\/messages\/\d+\/reactions\//;
+const DELTA = /^conversation\.message\.delta$/;
+/** Characters a draft needs to fill a message more than {@link SHORT} words do. */
+const SURPLUS = { discord: 2_000, slack: 14_000 } as const;
 
-interface Effect {
+interface Effect extends Pick<KillScene, "picture" | "shrinks" | "stops" | "waits"> {
   readonly name: string;
   readonly service: Service;
   readonly call: RegExp;
@@ -61,122 +80,208 @@ interface Effect {
   readonly long?: true;
 }
 
+interface Frame extends Pick<KillScene, "used" | "beyondRescue"> {
+  readonly name: string;
+  readonly service: Service;
+  readonly frame: RegExp;
+  readonly skip?: number;
+}
+
 const COZE_EFFECTS: readonly Effect[] = [
   { name: "conversation create", service: "coze", call: /^POST \/v1\/conversation\/create$/ },
   { name: "chat create", service: "coze", call: /^POST \/v3\/chat$/ },
 ];
 
-const FRAMES: readonly { name: string; frame: RegExp; skip?: number }[] = [
-  { name: "chat created told", frame: /^conversation\.chat\.created$/ },
-  { name: "first delta told", frame: /^conversation\.message\.delta$/ },
-  { name: "in the middle of the answer", frame: /^conversation\.message\.delta$/, skip: 30 },
-  { name: "answer completed told", frame: /^conversation\.message\.completed$/ },
-  { name: "chat completed told", frame: /^conversation\.chat\.completed$/ },
+const COZE_FRAMES: readonly Frame[] = [
+  { name: "chat created told", service: "coze", frame: /^conversation\.chat\.created$/ },
+  { name: "first delta told", service: "coze", frame: DELTA },
+  { name: "in the middle of the answer", service: "coze", frame: DELTA, skip: 30 },
+  { name: "answer completed told", service: "coze", frame: /^conversation\.message\.completed$/ },
+  { name: "chat completed told", service: "coze", frame: /^conversation\.chat\.completed$/ },
 ];
+
+const CANCEL: Effect = {
+  name: "cancel at Coze",
+  service: "coze",
+  call: /^POST \/v3\/chat\/cancel$/,
+  stops: true,
+};
+const UPLOAD: Effect = {
+  name: "file upload",
+  service: "coze",
+  call: /^POST \/v1\/files\/upload$/,
+  picture: true,
+};
+
+const onDiscord = (name: string, call: RegExp, more: Partial<Effect> = {}): Effect => ({
+  name,
+  service: "discord",
+  call,
+  ...more,
+});
+const onSlack = (name: string, method: string, more: Partial<Effect> = {}): Effect => ({
+  name,
+  service: "slack",
+  call: new RegExp(`^POST /api/${method.replaceAll(".", "\\.")}$`),
+  ...more,
+});
 
 const LANE_EFFECTS: Readonly<Record<LaneKind, readonly Effect[]>> = {
   "discord mention": [
-    { name: "typing", service: "discord", call: /^POST \/channels\/\d+\/typing$/ },
-    { name: "first post", service: "discord", call: CREATE },
-    { name: "first edit", service: "discord", call: EDIT },
-    { name: "later edit", service: "discord", call: EDIT, skip: 1 },
-    { name: "second message", service: "discord", call: CREATE, skip: 1, long: true },
-    { name: "final edit", service: "discord", call: EDIT, afterAnswer: true },
+    onDiscord("typing", /^POST \/channels\/\d+\/typing$/),
+    onDiscord("first post", CREATE),
+    onDiscord("first edit", EDIT),
+    onDiscord("later edit", EDIT, { skip: 1 }),
+    onDiscord("second message", CREATE, { skip: 1, long: true }),
+    onDiscord("final edit", EDIT, { afterAnswer: true }),
+    onDiscord("removal of a surplus message", REMOVE, { shrinks: SURPLUS.discord }),
+    onDiscord("sign of waiting", REACT, { waits: true }),
+    onDiscord("end of that sign", UNREACT, { waits: true }),
+    CANCEL,
+    UPLOAD,
   ],
-  "discord dm": [{ name: "first post", service: "discord", call: CREATE }],
+  "discord dm": [
+    onDiscord("first post", CREATE),
+    onDiscord("second message", CREATE, { skip: 1, long: true }),
+    onDiscord("final edit", EDIT, { afterAnswer: true }),
+    CANCEL,
+    UPLOAD,
+  ],
   "discord command": [
-    { name: "defer", service: "discord", call: CALLBACK },
-    { name: "first response", service: "discord", call: RESPONSE },
-    { name: "second message", service: "discord", call: FOLLOW_UP, long: true },
-    { name: "final edit", service: "discord", call: RESPONSE, afterAnswer: true },
+    onDiscord("defer", CALLBACK),
+    onDiscord("first response", RESPONSE),
+    onDiscord("second message", FOLLOW_UP, { long: true }),
+    onDiscord("final edit", RESPONSE, { afterAnswer: true }),
+    onDiscord("removal of a surplus message", REMOVE, { shrinks: SURPLUS.discord }),
   ],
   "slack mention": [
-    { name: "status", service: "slack", call: slackCall("assistant.threads.setStatus") },
-    { name: "first post", service: "slack", call: slackCall("chat.postMessage") },
-    { name: "first edit", service: "slack", call: slackCall("chat.update") },
-    { name: "second message", service: "slack", call: slackCall("chat.postMessage"), skip: 1, long: true },
-    { name: "final edit", service: "slack", call: slackCall("chat.update"), afterAnswer: true },
+    onSlack("status", "assistant.threads.setStatus"),
+    onSlack("first post", "chat.postMessage"),
+    onSlack("first edit", "chat.update"),
+    onSlack("second message", "chat.postMessage", { skip: 1, long: true }),
+    onSlack("final edit", "chat.update", { afterAnswer: true }),
+    onSlack("removal of a surplus message", "chat.delete", { shrinks: SURPLUS.slack }),
+    onSlack("sign of waiting", "reactions.add", { waits: true }),
+    onSlack("end of that sign", "reactions.remove", { waits: true }),
+    CANCEL,
+    UPLOAD,
   ],
   "slack dm": [
-    { name: "status", service: "slack", call: slackCall("assistant.threads.setStatus") },
-    { name: "stream start", service: "slack", call: slackCall("chat.startStream") },
-    { name: "first append", service: "slack", call: slackCall("chat.appendStream") },
-    { name: "later append", service: "slack", call: slackCall("chat.appendStream"), skip: 2 },
-    { name: "segment stop", service: "slack", call: slackCall("chat.stopStream"), long: true },
-    { name: "second segment", service: "slack", call: slackCall("chat.startStream"), skip: 1, long: true },
-    { name: "final stop", service: "slack", call: slackCall("chat.stopStream"), afterAnswer: true },
+    onSlack("status", "assistant.threads.setStatus"),
+    onSlack("stream start", "chat.startStream"),
+    onSlack("first append", "chat.appendStream"),
+    onSlack("later append", "chat.appendStream", { skip: 2 }),
+    onSlack("segment stop", "chat.stopStream", { long: true }),
+    onSlack("second segment", "chat.startStream", { skip: 1, long: true }),
+    onSlack("final stop", "chat.stopStream", { afterAnswer: true }),
+    onSlack("final edit", "chat.update", { shrinks: 100 }),
+    CANCEL,
+    UPLOAD,
   ],
-  "slack command": [{ name: "posted question", service: "slack", call: slackCall("chat.postMessage") }],
+  "slack command": [
+    onSlack("posted question", "chat.postMessage"),
+    onSlack("first post", "chat.postMessage", { skip: 1 }),
+    onSlack("final edit", "chat.update", { afterAnswer: true }),
+  ],
 };
+
+const DISCORD_DELIVERED = { name: "delivered", service: "discord", frame: /^MESSAGE_CREATE$/ } as const;
+const DISCORD_INTAKE: readonly Frame[] = [
+  { ...DISCORD_DELIVERED, used: true },
+  { ...DISCORD_DELIVERED, name: "delivered, place never used", beyondRescue: true },
+];
+
+const LANE_INTAKE: Readonly<Record<LaneKind, readonly Frame[]>> = {
+  "discord mention": DISCORD_INTAKE,
+  "discord dm": DISCORD_INTAKE,
+  "discord command": [
+    { name: "delivered", service: "discord", frame: /^INTERACTION_CREATE$/, beyondRescue: true },
+  ],
+  "slack mention": [
+    { name: "delivered", service: "slack", frame: /^events_api$/ },
+    { name: "acknowledged", service: "slack", frame: /^ack$/ },
+  ],
+  "slack dm": [
+    { name: "delivered", service: "slack", frame: /^events_api$/ },
+    { name: "acknowledged", service: "slack", frame: /^ack$/ },
+  ],
+  "slack command": [
+    { name: "delivered", service: "slack", frame: /^slash_commands$/, beyondRescue: true },
+    { name: "acknowledged", service: "slack", frame: /^ack$/ },
+  ],
+};
+
+const middle: KillPoint = { service: "coze", frame: DELTA, skip: 30 };
+/** What a start that goes on with an answer does itself, by lane: it is killed in the middle of that, too. */
+const RECOVERY: readonly (readonly [LaneKind, Effect])[] = [
+  ["discord mention", onDiscord("edit", EDIT)],
+  ["discord command", onDiscord("edit", RESPONSE)],
+  ["slack mention", onSlack("look for its messages", "conversations.replies")],
+  ["slack mention", onSlack("edit", "chat.update")],
+  ["slack dm", onSlack("look for its messages", "conversations.replies")],
+  ["slack dm", onSlack("stop of the old stream", "chat.stopStream")],
+  ["slack dm", onSlack("edit", "chat.update")],
+];
 
 /** Every point of every kind of turn. */
 export function allScenes(): readonly KillScene[] {
-  const lanes = Object.entries(LANE_EFFECTS) as [LaneKind, readonly Effect[]][];
-  return [...lanes.flatMap(([lane, effects]) => scenesOf(lane, effects)), ...fileScenes()];
+  return [
+    ...LANE_KINDS.flatMap(scenesOf),
+    ...RECOVERY.flatMap(([lane, effect]) => recoveryScenes(lane, effect)),
+  ];
 }
 
-/** Coze's part is the same for every lane: the whole of it is tried in one per reply style. */
-const COZE_LANES: ReadonlySet<LaneKind> = new Set(["discord mention", "slack mention", "slack dm"]);
-
-function scenesOf(lane: LaneKind, effects: readonly Effect[]): KillScene[] {
-  const platform = lane.startsWith("discord") ? "discord" : "slack";
-  const own = COZE_LANES.has(lane) ? [...COZE_EFFECTS, ...effects] : effects;
-  const calls = own.flatMap(({ name, long, ...call }): KillScene[] =>
-    (["before", "after"] as const).map((when) => ({
+function scenesOf(lane: LaneKind): KillScene[] {
+  const frames = [...LANE_INTAKE[lane], ...COZE_FRAMES];
+  return [
+    ...frames.map(({ name, service, frame, skip, ...more }) => ({
       lane,
-      name: `${when} ${name}`,
-      at: { ...call, when },
-      words: long === true ? LONG[platform] : SHORT,
-      ...(name === "defer" && when === "before" && { beyondRescue: true }),
+      name,
+      at: { service, frame, ...(skip !== undefined && { skip }) },
+      words: SHORT,
+      ...more,
     })),
-  );
-  const frames = FRAMES.map(({ name, ...frame }) => ({
-    lane,
-    name,
-    at: { service: "coze", ...frame } as const,
-    words: SHORT,
-  }));
-  const intake: KillScene[] =
-    platform === "slack"
-      ? [
-          {
-            lane,
-            name: "delivered",
-            at: { service: "slack", frame: /^(events_api|slash_commands)$/ },
-            words: SHORT,
-          },
-          { lane, name: "acknowledged", at: { service: "slack", frame: /^ack$/ }, words: SHORT },
-        ]
-      : [
-          {
-            lane,
-            name: "delivered",
-            at: { service: "discord", frame: /^(MESSAGE|INTERACTION)_CREATE$/ },
-            words: SHORT,
-            ...(lane === "discord command" && { beyondRescue: true }),
-          },
-        ];
-  return [...intake, ...calls, ...(COZE_LANES.has(lane) ? frames : [])];
+    ...[...COZE_EFFECTS, ...LANE_EFFECTS[lane]].flatMap((effect) => effectScenes(lane, effect)),
+  ];
 }
 
-function fileScenes(): KillScene[] {
+function effectScenes(
+  lane: LaneKind,
+  { name, long, service, call, skip, afterAnswer, ...more }: Effect,
+): KillScene[] {
+  const point = { service, call, ...(skip !== undefined && { skip }), ...(afterAnswer && { afterAnswer }) };
+  const platform = lane.startsWith("discord") ? "discord" : "slack";
   return (["before", "after"] as const).map((when) => ({
-    lane: "discord dm",
-    name: `${when} file upload`,
-    at: { service: "coze", call: /^POST \/v1\/files\/upload$/, when },
+    lane,
+    name: `${when} ${name}`,
+    at: { ...point, when },
+    words: long === true ? LONG[platform] : SHORT,
+    ...more,
+    // Discord itself shows the command as failed.
+    ...(name === "defer" && when === "before" && { beyondRescue: true }),
+  }));
+}
+
+function recoveryScenes(lane: LaneKind, { name, service, call }: Effect): KillScene[] {
+  return (["before", "after"] as const).map((when) => ({
+    lane,
+    name: `and again ${when} ${name}`,
+    at: middle,
+    again: { service, call, when },
     words: SHORT,
-    picture: true,
   }));
 }
 
 /** Whether all is as it must be; `oneAsking`: Coze lets us know, so nothing may have been asked twice. */
-export function isSceneClean({ scene, missed, verdict }: SceneResult, oneAsking: boolean): boolean {
+export function isSceneClean({ scene, missed, verdict, signs }: SceneResult, oneAsking: boolean): boolean {
   const rescued = scene.beyondRescue === true ? { ...verdict, lost: [] } : verdict;
-  return !missed && isClean(rescued) && !(oneAsking && verdict.askedTwice.length > 0);
+  return !missed && signs === 0 && isClean(rescued) && !(oneAsking && verdict.askedTwice.length > 0);
 }
 
 /** How long the bridge may take to come to the point, in ms. */
-const POINT_MS = 20_000;
+const POINT_MS = 30_000;
+/** How long an answer is waited for that nobody can give. */
+const BEYOND_RESCUE_MS = 2_000;
 
 /**
  * Asks, kills the bridge at the point, starts it again, and judges when the answer is there and the next question of
@@ -184,17 +289,48 @@ const POINT_MS = 20_000;
  */
 export async function playScene(arena: Arena, scene: KillScene): Promise<SceneResult> {
   const lane = arena.lane(scene.lane);
+  const { picture, shrinks, stops, words } = scene;
+  const turns: JudgedTurn[] = [];
+  const ask = (length: number, options?: AskOptions): JudgedTurn => {
+    const turn = arena.ask(lane, length, options);
+    turns.push(turn);
+    return turn;
+  };
+  if (scene.used === true) await arena.settle([ask(5)]);
+  const first = scene.waits === true ? ask(SHORT) : undefined;
+  if (first !== undefined) await arena.until(() => arena.isAsked(first));
   const met = meet(arena, scene.at);
-  const files = scene.picture === true ? [{ name: "sunset.png", bytes: samplePicture() }] : undefined;
-  const turn = arena.ask(lane, scene.words, files);
-  const missed = !(await met);
-  await arena.bridge.kill();
-  for (const service of SERVICES) arena.bridge.services[service].faults.clear();
+  const files = picture === true ? [{ name: "sunset.png", bytes: samplePicture() }] : undefined;
+  ask(words, { files, shrinks, stops });
+  let missed = !(await met);
+  await restart(arena, async () => {
+    if (scene.again === undefined || missed) return;
+    const secondly = meet(arena, scene.again);
+    await arena.bridge.start();
+    missed = !(await secondly);
+  });
+  await arena.settle(turns, scene.beyondRescue === true ? BEYOND_RESCUE_MS : undefined);
+  const next = ask(5);
+  await arena.settle(scene.beyondRescue === true ? [next] : turns);
+  return {
+    scene,
+    place: lane.place,
+    missed,
+    verdict: judge(arena.history(turns)),
+    signs: arena.signsIn(lane.place),
+  };
+}
+
+/** The next start after a kill; `between` may hold another one that is killed as well. */
+async function restart(arena: Arena, between: () => Promise<void>): Promise<void> {
+  const bury = async (): Promise<void> => {
+    await arena.bridge.kill();
+    for (const service of SERVICES) arena.bridge.services[service].faults.clear();
+  };
+  await bury();
+  await between();
+  await bury();
   await arena.bridge.start();
-  await arena.settle([turn]);
-  const next = arena.ask(lane, 5);
-  await arena.settle([turn, next]);
-  return { scene, missed, verdict: judge(arena.history([turn, next])) };
 }
 
 const SERVICES: readonly Service[] = ["coze", "discord", "slack"];

@@ -1,38 +1,99 @@
-import { Arena, type LaneKind } from "./arena.ts";
-import { judge, type Verdict } from "./judge.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { lateNotice } from "../../src/core/notices.ts";
+import { Arena, type Lane, type LaneKind } from "./arena.ts";
+import { type JudgedMessage, type JudgedTurn, judge, readWords, type Verdict } from "./judge.ts";
 
 export interface OfflineOptions {
   /** By kind, how many places. A command needs a listener at once, so it has none here. */
   readonly places: Readonly<Partial<Record<Exclude<LaneKind, "discord command" | "slack command">, number>>>;
-  /** Questions that each place gets while nobody listens. */
-  readonly perPlace: number;
+  /** Questions that each place gets before the bridge goes, while it is gone, and after it came back. */
+  readonly perPlace: { readonly before: number; readonly during: number; readonly after: number };
+  /** How long it is gone, in ms by the platforms' clock; the questions are spread over that time. */
+  readonly awayMs: number;
+  readonly clockSpeed: number;
 }
 
 export interface OfflineResult {
   readonly verdict: Verdict;
-  /** Messages without an answer in them, by place: above the cap there is to be one each. */
-  readonly noticesPerPlace: readonly number[];
+  /** Questions of the time away. */
+  readonly missed: number;
+  /** Of those, answered as late ones. */
+  readonly late: number;
+  /** Answered without a word about it, though Slack did not bring them again by itself. */
+  readonly unmarked: readonly number[];
+  /** Not of the time away, but answered as if they were. */
+  readonly wronglyLate: readonly number[];
+  /** What each place was told about questions that stay without an answer; none where there is no need. */
+  readonly notices: ReadonlyMap<string, readonly string[]>;
+  readonly refusals: Arena["refusals"];
+  readonly seconds: number;
 }
 
-/** Each place has been used before; then the bridge is gone, everybody asks, and it comes back. */
-export async function askWhileOffline({ places, perPlace }: OfflineOptions): Promise<OfflineResult> {
-  // Slack gives up repeating before anybody is back: only what is looked for is found.
-  await using arena = await Arena.open({
-    standIns: { slack: { limits: false, retryMs: [100] } },
-  });
+/** Words of an answer: one that is not empty, and short enough that only the waiting takes time. */
+const WORDS = 10;
+const LATE = lateNotice("en");
+
+/** People ask all the time; in the middle of it the bridge is gone for a while. */
+export async function askWhileOffline(options: OfflineOptions): Promise<OfflineResult> {
+  const { places, perPlace, awayMs, clockSpeed } = options;
+  const begun = performance.now();
+  await using arena = await Arena.open({ clockSpeed });
   const lanes = (Object.entries(places) as [LaneKind, number][]).flatMap(([kind, count]) =>
     Array.from({ length: count }, () => arena.lane(kind)),
   );
-  for (const lane of lanes) arena.ask(lane, 5);
-  await arena.settle();
+  // Who never asked there is not followed. Then all ask at their own pace, one after the other.
+  await arena.settle(askAll(arena, lanes));
+  for (let round = 1; round < perPlace.before; round += 1) await arena.settle(askAll(arena, lanes));
   await arena.bridge.kill();
-  const late = lanes.flatMap((lane) => Array.from({ length: perPlace }, () => arena.ask(lane, 20)));
+  const missed: JudgedTurn[] = [];
+  for (let round = 0; round < perPlace.during; round += 1) {
+    missed.push(...askAll(arena, lanes));
+    await sleep(awayMs / clockSpeed / perPlace.during);
+  }
   await arena.bridge.start();
-  await arena.settle(late);
+  for (let round = 0; round < perPlace.after; round += 1) askAll(arena, lanes);
+  await arena.settle();
   const history = arena.history();
   const verdict = judge(history);
-  const noticesPerPlace = [...history.places.values()].map(
-    (messages) => messages.filter(({ text }) => verdict.strays.includes(text)).length,
+  const isLate = (turn: JudgedTurn): boolean => isMarked(turn, history.places.get(turn.place) ?? []);
+  const isMissed = new Set(missed);
+  const answered = missed.filter(({ tag }) => !verdict.lost.includes(tag));
+  return {
+    verdict,
+    missed: missed.length,
+    late: missed.filter(isLate).length,
+    unmarked: tags(answered.filter((turn) => !isLate(turn) && !wasRepeated(arena, turn))),
+    wronglyLate: tags(history.turns.filter((turn) => !isMissed.has(turn) && isLate(turn))),
+    notices: new Map(
+      [...history.places].map(([place, messages]) => [
+        place,
+        messages.map(({ text }) => text).filter((text) => verdict.strays.includes(text)),
+      ]),
+    ),
+    refusals: arena.refusals,
+    seconds: (performance.now() - begun) / 1000,
+  };
+}
+
+function askAll(arena: Arena, lanes: readonly Lane[]): JudgedTurn[] {
+  return lanes.map((lane) => arena.ask(lane, WORDS));
+}
+
+/** Whether the message that ends a turn's answer says that it comes late. */
+function isMarked({ tag }: JudgedTurn, messages: readonly JudgedMessage[]): boolean {
+  const last = messages.findLast(
+    ({ bot, text }) => bot && readWords([{ bot, text, unfinished: false }]).has(tag),
   );
-  return { verdict, noticesPerPlace };
+  return last?.text.includes(LATE) === true;
+}
+
+/** Slack brings what nobody acknowledged again by itself: then it may have come as if nothing had been. */
+function wasRepeated(arena: Arena, { tag }: JudgedTurn): boolean {
+  return arena.slackDeliveries.some(
+    ({ payload, acked, attempts }) => acked && attempts > 1 && JSON.stringify(payload).includes(`ask${tag} `),
+  );
+}
+
+function tags(turns: readonly JudgedTurn[]): readonly number[] {
+  return turns.map(({ tag }) => tag);
 }

@@ -14,7 +14,7 @@ export async function repeatDeliveries({
   times: number;
   rounds: number;
 }): Promise<Verdict & { readonly deliveries: number }> {
-  await using arena = await Arena.open({ standIns: { slack: { limits: false } } });
+  await using arena = await Arena.open();
   const { discord, slack } = arena.bridge.services;
   const dispatches: { t: string; d: object }[] = [];
   const leave = discord.traffic.onExchange(({ kind, name, request }) => {

@@ -24,7 +24,7 @@ const POINTS = [
 ];
 
 it("finishes the same messages wherever it is killed, and asks Coze once", async () => {
-  await using arena = await Arena.open({ standIns: { slack: { limits: false } } });
+  await using arena = await Arena.open();
   const scenes = allScenes().filter(({ lane, name }) => lane === "discord mention" && POINTS.includes(name));
   expect(scenes).toHaveLength(POINTS.length);
   for (const scene of scenes) {

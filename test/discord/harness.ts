@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { createDiscordAdapter } from "../../adapters/discord/index.ts";
 import type { DiscordStandIn } from "../../sandbox/discord/start-discord.ts";
-import type { Exchange, StandInClock } from "../../sandbox/stand-in.ts";
+import { type Exchange, fastClock, type StandInClock } from "../../sandbox/stand-in.ts";
 import { type AnswerState, EMPTY_ANSWER } from "../../src/core/answer-state.ts";
 import { BridgeError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
@@ -34,12 +34,7 @@ const REAL_TIME: Clock = {
 };
 
 /** Ten seconds of waiting take one. The bridge's clock and the stand-in's, so that limits and pace still agree. */
-const SPEED = 10;
-const STARTED_AT = Date.now();
-export const QUICK_TIME: Clock & StandInClock = {
-  now: () => STARTED_AT + (Date.now() - STARTED_AT) * SPEED,
-  after: (ms, call) => REAL_TIME.after(ms / SPEED, call),
-};
+export const QUICK_TIME: StandInClock = fastClock(10);
 
 /** An answer as far as it is written. */
 export function answerOf(text: string, completed = false): AnswerState {

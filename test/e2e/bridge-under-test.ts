@@ -6,6 +6,7 @@ import { type BridgeChild, startBridge } from "../../sandbox/bridge-child.ts";
 import { holdsText } from "../../sandbox/same-text.ts";
 import { type Services, type ServicesOptions, startServices } from "../../sandbox/services.ts";
 import { botText, discordStage, type Stage, slackStage } from "../../sandbox/stage.ts";
+import { fastClock } from "../../sandbox/stand-in.ts";
 
 /** The three stand-ins and the real bridge in a process of its own. */
 export interface BridgeUnderTest extends AsyncDisposable {
@@ -23,6 +24,10 @@ export interface BridgeUnderTest extends AsyncDisposable {
 export interface TestOptions {
   readonly speed?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** How fast the time of the platforms runs, their limits with it, and the bridge's pace; default 1. */
+  readonly clockSpeed?: number;
+  /** Gets what the bridge logs; by default it goes to our own stderr. */
+  readonly onLog?: (text: string) => void;
   /** How the stand-ins differ from their default. */
   readonly standIns?: Pick<ServicesOptions, "coze" | "discord" | "slack">;
 }
@@ -30,12 +35,14 @@ export interface TestOptions {
 export async function openBridge({
   speed = 20,
   env = {},
+  clockSpeed = 1,
+  onLog,
   standIns = {},
 }: TestOptions = {}): Promise<BridgeUnderTest> {
   await using stack = new AsyncDisposableStack();
   const dataDir = await mkdtemp(join(tmpdir(), "coze-bridge-test-"));
   stack.defer(() => rm(dataDir, { recursive: true, force: true }));
-  const services = stack.use(await startServices({ env: {}, speed, ...standIns }));
+  const services = stack.use(await startServices({ env: {}, speed, ...atSpeed(clockSpeed, standIns) }));
   const start = (): Promise<BridgeChild> =>
     startBridge({
       env: {
@@ -46,7 +53,8 @@ export async function openBridge({
         ...env,
       },
       trustedOrigins: services.fileOrigins,
-      stderr: "inherit",
+      stderr: onLog ?? "inherit",
+      clockSpeed,
     });
   let child = await start();
   stack.defer(() => child[Symbol.asyncDispose]());
@@ -69,6 +77,23 @@ export async function openBridge({
       child = await start();
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** Time for an acknowledgement (slack.md §3.4, discord.md §1.6). */
+const ACKNOWLEDGE_MS = 3_000;
+
+/** Only waiting gets faster, not the machine: what has to be done within a time keeps that time. */
+function atSpeed(
+  clockSpeed: number,
+  { coze, discord, slack }: NonNullable<TestOptions["standIns"]>,
+): NonNullable<TestOptions["standIns"]> {
+  const within = ACKNOWLEDGE_MS * clockSpeed;
+  const clock = fastClock(clockSpeed);
+  return {
+    ...(coze !== undefined && { coze }),
+    discord: { clock, answerWithinMs: within, ...discord },
+    slack: { clock, ackTimeoutMs: within, ...slack },
   };
 }
 
