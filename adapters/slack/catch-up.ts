@@ -13,8 +13,10 @@ const MOST = { channels: 150, threads: 100 };
 const MAX_PAGES = 5;
 const MAX_TRIES = 5;
 const PAUSE_MS = 3_000;
-/** Where it is kept that a place was told about its questions. */
+/** Where it is kept that a place was told about its questions, and which ones they were. */
 const NOTICE_SPACE = "slack-notice";
+const LEFT_SPACE = "slack-left-out";
+const NOTICE_TTL_MS = 24 * 3_600_000;
 
 export interface CatchUpParts {
   readonly context: SlackContext;
@@ -129,12 +131,18 @@ async function tell(
   if (last === undefined) return;
   const { channel, thread } = place;
   const key = `${channel}:${thread ?? ""}:${tsOf(last)}`;
-  const ttlMs = 24 * 3_600_000;
-  const isFirst = await context.tools.store.set(NOTICE_SPACE, key, true, { ttlMs, ifAbsent: true });
+  const { store } = context.tools;
+  for (const { dedupeKey } of left) await store.set(LEFT_SPACE, dedupeKey, true, { ttlMs: NOTICE_TTL_MS });
+  const isFirst = await store.set(NOTICE_SPACE, key, true, { ttlMs: NOTICE_TTL_MS, ifAbsent: true });
   await markSeen(threads, place, tsOf(last));
   context.log.warn({ channel, thread, left: left.length }, "slack questions beyond the cap not answered");
   if (isFirst)
     await posts.post({ channel, thread, text: catchUpNotice(left.length, last.locale) }, { signal });
+}
+
+/** Whether its place was told that this question stays without an answer: Slack may still deliver it again. */
+export async function isLeftOut({ tools }: SlackContext, { dedupeKey }: IncomingTurn): Promise<boolean> {
+  return (await tools.store.get(LEFT_SPACE, dedupeKey)) !== undefined;
 }
 
 function tsOf({ dedupeKey }: IncomingTurn): string {

@@ -4,7 +4,7 @@ import { noticeFor } from "../../src/core/notices.ts";
 import type { OnTurn, OpenIntakeOptions } from "../../src/core/ports.ts";
 import type { IncomingTurn, Locale } from "../../src/core/turn.ts";
 import { parseAddress } from "./address.ts";
-import { catchUp } from "./catch-up.ts";
+import { catchUp, isLeftOut } from "./catch-up.ts";
 import { Help, helpText } from "./help.ts";
 import { Lanes } from "./lanes.ts";
 import {
@@ -75,8 +75,10 @@ export class SlackIntake implements AsyncDisposable {
     const where = asked === undefined ? undefined : { team: self.teamId, ...asked };
     const ours = where === undefined ? false : await threads.isOurs(where, { self, signal });
     const normalized = await this.#normalize(body, event, ours);
-    if (normalized.dropped === undefined) await this.#accept(normalized.turn);
-    else if (normalized.help !== undefined) await this.#help.answer(normalized.help, { signal });
+    if (normalized.dropped === undefined) {
+      if (await isLeftOut(context, normalized.turn)) return;
+      await this.#accept(normalized.turn);
+    } else if (normalized.help !== undefined) await this.#help.answer(normalized.help, { signal });
     else context.log.debug({ reason: normalized.dropped }, "slack message dropped");
   }
 

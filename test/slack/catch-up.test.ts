@@ -85,6 +85,23 @@ it.concurrent("says once per place how many it does not answer", async ({ expect
   see(textsOf(bridge)).toHaveLength(3);
 });
 
+it.concurrent("keeps to what it said, also when Slack delivers again what was left out", async ({
+  expect: see,
+}) => {
+  await using bridge = await wentDown({ perPlace: 1 });
+  const { slack, dm } = bridge;
+  const ada = slack.person("Ada");
+  const { deliveries } = ada.dm("three");
+  ada.dm("four");
+  await bridge.openAnother();
+  await see.poll(() => textsOf(bridge), SOON).toEqual(["four"]);
+  const again = deliveries.map(({ kind, payload }) => slack.deliveries.deliver(kind, payload));
+  await see.poll(() => again.every(({ acked }) => acked), SOON).toBe(true);
+  // Handed in before it is acknowledged, so it would be here by now.
+  see(textsOf(bridge)).toEqual(["four"]);
+  see(slack.view(dm).messages.filter(({ bot }) => bot)).toHaveLength(1);
+});
+
 it.concurrent("lives without history scopes, and says so once", async ({ expect: see }) => {
   await using bridge = await wentDown({
     slack: { scopes: ["app_mentions:read", "chat:write", "im:history", "users:read"] },
