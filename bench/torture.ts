@@ -2,7 +2,8 @@
  * The long proof: `npm run torture`. Every kill point of every kind of turn, then random kills, each with both
  * answers to whether Coze lists a running question; questions asked while nobody listens; every delivery repeated.
  * Prints tables; ends with 1 when anything was lost, doubled, left half, out of order or run two at once.
- * `npm run torture -- points` (`random`, `offline`, `repeated`) runs one part.
+ * `npm run torture -- points` (`scopes`, `random`, `offline`, `repeated`) runs one part, `-- points "slack dm, after"`
+ * some scenes of it.
  */
 import { Arena } from "../test/crash/arena.ts";
 import { describeVerdict, isClean, type Verdict } from "../test/crash/judge.ts";
@@ -31,9 +32,12 @@ const FULL: Omit<TortureOptions, "runningQuestionListed" | "seed"> = {
 /** Worlds of their own that play scenes side by side: mostly they wait. */
 const ARENAS = 4;
 
+const [only, picked = ""] = process.argv.slice(2);
+const PICKED = new RegExp(picked);
+
 async function points(runningQuestionListed: boolean): Promise<boolean> {
   const begun = performance.now();
-  const scenes = [...allScenes()];
+  const scenes = allScenes().filter(({ lane, name }) => PICKED.test(`${lane}, ${name}`));
   const total = scenes.length;
   const results: SceneResult[] = [];
   const refusals = { discord: 0, slack: 0 };
@@ -78,9 +82,8 @@ function refusalRows({ discord, slack }: { discord: number; slack: number }): Re
   return { "429s met at Discord": discord, "429s met at Slack": slack };
 }
 
-/** Five minutes away; with 20 questions per place and time away nothing is above the cap, with 30 ten are. */
+/** Five minutes away. 20 questions per place are answered afterwards; the rest is named. */
 const AWAY = { awayMs: 5 * 60_000, clockSpeed: 10 };
-const CAP = 20;
 const WITHIN = {
   ...AWAY,
   places: { "discord mention": 15, "discord dm": 10, "slack mention": 15, "slack dm": 10 },
@@ -93,34 +96,34 @@ const ABOVE = {
 };
 
 async function offline(): Promise<boolean> {
-  return [await offlineOf("within the cap", WITHIN), await offlineOf("above the cap", ABOVE)].every(Boolean);
+  const within = await offlineOf("within the cap", WITHIN);
+  const above = await offlineOf("above the cap", ABOVE);
+  return within.isGood && within.left === 0 && above.isGood && above.left > 0;
 }
 
-async function offlineOf(name: string, options: OfflineOptions): Promise<boolean> {
+async function offlineOf(name: string, options: OfflineOptions): Promise<{ isGood: boolean; left: number }> {
   const result = await askWhileOffline(options);
-  const { verdict, missed, late, unmarked, wronglyLate, notices, refusals, seconds } = result;
-  const left = Math.max(0, options.perPlace.during - CAP);
-  const told = [...notices.values()];
+  const { verdict, missed, late, unmarked, wronglyLate, told, toldWrongly, refusals, seconds } = result;
+  const { lost, strays, ...rest } = countsOf(verdict);
   console.log(`offline, ${name}:`);
-  printVerdict(verdict, {
+  console.table({
+    ...rest,
     "asked while away": missed,
     "answered as late": late,
     "late, but not marked": unmarked.length,
     "marked, but not late": wronglyLate.length,
-    "left out": told.length * left,
-    "places told once how many": told.filter((texts) => isToldOnce(texts, left)).length,
+    "without an answer": lost,
+    "sentences about that": strays,
+    "places told once, with the number": told,
+    "places told wrongly": toldWrongly.length,
     "platforms' clock": `${options.clockSpeed} times as fast`,
     ...refusalRows(refusals),
     seconds: Math.round(seconds),
   });
-  const asExpected = told.every((texts) => (left === 0 ? texts.length === 0 : isToldOnce(texts, left)));
-  const lost = verdict.lost.length === told.length * left;
-  const rest = isClean({ ...verdict, lost: [], strays: [] });
-  return rest && lost && asExpected && unmarked.length === 0 && wronglyLate.length === 0;
-}
-
-function isToldOnce(texts: readonly string[], left: number): boolean {
-  return texts.length === 1 && texts[0]?.startsWith(`${left} more questions`) === true;
+  if (toldWrongly.length > 0) console.log("told wrongly, e.g.", toldWrongly[0]);
+  const isWell = isClean({ ...verdict, lost: [], strays: [] });
+  const isSaid = [unmarked, wronglyLate, toldWrongly].every((list) => list.length === 0);
+  return { isGood: isWell && isSaid, left: verdict.lost.length };
 }
 
 async function repeated(): Promise<boolean> {
@@ -132,23 +135,25 @@ async function repeated(): Promise<boolean> {
 async function random(runningQuestionListed: boolean): Promise<boolean> {
   const seed = Date.now() % 1_000_000;
   const result = await torture({ ...FULL, runningQuestionListed, seed });
-  const { verdict, kills, conversations, refusals, clockSpeed, seconds } = result;
+  const { discord, slack, kills, conversations, refusals, clockSpeed, seconds } = result;
   console.log(`random (seed ${seed}), running question ${listed(runningQuestionListed)}:`);
-  printVerdict(verdict, {
-    kills,
-    conversations,
-    "platforms' clock": `${clockSpeed} times as fast`,
-    ...refusalRows(refusals),
-    seconds: Math.round(seconds),
+  console.table({
+    discord: { ...countsOf(discord), "429s": refusals.discord },
+    slack: { ...countsOf(slack), "429s": refusals.slack },
   });
-  const strays = [...new Set(verdict.strays)].slice(0, 5);
+  console.log(
+    `${kills} kills, ${conversations} conversations, the platforms' clock ${clockSpeed} times as fast, ${Math.round(seconds)} s`,
+  );
+  const verdicts = [discord, slack];
+  const strays = [...new Set(verdicts.flatMap((verdict) => verdict.strays))].slice(0, 5);
   if (strays.length > 0) console.log("strays, e.g.", strays);
-  return isClean(verdict) && !(runningQuestionListed && verdict.askedTwice.length > 0);
+  const askedOnce = verdicts.every(({ askedTwice }) => askedTwice.length === 0);
+  return verdicts.every(isClean) && (askedOnce || !runningQuestionListed);
 }
 
-function printVerdict({ turns, ...lists }: Verdict, facts: Readonly<Record<string, number | string>>): void {
+function countsOf({ turns, ...lists }: Verdict): Record<string, number> {
   const counts = Object.entries(lists).map(([name, list]) => [name, list.length]);
-  console.table({ turns, ...Object.fromEntries(counts), ...facts });
+  return { turns, ...Object.fromEntries(counts) };
 }
 
 async function scopes(): Promise<boolean> {
@@ -172,7 +177,6 @@ const PARTS: Readonly<Record<string, () => Promise<boolean>>> = {
   points: async () => [await points(true), await points(false)].every(Boolean),
   random: async () => [await random(true), await random(false)].every(Boolean),
 };
-const [only] = process.argv.slice(2);
 let good = true;
 for (const [name, play] of Object.entries(PARTS)) {
   if (only === undefined || only === name) good = (await play()) && good;

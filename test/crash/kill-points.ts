@@ -299,13 +299,13 @@ export async function playScene(arena: Arena, scene: KillScene): Promise<SceneRe
   if (scene.used === true) await arena.settle([ask(5)]);
   const first = scene.waits === true ? ask(SHORT) : undefined;
   if (first !== undefined) await arena.until(() => arena.isAsked(first));
-  const met = meet(arena, scene.at);
+  const met = meet(arena, scene.at, `ask${arena.turns.length + 1} `);
   const files = picture === true ? [{ name: "sunset.png", bytes: samplePicture() }] : undefined;
   ask(words, { files, shrinks, stops });
   let missed = !(await met);
   await restart(arena, async () => {
     if (scene.again === undefined || missed) return;
-    const secondly = meet(arena, scene.again);
+    const secondly = meet(arena, scene.again, "");
     await arena.bridge.start();
     missed = !(await secondly);
   });
@@ -335,8 +335,12 @@ async function restart(arena: Arena, between: () => Promise<void>): Promise<void
 
 const SERVICES: readonly Service[] = ["coze", "discord", "slack"];
 
-/** Kills when the point is met; false when that takes too long. The kill itself is awaited by the caller. */
-function meet(arena: Arena, at: KillPoint): Promise<boolean> {
+/**
+ * Kills when the point is met; false when that takes too long. The kill itself is awaited by the caller.
+ *
+ * @param mark - What the question says: of the platforms' frames only those about it count.
+ */
+function meet(arena: Arena, at: KillPoint, mark: string): Promise<boolean> {
   const { services } = arena.bridge;
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const leaves: (() => void)[] = [];
@@ -349,8 +353,9 @@ function meet(arena: Arena, at: KillPoint): Promise<boolean> {
   const late = setTimeout(() => end(false), POINT_MS);
   if ("frame" in at) {
     let left = at.skip ?? 0;
-    const onExchange = ({ kind, name }: Exchange): void => {
+    const onExchange = ({ kind, name, request }: Exchange): void => {
       if (kind === "http" || !at.frame.test(name)) return;
+      if (at.service !== "coze" && !JSON.stringify(askedBy(arena, request)).includes(mark)) return;
       if (left === 0) end(true);
       left -= 1;
     };
@@ -374,4 +379,10 @@ function meet(arena: Arena, at: KillPoint): Promise<boolean> {
     }),
   );
   return promise;
+}
+
+/** What a frame is about: an acknowledgement in Slack only names its delivery. */
+function askedBy(arena: Arena, frame: unknown): unknown {
+  const { envelope_id: id } = Object(frame) as { envelope_id?: unknown };
+  return arena.slackDeliveries.find(({ envelopeId }) => envelopeId === id)?.payload ?? frame;
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { lateNotice } from "../../src/core/notices.ts";
+import { catchUpNotice, lateNotice } from "../../src/core/notices.ts";
 import { Arena, type Lane, type LaneKind } from "./arena.ts";
 import { type JudgedMessage, type JudgedTurn, judge, readWords, type Verdict } from "./judge.ts";
 
@@ -23,8 +23,10 @@ export interface OfflineResult {
   readonly unmarked: readonly number[];
   /** Not of the time away, but answered as if they were. */
   readonly wronglyLate: readonly number[];
-  /** What each place was told about questions that stay without an answer; none where there is no need. */
-  readonly notices: ReadonlyMap<string, readonly string[]>;
+  /** Places that were told once how many of their questions stay without an answer. */
+  readonly told: number;
+  /** What was said in places where it is not what became of their questions: a wrong number, twice, or for nothing. */
+  readonly toldWrongly: readonly (readonly string[])[];
   readonly refusals: Arena["refusals"];
   readonly seconds: number;
 }
@@ -55,24 +57,30 @@ export async function askWhileOffline(options: OfflineOptions): Promise<OfflineR
   await arena.settle();
   const history = arena.history();
   const verdict = judge(history);
+  const lost = new Set(verdict.lost);
+  const notices = [...history.places].map(([place, messages]) => ({
+    left: history.turns.filter((turn) => turn.place === place && lost.has(turn.tag)).length,
+    texts: messages.map(({ text }) => text).filter((text) => verdict.strays.includes(text)),
+  }));
   const isLate = (turn: JudgedTurn): boolean => isMarked(turn, history.places.get(turn.place) ?? []);
   const isMissed = new Set(missed);
-  const answered = missed.filter(({ tag }) => !verdict.lost.includes(tag));
+  const answered = missed.filter(({ tag }) => !lost.has(tag));
   return {
     verdict,
     missed: missed.length,
     late: missed.filter(isLate).length,
     unmarked: tags(answered.filter((turn) => !isLate(turn) && !wasRepeated(arena, turn))),
     wronglyLate: tags(history.turns.filter((turn) => !isMissed.has(turn) && isLate(turn))),
-    notices: new Map(
-      [...history.places].map(([place, messages]) => [
-        place,
-        messages.map(({ text }) => text).filter((text) => verdict.strays.includes(text)),
-      ]),
-    ),
+    told: notices.filter((notice) => notice.left > 0 && isTold(notice)).length,
+    toldWrongly: notices.filter((notice) => !isTold(notice)).map(({ texts }) => texts),
     refusals: arena.refusals,
     seconds: (performance.now() - begun) / 1000,
   };
+}
+
+/** Each place is told once, in one sentence with the number, where there is something to tell. */
+function isTold({ left, texts }: { left: number; texts: readonly string[] }): boolean {
+  return left === 0 ? texts.length === 0 : texts.length === 1 && texts[0] === catchUpNotice(left, "en");
 }
 
 function askAll(arena: Arena, lanes: readonly Lane[]): JudgedTurn[] {

@@ -18,7 +18,8 @@ export interface TortureOptions {
 }
 
 export interface TortureResult {
-  readonly verdict: Verdict;
+  readonly discord: Verdict;
+  readonly slack: Verdict;
   readonly kills: number;
   readonly conversations: number;
   readonly refusals: Arena["refusals"];
@@ -43,6 +44,8 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
   const lanes = (Object.entries(options.lanes) as [LaneKind, number][]).flatMap(([kind, count]) =>
     Array.from({ length: count }, () => arena.lane(kind)),
   );
+  // Only where somebody has asked before is looked through for what was missed.
+  await arena.settle(lanes.map((lane) => arena.ask(lane, 5)));
   const [kills] = await Promise.all([
     killAgainAndAgain(arena, options, random),
     askAll(arena, lanes, options, random),
@@ -52,8 +55,11 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
   await arena.bridge.killAndRestart();
   const last = lanes.map((lane) => arena.ask(lane, 5));
   await arena.settle(last);
+  const on = (platform: string): Verdict =>
+    judge(arena.history(arena.turns.filter(({ lane }) => lane.startsWith(platform))));
   return {
-    verdict: judge(arena.history()),
+    discord: on("discord"),
+    slack: on("slack"),
     kills: kills + 1,
     conversations: lanes.length,
     refusals: arena.refusals,
