@@ -10,7 +10,7 @@ import { describeVerdict, isClean, type Verdict } from "../test/crash/judge.ts";
 import { allScenes, isSceneClean, playScene, type SceneResult } from "../test/crash/kill-points.ts";
 import { askWhileOffline, type OfflineOptions } from "../test/crash/offline.ts";
 import { repeatDeliveries } from "../test/crash/repeated.ts";
-import { slackScopes } from "../test/crash/slack-scopes.ts";
+import { type ScopesRow, slackScopes } from "../test/crash/slack-scopes.ts";
 import { type TortureOptions, torture } from "../test/crash/torture.ts";
 
 const LANES = {
@@ -152,14 +152,24 @@ async function random(runningQuestionListed: boolean): Promise<boolean> {
 }
 
 function countsOf({ turns, ...lists }: Verdict): Record<string, number> {
-  const counts = Object.entries(lists).map(([name, list]) => [name, list.length]);
+  const counts = Object.entries(lists).map(([name, list]): [string, number] => [name, list.length]);
   return { turns, ...Object.fromEntries(counts) };
 }
 
 async function scopes(): Promise<boolean> {
   const rows = await slackScopes();
   console.log("what a kill right after the call leaves behind in Slack, by what the app may read:");
-  console.table(rows);
+  const scenes = Map.groupBy(rows, ({ scene }) => scene);
+  const cell = ({ answered, orphans, marked }: ScopesRow): string =>
+    `${answered ? "" : "NO ANSWER, "}${orphans}${marked > 0 ? ", in the log" : ""}`;
+  console.table(
+    Object.fromEntries(
+      [...scenes].map(([scene, cells]) => [
+        scene,
+        Object.fromEntries(cells.map((row) => [row.rights, cell(row)])),
+      ]),
+    ),
+  );
   return rows.every(({ rights, orphans, marked, answered }) => {
     const mayOrphan = rights === "no history scopes";
     return answered && orphans <= (mayOrphan ? 1 : 0) && (orphans === 0 || marked > 0);

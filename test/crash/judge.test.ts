@@ -108,6 +108,9 @@ it("asks of a stopped answer only that it ended, and lets it say so", () => {
 it("counts what only repeats others, and empty messages that grow", () => {
   expect(countOrphans(WELL)).toBe(0);
   expect(countOrphans([says("k1n0"), ...WELL])).toBe(1);
+  const posted = says("Ada asks: ask1 words4");
+  expect(countOrphans([posted, ...WELL])).toBe(0);
+  expect(countOrphans([posted, posted, ...WELL])).toBe(1);
   expect(countOrphans([says("", { unfinished: true }), ...WELL, says("Try again.")])).toBe(1);
 });
 

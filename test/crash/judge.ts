@@ -139,7 +139,8 @@ export function countOrphans(messages: readonly JudgedMessage[]): number {
 }
 
 function tagged(text: string): readonly string[] {
-  return text.match(/\bk\d+n\d+\b/g) ?? [];
+  // A command's question is posted by the bot, too.
+  return text.match(/\b(k\d+n\d+|ask\d+ words\d+)\b/g) ?? [];
 }
 
 /** What stands in a place of each answer, by the question's number. */
