@@ -39,7 +39,7 @@ export class MessageIntake {
   readonly #options: MessageIntakeOptions;
   /** When a channel was last told that we take nothing, by `now`. */
   readonly #refusedAt = new Map<string, number>();
-  /** Came over the gateway and is not stored yet: when a look at what was missed finds it, it is not late. */
+  /** Came over the gateway and is not stored yet: it waits for what was missed, and is none of that. */
   readonly #live = new Set<string>();
 
   constructor(options: MessageIntakeOptions) {
@@ -51,7 +51,8 @@ export class MessageIntake {
       gates,
       log,
       limits,
-      isQuestion: (message) => "turn" in normalizeMessage(message, options.context()),
+      isQuestion: (message) =>
+        !this.#live.has(message.id) && "turn" in normalizeMessage(message, options.context()),
       take: (message) => this.#takeMissed(message),
       sayLeftOut: (last, count) => this.#sayLeftOut(last, count),
       signal,
@@ -110,7 +111,7 @@ export class MessageIntake {
     const outcome = normalizeMessage(message, context());
     if (!("turn" in outcome)) return true;
     try {
-      await onTurn({ ...outcome.turn, ...(!this.#live.has(message.id) && { late: true }) });
+      await onTurn({ ...outcome.turn, late: true });
     } catch (error) {
       log.error({ err: error, turnId: outcome.turn.id }, "turn could not be stored");
       return false;

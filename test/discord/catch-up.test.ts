@@ -71,19 +71,21 @@ describe("what was asked while the bridge was down", () => {
     await expect.poll(() => texts(third)).toEqual(["again"]);
   });
 
-  it("does not call late what is asked while it still looks", async () => {
+  it("is not what is asked while it still looks: that is neither late nor left out", async () => {
     const ada = discord.person("Ada");
     await lived(ada.dmChannel);
     ada.say(ada.dmChannel, "missed");
+    ada.say(ada.dmChannel, "missed, too");
     discord.faults.plan(LIST, { do: "delay", ms: 500 });
-    await using second = await open();
+    await using second = await open({ catchUp: { perPlace: 1 } });
     ada.say(ada.dmChannel, "live");
     // Comes after it over the same connection.
     ada.say(discord.general, "nothing for the bot");
     await expect.poll(() => second.log.map(({ message }) => message)).toContain("message dropped");
     clock.advance(500);
-    await expect.poll(() => texts(second)).toEqual(["missed", "live", "live"]);
-    expect(second.turns.map(({ late }) => late)).toEqual([true, undefined, undefined]);
+    await expect.poll(() => texts(second)).toEqual(["missed", "live"]);
+    expect(second.turns.map(({ late }) => late)).toEqual([true, undefined]);
+    expect(notices()).toEqual([expect.stringMatching(/^-# 1 more question was/)]);
   });
 
   it("is found in threads and DMs too, and in replies to our messages", async () => {
