@@ -34,6 +34,8 @@ const sessionStopped = z.object({
 
 /** After so long without a socket Slack has given up repeating what came first, in ms (slack.md §3.4: 5 min). */
 const REPEATED_FOR_MS = 270_000;
+/** The first repeat comes nearly at once, the second a minute later (slack.md §3.4): by then an answer is late. */
+const LATE_REPEAT = 2;
 
 export interface SlackIntakeParts {
   readonly context: SlackContext;
@@ -62,14 +64,18 @@ export class SlackIntake implements AsyncDisposable {
   }
 
   /** Rejects when the turn could not be stored: the payload is not acknowledged then, and comes again. */
-  async onMessage(body: unknown, event: unknown): Promise<void> {
+  async onMessage(
+    body: unknown,
+    event: unknown,
+    { retryNum = 0 }: { retryNum?: number | undefined } = {},
+  ): Promise<void> {
     const deleted = deletedMessage(body, event, this.#parts.self);
     if (deleted !== undefined) return this.gone(deleted);
     const lane = z.object({ channel: z.string() }).safeParse(event).data?.channel ?? "";
-    await this.#lanes.run(lane, () => this.#take(body, event));
+    await this.#lanes.run(lane, () => this.#take(body, event, { late: retryNum >= LATE_REPEAT }));
   }
 
-  async #take(body: unknown, event: unknown): Promise<void> {
+  async #take(body: unknown, event: unknown, { late }: { late: boolean }): Promise<void> {
     const { context, threads, self, signal } = this.#parts;
     const asked = threadInQuestion(event, self);
     const where = asked === undefined ? undefined : { team: self.teamId, ...asked };
@@ -77,7 +83,7 @@ export class SlackIntake implements AsyncDisposable {
     const normalized = await this.#normalize(body, event, ours);
     if (normalized.dropped === undefined) {
       if (await isLeftOut(context, normalized.turn)) return;
-      await this.#accept(normalized.turn);
+      await this.#accept({ ...normalized.turn, ...(late && { late }) });
     } else if (normalized.help !== undefined) await this.#help.answer(normalized.help, { signal });
     else context.log.debug({ reason: normalized.dropped }, "slack message dropped");
   }

@@ -159,8 +159,8 @@ export class SlackAdapter implements Adapter {
       clientOptions: webClientOptions(settings.apiUrl, log),
       logger: toSdkLogger(log),
     });
-    app.event("app_mention", ({ body, event }) => intake.onMessage(body, event));
-    app.event("message", ({ body, event }) => intake.onMessage(body, event));
+    app.event("app_mention", ({ body, event, context }) => intake.onMessage(body, event, context));
+    app.event("message", ({ body, event, context }) => intake.onMessage(body, event, context));
     app.event("agent_session_stopped", ({ event }) => intake.onStopped(event));
     app.command(/^\//, async ({ body, ack }) => {
       const text = await intake.onCommand(body);

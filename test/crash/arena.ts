@@ -30,13 +30,19 @@ interface NewFile {
   readonly bytes: Uint8Array;
 }
 
+interface Said {
+  readonly id: string;
+  /** How Slack brings it to the bridge. */
+  readonly deliveries: readonly Delivery[];
+}
+
 /** A conversation in a place of its own. */
 export interface Lane {
   readonly kind: LaneKind;
   readonly name: string;
   readonly place: string;
-  /** @returns Id of what was said; a command leaves nothing that could be taken back. */
-  say(text: string, files?: readonly NewFile[]): string;
+  /** A command leaves nothing that could be taken back. */
+  say(text: string, files?: readonly NewFile[]): Said;
   unsay(id: string): void;
 }
 
@@ -74,6 +80,7 @@ export class Arena implements AsyncDisposable {
   readonly #byTag = new Map<number, JudgedTurn>();
   readonly #byLane = new Map<string, JudgedTurn[]>();
   readonly #askings: Asking[] = [];
+  readonly #deliveries = new Map<number, readonly Delivery[]>();
   readonly #asked = new Set<number>();
   /** What was last read in a place; forgotten when it changes. */
   readonly #words = new Map<string, WordsSeen>();
@@ -129,10 +136,12 @@ export class Arena implements AsyncDisposable {
       name,
       place,
       say(text, files = []) {
-        if (kind === "discord dm") return person.dm(text, { files });
-        return kind === "discord command"
-          ? person.slash(place, { question: text })
-          : person.say(place, `@Coze ${text}`, { files });
+        const say = (): string => {
+          if (kind === "discord dm") return person.dm(text, { files });
+          if (kind === "discord command") return person.slash(place, { question: text });
+          return person.say(place, `@Coze ${text}`, { files });
+        };
+        return { id: say(), deliveries: [] };
       },
       unsay: (id) => discord.removeMessage(id),
     };
@@ -158,14 +167,14 @@ export class Arena implements AsyncDisposable {
           mimetype: "image/png",
           bytes: Buffer.from(file.bytes),
         }));
-        if (kind === "slack dm") return person.dm(text, { files: uploads }).ts;
-        if (kind === "slack command") return person.slash(place, text).ts;
+        if (kind === "slack dm") return toSaid(person.dm(text, { files: uploads }));
+        if (kind === "slack command") return toSaid(person.slash(place, text));
         const said = person.say(place, `@Coze ${text}`, {
           files: uploads,
           ...(thread !== undefined && { thread }),
         });
         thread ??= said.ts;
-        return said.ts;
+        return toSaid(said);
       },
       unsay: (ts) => void person.unsay(place, ts),
     };
@@ -187,7 +196,8 @@ export class Arena implements AsyncDisposable {
     this.#byTag.set(tag, turn);
     this.#byLane.set(own, [...(this.#byLane.get(own) ?? []), turn]);
     const text = questionText(tag, words) + (shrinks === undefined ? "" : ` shrinks${shrinks}`);
-    const id = lane.say(text, files);
+    const { id, deliveries } = lane.say(text, files);
+    this.#deliveries.set(tag, deliveries);
     if (stops) void this.seen(turn).then((seen) => seen && lane.unsay(id));
     return turn;
   }
@@ -250,6 +260,11 @@ export class Arena implements AsyncDisposable {
     return open.length === 0;
   }
 
+  /** Slack's first repeat of a question, which comes nearly at once, was taken. */
+  wasRepeatedSoon({ tag }: JudgedTurn): boolean {
+    return (this.#deliveries.get(tag) ?? []).some(({ acked, attempts }) => acked && attempts === 2);
+  }
+
   /** Every event Slack delivered so far, to be delivered again. */
   get slackDeliveries(): readonly Delivery[] {
     return this.bridge.services.slack.deliveries.all;
@@ -291,6 +306,10 @@ export class Arena implements AsyncDisposable {
     this.#askings.push({ tags, overtook: earlier.some((turn) => !this.isWhole(turn)) });
     for (const tag of tags) this.#asked.add(tag);
   }
+}
+
+function toSaid({ ts, deliveries }: { ts: string; deliveries: readonly Delivery[] }): Said {
+  return { id: ts, deliveries };
 }
 
 /** What a draft says that its answer does not, as its question wishes. */

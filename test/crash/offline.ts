@@ -19,7 +19,7 @@ export interface OfflineResult {
   readonly missed: number;
   /** Of those, answered as late ones. */
   readonly late: number;
-  /** Answered without a word about it, though Slack did not bring them again by itself. */
+  /** Answered without a word about it, though it took more than Slack's first repeat, which comes nearly at once. */
   readonly unmarked: readonly number[];
   /** Not of the time away, but answered as if they were. */
   readonly wronglyLate: readonly number[];
@@ -69,7 +69,7 @@ export async function askWhileOffline(options: OfflineOptions): Promise<OfflineR
     verdict,
     missed: missed.length,
     late: missed.filter(isLate).length,
-    unmarked: tags(answered.filter((turn) => !isLate(turn) && !wasRepeated(arena, turn))),
+    unmarked: tags(answered.filter((turn) => !isLate(turn) && !arena.wasRepeatedSoon(turn))),
     wronglyLate: tags(history.turns.filter((turn) => !isMissed.has(turn) && isLate(turn))),
     told: notices.filter((notice) => notice.left > 0 && isTold(notice)).length,
     toldWrongly: notices.filter((notice) => !isTold(notice)).map(({ texts }) => texts),
@@ -93,13 +93,6 @@ function isMarked({ tag }: JudgedTurn, messages: readonly JudgedMessage[]): bool
     ({ bot, text }) => bot && readWords([{ bot, text, unfinished: false }]).has(tag),
   );
   return last?.text.includes(LATE) === true;
-}
-
-/** Slack brings what nobody acknowledged again by itself: then it may have come as if nothing had been. */
-function wasRepeated(arena: Arena, { tag }: JudgedTurn): boolean {
-  return arena.slackDeliveries.some(
-    ({ payload, acked, attempts }) => acked && attempts > 1 && JSON.stringify(payload).includes(`ask${tag} `),
-  );
 }
 
 function tags(turns: readonly JudgedTurn[]): readonly number[] {

@@ -66,6 +66,23 @@ it.concurrent("§14.3 §14.4 does not acknowledge what could not be stored, and 
   expect(bridge.turns).toHaveLength(1);
 });
 
+it.concurrent("marks as late what was taken a minute later, by the second repeat", async ({ expect }) => {
+  let failures = 0;
+  await using bridge = await openBridge({
+    slack: { subscriptions: ["app_mention"], ackTimeoutMs: 500, retryMs: [10, 10] },
+    onTurn: () => {
+      failures -= 1;
+      return failures >= 0 ? Promise.reject(new Error("disk full")) : Promise.resolve();
+    },
+  });
+  const { slack } = bridge;
+  for (const times of [1, 2]) {
+    failures = times;
+    await slack.person("Ada").say(slack.general, `@Coze failed ${times}`).deliveries[0]?.done;
+  }
+  expect(bridge.turns.map(({ late }) => late)).toEqual([undefined, true]);
+});
+
 it.concurrent("never acknowledges before the turn is stored", async ({ expect }) => {
   const { promise: stored, resolve: store } = Promise.withResolvers<void>();
   const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
