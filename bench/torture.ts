@@ -23,8 +23,8 @@ const LANES = {
 const FULL: Omit<TortureOptions, "runningQuestionListed" | "seed"> = {
   turns: 1_000,
   lanes: LANES,
-  kills: 40,
-  lifeMs: [200, 6_000],
+  kills: 32,
+  lifeMs: [200, 5_000],
   askingMs: 150_000,
   clockSpeed: 20,
 };

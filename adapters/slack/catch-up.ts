@@ -24,10 +24,17 @@ export interface CatchUpParts {
   readonly posts: Posts;
   readonly self: SlackSelf;
   readonly onTurn: OnTurn;
+  /** Slack delivers it just now, and it waits for the look. */
+  readonly isLive: (channel: string, ts: string) => boolean;
   /** As a live event of the same place would be. */
   readonly normalize: (event: Readonly<Record<string, unknown>>) => Promise<Normalized>;
   /** Ms since the epoch. */
   readonly now: () => number;
+}
+
+interface Unseen {
+  readonly place: FollowedPlace;
+  readonly looked: PromiseWithResolvers<boolean>;
 }
 
 /**
@@ -36,17 +43,70 @@ export interface CatchUpParts {
  *
  * @see docs/reference/slack.md §3.4, §8.4
  */
-export async function catchUp(parts: CatchUpParts, { signal }: { signal: AbortSignal }): Promise<void> {
-  const { context, threads, now } = parts;
-  const { windowMs } = context.tools.catchUp;
-  const startedAt = now();
-  let found = 0;
-  for (const place of await threads.followed(MOST)) {
-    // Where Slack allows one look a minute, the window closes before all places were looked at.
-    if (now() - startedAt > windowMs) break;
-    found += await catchUpPlace(parts, place, { signal });
+export class CatchUp {
+  readonly #parts: CatchUpParts;
+  readonly #listed = Promise.withResolvers<void>();
+  /** Not looked at yet, by {@link placeKey}. */
+  readonly #unseen = new Map<string, Unseen>();
+  /** Of those, where somebody asks just now. */
+  readonly #urgent = new Set<string>();
+
+  constructor(parts: CatchUpParts) {
+    this.#parts = parts;
   }
-  if (found > 0) context.log.info({ found }, "slack questions of the time away found");
+
+  async run({ signal }: { signal: AbortSignal }): Promise<void> {
+    const { context, threads, now } = this.#parts;
+    const { windowMs } = context.tools.catchUp;
+    const startedAt = now();
+    let found = 0;
+    try {
+      for (const place of await threads.followed(MOST)) {
+        this.#unseen.set(placeKey(place), { place, looked: Promise.withResolvers() });
+      }
+      this.#listed.resolve();
+      for (let next = this.#next(); next !== undefined; next = this.#next()) {
+        // Where Slack allows one look a minute, the window closes before all places were looked at.
+        if (now() - startedAt > windowMs) break;
+        found += await catchUpPlace(this.#parts, next.place, { signal });
+        this.#seen(next, true);
+      }
+    } finally {
+      this.#listed.resolve();
+      for (const unseen of [...this.#unseen.values()]) this.#seen(unseen, !signal.aborted);
+    }
+    if (found > 0) context.log.info({ found }, "slack questions of the time away found");
+  }
+
+  /**
+   * Resolves when what is said in a place now overtakes nothing that was missed there.
+   *
+   * @returns False when nobody looks any more.
+   */
+  async before(place: Pick<FollowedPlace, "channel" | "thread">): Promise<boolean> {
+    await this.#listed.promise;
+    const key = placeKey(place);
+    const unseen = this.#unseen.get(key);
+    if (unseen === undefined) return true;
+    this.#urgent.add(key);
+    return unseen.looked.promise;
+  }
+
+  #next(): Unseen | undefined {
+    const [key] = [...this.#urgent, ...this.#unseen.keys()];
+    return key === undefined ? undefined : this.#unseen.get(key);
+  }
+
+  #seen({ place, looked }: Unseen, result: boolean): void {
+    const key = placeKey(place);
+    this.#unseen.delete(key);
+    this.#urgent.delete(key);
+    looked.resolve(result);
+  }
+}
+
+function placeKey({ channel, thread = "" }: Pick<FollowedPlace, "channel" | "thread">): string {
+  return `${channel}:${thread}`;
 }
 
 async function catchUpPlace(
@@ -58,10 +118,11 @@ async function catchUpPlace(
   try {
     const messages = await read(parts, place, { signal });
     const turns = await toTurns(parts, place, messages);
-    const left = turns.slice(0, Math.max(0, turns.length - context.tools.catchUp.perPlace));
+    const missed = turns.filter(({ late }) => late === true);
+    const left = missed.slice(0, Math.max(0, missed.length - context.tools.catchUp.perPlace));
     if (left.length > 0) await tell(parts, place, left, { signal });
-    for (const turn of turns.slice(left.length)) await take(parts, place, turn, { signal });
-    return turns.length;
+    for (const turn of turns) if (!left.includes(turn)) await take(parts, place, turn, { signal });
+    return missed.length;
   } catch (error) {
     signal.throwIfAborted();
     context.log.warn({ err: error, channel: place.channel }, "slack place not caught up");
@@ -84,7 +145,7 @@ async function read(
 }
 
 async function toTurns(
-  { normalize }: CatchUpParts,
+  { normalize, isLive }: CatchUpParts,
   { channel, thread }: FollowedPlace,
   messages: readonly HistoryMessage[],
 ): Promise<readonly IncomingTurn[]> {
@@ -98,7 +159,8 @@ async function toTurns(
     // What was also sent to the channel is found in its thread.
     const elsewhere =
       thread === undefined && "thread_ts" in said && message["subtype"] !== "thread_broadcast";
-    if (normalized.dropped === undefined && !elsewhere) turns.push({ ...normalized.turn, late: true });
+    if (normalized.dropped !== undefined || elsewhere) continue;
+    turns.push({ ...normalized.turn, ...(!isLive(channel, message.ts) && { late: true }) });
   }
   return turns;
 }
@@ -130,7 +192,7 @@ async function tell(
   const last = left.at(-1);
   if (last === undefined) return;
   const { channel, thread } = place;
-  const key = `${channel}:${thread ?? ""}:${tsOf(last)}`;
+  const key = `${placeKey(place)}:${tsOf(last)}`;
   const { store } = context.tools;
   for (const { dedupeKey } of left) await store.set(LEFT_SPACE, dedupeKey, true, { ttlMs: NOTICE_TTL_MS });
   const isFirst = await store.set(NOTICE_SPACE, key, true, { ttlMs: NOTICE_TTL_MS, ifAbsent: true });

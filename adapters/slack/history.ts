@@ -60,6 +60,11 @@ export interface HistoryQuery {
   readonly permit: Permit;
 }
 
+/** Whether the app has one look a minute. */
+export function isSlow({ latches }: Pick<SlackContext, "latches">, team: string): boolean {
+  return latches.isOff(FAST, team);
+}
+
 type HistoryParts = Pick<SlackContext, "api" | "latches" | "pacer">;
 
 /**
@@ -99,7 +104,7 @@ async function readPage(
   cursor: string | undefined,
   signal: AbortSignal,
 ): Promise<z.infer<typeof page>> {
-  const slow = latches.isOff(FAST, team);
+  const slow = isSlow({ latches }, team);
   const gate = pacer.method(team, slow ? "slowHistory" : "history");
   await gate.acquire(permit, { signal });
   const args = {

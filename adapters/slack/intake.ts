@@ -1,11 +1,13 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { BridgeError } from "../../src/core/errors.ts";
 import { noticeFor } from "../../src/core/notices.ts";
 import type { OnTurn, OpenIntakeOptions } from "../../src/core/ports.ts";
 import type { IncomingTurn, Locale } from "../../src/core/turn.ts";
 import { parseAddress } from "./address.ts";
-import { catchUp, isLeftOut } from "./catch-up.ts";
+import { CatchUp, isLeftOut } from "./catch-up.ts";
 import { Help, helpText } from "./help.ts";
+import { isSlow } from "./history.ts";
 import { Lanes } from "./lanes.ts";
 import {
   deletedMessage,
@@ -37,6 +39,11 @@ const REPEATED_FOR_MS = 270_000;
 /** The first repeat comes nearly at once, the second a minute later (slack.md §3.4): by then an answer is late. */
 const LATE_REPEAT = 2;
 
+const saidSchema = z.object({ channel: z.string(), ts: z.string(), thread_ts: z.string().optional() });
+
+/** How long a delivery waits for the look at what was missed; it must be acknowledged within 3 s (slack.md §3.4). */
+const HELD_MS = 2_000;
+
 export interface SlackIntakeParts {
   readonly context: SlackContext;
   readonly people: People;
@@ -56,6 +63,11 @@ export class SlackIntake implements AsyncDisposable {
   readonly #running = new Set<Promise<unknown>>();
   #catchingUp: Promise<void> | undefined;
   readonly #noMore = new AbortController();
+  /** The look at what was missed, while there is one; the first begins with the intake. */
+  #looking: CatchUp | undefined;
+  readonly #begun = Promise.withResolvers<void>();
+  /** Delivered while somebody looks: `channel:ts`. */
+  readonly #live = new Set<string>();
 
   constructor(parts: SlackIntakeParts) {
     this.#parts = parts;
@@ -71,8 +83,29 @@ export class SlackIntake implements AsyncDisposable {
   ): Promise<void> {
     const deleted = deletedMessage(body, event, this.#parts.self);
     if (deleted !== undefined) return this.gone(deleted);
-    const lane = z.object({ channel: z.string() }).safeParse(event).data?.channel ?? "";
-    await this.#lanes.run(lane, () => this.#take(body, event, { late: retryNum >= LATE_REPEAT }));
+    const said = saidSchema.safeParse(event).data;
+    if (said !== undefined) await this.#afterMissed(said);
+    await this.#lanes.run(said?.channel ?? "", () =>
+      this.#take(body, event, { late: retryNum >= LATE_REPEAT }),
+    );
+  }
+
+  /**
+   * What was missed in a conversation comes before what is said there now. The look that is waited for finds both: when
+   * it takes too long, this delivery is refused, and its repeat is known.
+   */
+  async #afterMissed({ channel, ts, thread_ts: thread }: z.infer<typeof saidSchema>): Promise<void> {
+    await this.#begun.promise;
+    const catchUp = this.#looking;
+    // A mention in a channel begins a conversation of its own.
+    if (catchUp === undefined || (thread === undefined && !channel.startsWith("D"))) return;
+    if (isSlow(this.#parts.context, this.#parts.self.teamId)) return;
+    this.#live.add(`${channel}:${ts}`);
+    const looked = catchUp.before({ channel, ...(thread !== undefined && { thread }) });
+    const held = new AbortController();
+    const tooLate = sleep(HELD_MS, false, { signal: held.signal });
+    const isLooked = await Promise.race([looked, tooLate]).finally(() => held.abort());
+    if (!isLooked) throw new Error("what was missed in this place is not known yet");
   }
 
   async #take(body: unknown, event: unknown, { late }: { late: boolean }): Promise<void> {
@@ -167,6 +200,8 @@ export class SlackIntake implements AsyncDisposable {
       })
       .finally(() => {
         this.#catchingUp = undefined;
+        this.#looking = undefined;
+        this.#live.clear();
       });
   }
 
@@ -179,8 +214,20 @@ export class SlackIntake implements AsyncDisposable {
     };
     const inLane = (turn: IncomingTurn): Promise<void> =>
       this.#lanes.run(parseAddress(turn.address).channel, () => onTurn(turn));
-    const parts = { context, threads, posts: this.#posts, self, onTurn: inLane, normalize, now: Date.now };
-    return catchUp(parts, { signal });
+    const isLive = (channel: string, ts: string): boolean => this.#live.has(`${channel}:${ts}`);
+    const parts = {
+      context,
+      threads,
+      posts: this.#posts,
+      self,
+      onTurn: inLane,
+      normalize,
+      isLive,
+      now: Date.now,
+    };
+    this.#looking = new CatchUp(parts);
+    this.#begun.resolve();
+    return this.#looking.run({ signal });
   }
 
   /** A socket is there again. */
@@ -205,6 +252,7 @@ export class SlackIntake implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#begun.resolve();
     await Promise.allSettled(this.#running);
   }
 }

@@ -121,18 +121,44 @@ it.concurrent("lives without history scopes, and says so once", async ({ expect:
   see(said).toHaveLength(1);
 });
 
-it.concurrent("does not count as seen what comes while it still catches up", async ({ expect: see }) => {
+it.concurrent("takes in what is asked while it looks after what was missed, not as late and not as left out", async ({
+  expect: see,
+}) => {
+  await using bridge = await wentDown({ perPlace: 1 });
+  const { slack, dm } = bridge;
+  const ada = slack.person("Ada");
+  ada.dm("three");
+  ada.dm("four");
+  slack.faults.plan("POST /api/conversations.history", { do: "delay", ms: 500 }, 2);
+  await bridge.openAnother();
+  const live = [...ada.dm("five").deliveries, ...ada.say(slack.general, "@Coze begins").deliveries];
+  await Promise.all(live.map(({ done }) => done));
+  see(live.every(({ acked }) => acked)).toBe(true);
+  const inDm = bridge.turns.slice(2).filter(({ address }) => JSON.stringify(address).includes(dm));
+  see([...new Set(inDm.map(({ text }) => text))]).toEqual(["four", "five"]);
+  see(new Set(inDm.map(({ late, text }) => `${text} ${late === true}`))).toEqual(
+    new Set(["four true", "five false"]),
+  );
+  const notices = slack.view(dm).messages.filter(({ bot }) => bot);
+  see(notices.map(({ text }) => text)).toEqual([see.stringContaining("1 more question was")]);
+});
+
+it.concurrent("refuses what it cannot put after what was missed: both are found by the next look", async ({
+  expect: see,
+}) => {
   await using bridge = await wentDown();
   const { slack } = bridge;
   const ada = slack.person("Ada");
   ada.dm("three");
   slack.faults.plan("POST /api/conversations.history", { do: "hang" });
   const another = await bridge.openAnother();
-  ada.dm("four");
-  await see.poll(() => textsOf(bridge), SOON).toEqual(["four"]);
+  const [delivery] = ada.dm("four").deliveries;
+  await delivery?.done;
+  see(delivery?.acked).toBe(false);
+  see(textsOf(bridge)).toEqual([]);
   await another[Symbol.asyncDispose]();
   await bridge.openAnother();
-  await see.poll(() => textsOf(bridge), SOON).toEqual(["four", "three"]);
+  await see.poll(() => textsOf(bridge), SOON).toEqual(["three", "four"]);
 });
 
 it.concurrent("tries again when the queue is full for a moment", async ({ expect: see }) => {
