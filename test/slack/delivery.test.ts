@@ -132,6 +132,7 @@ it.concurrent("§14.37 stops a stream that an earlier process left, and finishes
   const { slack } = bridge;
   const { reply, saves } = await bridge.reply();
   await showUntilThere(bridge, reply, "Once upon");
+  await expect.poll(() => saves.length).toBeGreaterThan(0);
   const turn = bridge.turns[0];
   // The second process knows only what was saved. Its stop gets lost, so Slack refuses the edit at first.
   slack.faults.plan(STOP, { do: "answer", status: 200, body: { ok: false, error: "internal_error" } });
