@@ -14,18 +14,23 @@ import { startRedis } from "../redis-server.ts";
 const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
 const KEY = "a key for these tests, long enough for it";
 
-/** Runs `coze-bridge` as an operator does, in a folder without a `.env`. */
-async function run(folder: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+/** Starts `coze-bridge` as an operator does, in a folder without a `.env`. */
+function begin(folder: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const child: ChildProcess = spawn(process.execPath, [MAIN, ...args], {
     cwd: folder,
     env: { LOG_LEVEL: "silent", PORT: "0", DATA_DIR: folder, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  let [out, err] = ["", ""];
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => (out += text));
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => (err += text));
-  const [code] = (await once(child, "close")) as [number | null];
-  return { code, out, err };
+  const said = { out: "", err: "" };
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => (said.out += text));
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => (said.err += text));
+  const ended = once(child, "close").then(([code]) => ({ code: code as number | null, ...said }));
+  return { child, said, ended };
+}
+
+/** Runs it to its end. */
+function run(folder: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  return begin(folder, args, env).ended;
 }
 
 function bridge(
@@ -40,6 +45,12 @@ function bridge(
     stderr: "inherit",
     role,
   });
+}
+
+/** Each level that the lines of a log have. */
+function levelsIn(log: string): readonly string[] {
+  const lines = log.trim().split("\n");
+  return [...new Set(lines.map((line) => (JSON.parse(line) as { level: string }).level))];
 }
 
 const STORY_PLEASE = "tell me a story";
@@ -89,6 +100,16 @@ it("tells a second bridge on the same folder to try later, lets commands in, and
   first.kill("SIGTERM");
   expect(await first.exited).toBe(0);
   expect(await run(folder.path, ["dead", "list"])).toMatchObject({ code: 0 });
+});
+
+it("says nothing to worry about when it is told to stop", async () => {
+  await using services = await startServices({ env: {}, speed: 20 });
+  await using folder = await makeTestFolder();
+  const { child, said, ended } = begin(folder.path, ["start"], { ...services.bridgeEnv, LOG_LEVEL: "info" });
+  await expect.poll(() => said.err, { timeout: 30_000 }).toContain("bridge is ready");
+  child.kill("SIGTERM");
+  const { code, err } = await ended;
+  expect([code, levelsIn(err)]).toEqual([0, ["info"]]);
 });
 
 it("finishes what runs before it stops, and takes nothing new", async () => {
