@@ -27,6 +27,9 @@ async function main(): Promise<number> {
     const { start } = await import("../src/cli/start.ts");
     return start({ env: process.env, say, ...signals });
   }
+  // Whoever read has seen enough, e.g. `npm start | head`: that ends the sandbox as Ctrl-C does.
+  const unread = new AbortController();
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => unread.abort());
   const { runSandbox } = await import("./run-sandbox.ts");
   return runSandbox({
     env: process.env,
@@ -35,6 +38,6 @@ async function main(): Promise<number> {
     stdin: process.stdin,
     stdout: process.stdout,
     say,
-    signal: signals.shutdown,
+    signal: AbortSignal.any([signals.shutdown, unread.signal]),
   });
 }

@@ -9,7 +9,7 @@ import { scenes } from "./scenes.ts";
 import { startServices } from "./services.ts";
 import { discordStage, nameOf, type Stage, slackStage } from "./stage.ts";
 import { ChatScreen, type Screen } from "./terminal.ts";
-import { type PlatformName, readTypedLine, TYPING_HELP, type TypedLine } from "./typed-line.ts";
+import { type PlatformName, readTypedLine, type TypedLine, typingHelp } from "./typed-line.ts";
 
 export interface SandboxOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -47,6 +47,8 @@ async function playAndConverse(options: SandboxOptions): Promise<number> {
     DATA_DIR: dataDir,
     PORT: "0",
     LOG_LEVEL: env["LOG_LEVEL"] ?? "warn",
+    // Who ends the sandbox waits for no answer.
+    SHUTDOWN_GRACE: "0",
     PATH: env["PATH"] ?? "",
   };
   const bridge = stack.use(
@@ -76,7 +78,7 @@ async function playAndConverse(options: SandboxOptions): Promise<number> {
   }
   if (options.signal.aborted) return 0;
   if (once || bridgeGone.signal.aborted) return failed === 0 && plays ? 0 : 1;
-  await converse(stages, screen, { stdin: options.stdin, signal });
+  await converse(stages, screen, { stdin: options.stdin, help: typingHelp({ scripted: plays }), signal });
   return bridgeGone.signal.aborted && !options.signal.aborted ? 1 : 0;
 }
 
@@ -84,10 +86,10 @@ async function playAndConverse(options: SandboxOptions): Promise<number> {
 async function converse(
   stages: Readonly<Record<PlatformName, Stage>>,
   screen: ChatScreen,
-  { stdin, signal }: Pick<SandboxOptions, "stdin" | "signal">,
+  { stdin, help, signal }: Pick<SandboxOptions, "stdin" | "signal"> & { help: string },
 ): Promise<void> {
   if (signal.aborted) return;
-  screen.say(TYPING_HELP);
+  screen.say(help);
   let platform: PlatformName = "discord";
   const lines = createInterface({ input: stdin, signal });
   const prompt = (): void => screen.ask(`${platform}> `);
@@ -96,7 +98,7 @@ async function converse(
     for await (const line of lines) {
       const typed = readTypedLine(line, platform);
       if ("platform" in typed) platform = typed.platform;
-      if (typed.do === "help") screen.say(TYPING_HELP);
+      if (typed.do === "help") screen.say(help);
       const act = await toAct(typed, stages[platform], screen);
       if (act !== undefined) await watchAnswer(stages[platform], act, { screen, signal });
       if (signal.aborted) return;

@@ -1,3 +1,4 @@
+import { spellings } from "../src/config.ts";
 import {
   type CozeStandIn,
   type CozeStandInOptions,
@@ -30,15 +31,7 @@ export interface Services extends AsyncDisposable {
   readonly fileOrigins: readonly string[];
 }
 
-const COZE_VARIABLES = [
-  "COZE_API_TOKEN",
-  "coze_api_token",
-  "COZE_API_TOKEN_FILE",
-  "COZE_BOT_ID",
-  "COZE_API_BASE",
-  "COZE_BASE_URL",
-  "COZE_CN_BASE_URL",
-];
+const COZE_VARIABLES = (["COZE_API_TOKEN", "COZE_BOT_ID", "COZE_API_BASE"] as const).flatMap(spellings);
 
 /** Starts the three stand-ins on free loopback ports. */
 export async function startServices({ env, speed = 1, ...options }: ServicesOptions): Promise<Services> {

@@ -7,13 +7,19 @@ export type TypedLine =
 
 export type PlatformName = "discord" | "slack";
 
-export const TYPING_HELP = `Type what somebody would write · 直接输入要说的话：
+const TYPING_HELP = `Type what somebody would write · 直接输入要说的话：
   discord> tell me a story        mention the bot in Discord's #general · 在频道里 @ 智能体
   slack> 讲个故事                  the same in Slack
   /coze what is the weather?      the slash command · 斜杠命令
   /dm my name is Ada              a direct message · 私信
-  /file ./report.pdf sum it up    a direct message with a file · 带文件的私信
-The bot of the sandbox also knows: long 8000 · plugin · fail 4011 · break · empty. Ctrl-C ends it.`;
+  /file ./report.pdf sum it up    a direct message with a file · 带文件的私信`;
+const SCRIPTED_HELP = "The bot of the sandbox also knows: long 8000 · plugin · fail 4011 · break · empty.";
+const END_HELP = "Ctrl-C ends it. · 按 Ctrl-C 结束。";
+
+/** What somebody may type. @param scripted - The bot is the sandbox's own, which knows more. */
+export function typingHelp({ scripted }: { scripted: boolean }): string {
+  return [TYPING_HELP, ...(scripted ? [SCRIPTED_HELP] : []), END_HELP].join("\n");
+}
 
 /** Reads one typed line; without a prefix it goes where the last one went. Pure. */
 export function readTypedLine(line: string, current: PlatformName): TypedLine {

@@ -190,8 +190,8 @@ export function loadStorageConfig(env: Environment, readFile: (path: string) => 
  * @throws {BridgeError} `CONFIG_INVALID`, listing every bad or missing variable at once, never its value.
  */
 export function loadConfig(env: Environment, readFile: (path: string) => string): Config {
-  const { values, problems } = readVariables(env, readFile);
-  problems.push(...missing(values));
+  const { values, problems, spoiled } = readVariables(env, readFile);
+  problems.push(...missing({ has: (name) => values[name] !== undefined || spoiled.has(name) }));
   demandNone(problems);
   return toConfig(values);
 }
@@ -229,23 +229,29 @@ function passwordsOf(url: string): readonly string[] {
 
 type Values = Partial<Record<Name, string>>;
 
+/** @returns `spoiled`: what is set, but to nothing that can be used; the problems tell why. */
 function readVariables(
   env: Environment,
   readFile: (path: string) => string,
   names: readonly Name[] = VARIABLE_NAMES,
-): { values: Values; problems: string[] } {
+): { values: Values; problems: string[]; spoiled: ReadonlySet<Name> } {
   const values: Values = {};
   const problems: string[] = [];
+  const spoiled = new Set<Name>();
+  const spoil = (name: Name, problem: string): void => {
+    problems.push(problem);
+    spoiled.add(name);
+  };
   for (const name of names) {
     const found = findValue(name, env, readFile);
-    if ("problem" in found) problems.push(found.problem);
+    if ("problem" in found) spoil(name, found.problem);
     else if (found.value !== undefined) {
       const parsed = VARIABLES[name].schema.safeParse(found.value);
       if (parsed.success) values[name] = parsed.data;
-      else problems.push(`${found.spelling} does not fit: ${VARIABLES[name].help}`);
+      else spoil(name, `${found.spelling} does not fit: ${VARIABLES[name].help}`);
     }
   }
-  return { values, problems };
+  return { values, problems, spoiled };
 }
 
 type Found = { value: string | undefined; spelling: string } | { problem: string };
@@ -275,34 +281,35 @@ function findValue(name: Name, env: Environment, readFile: (path: string) => str
   return first;
 }
 
-function spellings(name: Name): readonly string[] {
+/** All the names that a variable goes by. */
+export function spellings(name: Name): readonly string[] {
   const { aliases = [], secret = false } = VARIABLES[name];
   const names = [name, ...aliases];
-  return secret ? [...names, `${name}_FILE`] : names;
+  return secret ? [...names, ...names.map((each) => `${each}_FILE`)] : names;
 }
 
 function isSet(env: Environment, spelling: string): boolean {
   return (env[spelling]?.trim() ?? "") !== "";
 }
 
-/** What is missing for a bridge that can answer somebody. */
-function missing(values: Values): string[] {
+/** What is missing for a bridge that can answer somebody; what is set but bad is not missing. */
+function missing({ has }: { has: (name: Name) => boolean }): string[] {
   const problems: string[] = [];
   const need = (name: Name, why = ""): void => {
-    if (values[name] === undefined) problems.push(`${name} is missing${why}: ${VARIABLES[name].help}`);
+    if (!has(name)) problems.push(`${name} is missing${why}: ${VARIABLES[name].help}`);
   };
   need("COZE_API_TOKEN");
   need("COZE_BOT_ID");
-  if (values.REDIS_URL !== undefined) need("SECRET_KEY", " with REDIS_URL");
-  const slack = values.SLACK_BOT_TOKEN ?? values.SLACK_APP_TOKEN ?? values.SLACK_SIGNING_SECRET;
-  if (slack !== undefined) {
+  if (has("REDIS_URL")) need("SECRET_KEY", " with REDIS_URL");
+  const slack = has("SLACK_BOT_TOKEN") || has("SLACK_APP_TOKEN") || has("SLACK_SIGNING_SECRET");
+  if (slack) {
     need("SLACK_BOT_TOKEN", " for Slack");
-    if (values.SLACK_APP_TOKEN === undefined && values.SLACK_SIGNING_SECRET === undefined) {
+    if (!has("SLACK_APP_TOKEN") && !has("SLACK_SIGNING_SECRET")) {
       problems.push(`SLACK_APP_TOKEN is missing for Slack: ${VARIABLES.SLACK_APP_TOKEN.help}`);
       problems.push(`… or SLACK_SIGNING_SECRET: ${VARIABLES.SLACK_SIGNING_SECRET.help}`);
     }
   }
-  if (slack === undefined && values.DISCORD_BOT_TOKEN === undefined) {
+  if (!slack && !has("DISCORD_BOT_TOKEN")) {
     problems.push(`DISCORD_BOT_TOKEN is missing: ${VARIABLES.DISCORD_BOT_TOKEN.help}`);
     problems.push(`… or SLACK_BOT_TOKEN: ${VARIABLES.SLACK_BOT_TOKEN.help}`);
   }

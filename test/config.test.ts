@@ -66,6 +66,8 @@ describe("configuration", () => {
     expect(message).toContain("SLACK_BOT_TOKEN does not fit");
     expect(message).toContain("PORT does not fit");
     expect(message).not.toMatch(/my secret|xapp-hidden|70000/);
+    // What is bad is not missing as well, and there is a platform.
+    expect(message).not.toMatch(/(BOT_ID|BOT_TOKEN) is missing/);
   });
 
   it("says that Slack needs a way to receive", () => {
@@ -75,9 +77,9 @@ describe("configuration", () => {
   });
 
   it("does not choose between two names with different values", () => {
-    expect(problemsOf({ ...COZE, ...DISCORD, DISCORD_TOKEN: "another" })).toContain(
-      "DISCORD_BOT_TOKEN and DISCORD_TOKEN differ",
-    );
+    const message = problemsOf({ ...COZE, ...DISCORD, DISCORD_TOKEN: "another" });
+    expect(message).toContain("DISCORD_BOT_TOKEN and DISCORD_TOKEN differ");
+    expect(message).not.toContain("missing");
     expect(
       loadConfig({ ...COZE, ...DISCORD, DISCORD_TOKEN: "discord-secret-value" }, noFiles).discord,
     ).toBeDefined();
@@ -87,6 +89,8 @@ describe("configuration", () => {
     const env = { COZE_BOT_ID: "1", COZE_API_TOKEN_FILE: "/run/secrets/coze", ...DISCORD };
     expect(loadConfig(env, () => "from-file\n").coze.token).toBe("from-file");
     expect(problemsOf(env)).toContain("COZE_API_TOKEN_FILE names a file that cannot be read");
+    expect(problemsOf(env)).not.toContain("missing");
+    expect(loadConfig({ ...COZE, DISCORD_TOKEN_FILE: "/d" }, () => "d").discord?.token).toBe("d");
     expect(problemsOf(env, () => " \n")).toContain("COZE_API_TOKEN_FILE names an empty file");
   });
 
