@@ -1,4 +1,5 @@
-import { connect } from "node:net";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { expect, it } from "vitest";
 import { type Health, type HttpServerOptions, openHttpServer } from "../src/http/server.ts";
 import { createLog } from "../src/log.ts";
@@ -55,6 +56,56 @@ it("turns a handler's failure into 500 without its words", async () => {
   await using server = await open({ routes: { "/in": () => Promise.reject(new Error("inner detail")) } });
   const answer = await fetch(`http://127.0.0.1:${server.port}/in`, { method: "POST" });
   expect([answer.status, await answer.text()]).toEqual([500, "internal error"]);
+});
+
+/** Says something on a connection, and keeps what comes back until it is closed. */
+function say(port: number, text: string): { socket: Socket; closed: Promise<string> } {
+  const socket = connect(port, "127.0.0.1");
+  let heard = "";
+  socket.setEncoding("utf8").on("data", (chunk: string) => {
+    heard += chunk;
+  });
+  socket.write(text);
+  // A reset ends in `close` as well.
+  socket.on("error", () => undefined);
+  return { socket, closed: new Promise((resolve) => socket.once("close", () => resolve(heard))) };
+}
+
+it("does not wait for ever for a request that comes a byte at a time", async () => {
+  await using server = await open({ patienceMs: 80 });
+  const head = "POST /healthz HTTP/1.1\r\nhost: x\r\n";
+  const slow = [head, `${head}content-length: 9\r\n\r\nx`].map((text) => say(server.port, text).closed);
+  for (const heard of await Promise.all(slow)) expect(heard).toContain("408 Request Timeout");
+});
+
+it("takes no request that is broken off for a failure of ours", async () => {
+  const lines: string[] = [];
+  await using server = await open({
+    routes: { "/in": async (request) => new Response(await request.text()) },
+    log: createLog({ level: "debug", secrets: [], write: (line) => void lines.push(line) }),
+  });
+  const { socket } = say(server.port, "POST /in HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nx");
+  await once(socket, "connect");
+  socket.resetAndDestroy();
+  await expect.poll(() => lines).toHaveLength(1);
+  expect(lines[0]).toMatch(/"level":"debug".*"request broken off"/);
+});
+
+it("closes a body without an end, however it is announced", async () => {
+  await using server = await open({
+    routes: { "/in": async (request) => new Response(await request.text()) },
+  });
+  const { socket, closed } = say(
+    server.port,
+    "POST /in HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n",
+  );
+  const more = (): void => {
+    while (socket.writable && socket.write(`10000\r\n${"x".repeat(65_536)}\r\n`));
+  };
+  socket.on("drain", more);
+  more();
+  await closed;
+  expect((await fetch(`http://127.0.0.1:${server.port}/healthz`)).status).toBe(200);
 });
 
 it("says which port is taken", async () => {

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { type Context, Hono } from "hono";
@@ -8,6 +9,10 @@ import type { HttpHandler, Log } from "../core/ports.ts";
 
 /** Larger requests are refused with 413; Slack's own are far below (slack.md §6.3). */
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
+/** A request must be here whole after this long, in ms; Slack's are one packet or two. */
+const PATIENCE_MS = 15_000;
+/** Connections at once; more are closed. Slack opens a few, the health check one. */
+const MAX_CONNECTIONS = 1_000;
 
 export interface Health {
   readonly ok: boolean;
@@ -23,6 +28,8 @@ export interface HttpServerOptions {
   readonly routes: Readonly<Record<string, HttpHandler>>;
   readonly health: () => Promise<Health>;
   readonly log: Log;
+  /** How long a request may take to arrive, in ms; default 15 s. */
+  readonly patienceMs?: number;
 }
 
 export interface HttpServer extends AsyncDisposable {
@@ -35,7 +42,17 @@ export interface HttpServer extends AsyncDisposable {
  * @throws {BridgeError} `CONFIG_INVALID` when the port cannot be had.
  */
 export async function openHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const server = createAdaptorServer({ fetch: createRoutes(options).fetch });
+  const { log, patienceMs = PATIENCE_MS } = options;
+  const server = createAdaptorServer({
+    fetch: createRoutes(options).fetch,
+    createServer,
+    serverOptions: {
+      headersTimeout: patienceMs,
+      requestTimeout: patienceMs,
+      connectionsCheckingInterval: patienceMs / 4,
+    },
+  });
+  server.maxConnections = MAX_CONNECTIONS;
   server.listen(options.port, options.host);
   try {
     await once(server, "listening");
@@ -45,6 +62,8 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
       cause: error,
     });
   }
+  // Without a listener an error of a later connection would end the process.
+  server.on("error", (error) => log.warn({ err: error }, "http server error"));
   const { port } = server.address() as AddressInfo; // a listening TCP server has one
   return {
     port,
@@ -68,7 +87,10 @@ function createRoutes({ routes, health, log }: HttpServerOptions): Hono {
   });
   for (const [path, handle] of Object.entries(routes)) app.post(path, (context) => handle(context.req.raw));
   app.onError((error, context) => {
-    log.error({ err: error, path: context.req.path }, "request failed");
+    const { path, raw } = context.req;
+    // Nobody waits for an answer any more.
+    if (raw.signal.aborted) log.debug({ err: error, path }, "request broken off");
+    else log.error({ err: error, path }, "request failed");
     return context.text("internal error", 500);
   });
   return app;

@@ -286,6 +286,8 @@ class SqliteQueue implements TurnQueue {
     nextDue: number | undefined;
   } {
     const now = this.#now();
+    // A step with nothing to write proves nothing: this one writes.
+    if (this.#trouble !== undefined) this.#table.setPaused(this.#paused);
     for (const { run, outcome } of ended) this.#writeEnd(run, outcome, now);
     const nextDue = this.#table.promote(now);
     const claims = this.#paused ? [] : [...this.#consumers].flatMap((consumer) => this.#claim(consumer));
@@ -382,8 +384,12 @@ class SqliteQueue implements TurnQueue {
   }
 
   #refused(cause: unknown): BridgeError {
-    if (this.#file.isOpen) this.#table.recount();
-    return cause instanceof BridgeError ? cause : unavailable(this.#file, "can't be written", cause);
+    const error = cause instanceof BridgeError ? cause : unavailable(this.#file, "can't be written", cause);
+    if (!this.#file.isOpen) return error;
+    // Whoever asks for our health need not wait for the next step to fail as well.
+    if (error.code === "QUEUE_UNAVAILABLE") this.#inTrouble(error);
+    else this.#table.recount();
+    return error;
   }
 
   #demandOpen(): void {

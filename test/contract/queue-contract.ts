@@ -255,6 +255,7 @@ function describeCheckpoints(startBackend: StartBackend): void {
     });
     await scene.enqueue("a:1");
     await eventually(() => log.ended.length).toBe(1);
+    await eventually(async () => (await scene.queue.stats()).depth).toBe(0);
     await expect(old?.save("too late")).rejects.toMatchObject({ name: "RunAborted", why: "lease-lost" });
   });
 

@@ -149,6 +149,20 @@ it("waits out a file that can't be written: nothing accepted, nothing lost, and 
   expect(starts).toEqual(["a:1"]);
 });
 
+it("is not well from the first question on that it could not store, until it can write again", async () => {
+  await using folder = await makeTestFolder();
+  await using file = await openTestFile(folder.path);
+  await using queue = await openSqliteQueue({ file, log: makeTestLog() });
+  file.prepare("PRAGMA query_only = ON").get();
+  await expect(queue.enqueue(aNewTurn("a:1"))).rejects.toMatchObject({ code: "QUEUE_UNAVAILABLE" });
+  expect(await queue.health()).toMatchObject({
+    ok: false,
+    notes: [expect.stringContaining("can't be written") as string],
+  });
+  file.prepare("PRAGMA query_only = OFF").get();
+  await expect.poll(async () => (await queue.health()).ok, { timeout: 5_000 }).toBe(true);
+});
+
 it("aborts its runs and goes quiet when its file is closed under it", async () => {
   await using folder = await makeTestFolder();
   await using file = await openTestFile(folder.path);
