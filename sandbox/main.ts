@@ -25,7 +25,8 @@ async function main(): Promise<number> {
   const configured = configuredServices(process.env);
   if (configured.platforms) {
     const { start } = await import("../src/cli/start.ts");
-    return start({ env: process.env, say, ...signals });
+    const { endLingering } = await import("../src/cli/linger.ts");
+    return start({ env: process.env, say, ...signals }).finally(endLingering);
   }
   // Whoever read has seen enough, e.g. `npm start | head`: that ends the sandbox as Ctrl-C does.
   const unread = new AbortController();
