@@ -162,7 +162,8 @@ export function withoutTokens(text: string): string {
 export function toLoginError(error: unknown): BridgeError {
   const message = error instanceof Error ? error.message : String(error);
   const { code } = error instanceof Error ? (error as { readonly code?: unknown }) : {};
-  if (code === "TokenInvalid" || /authentication failed|invalid token/i.test(message)) {
+  const refused = error instanceof DiscordAPIError && error.status === 401;
+  if (refused || code === "TokenInvalid" || /authentication failed|invalid token/i.test(message)) {
     const text =
       "Discord refused the bot token. Open https://discord.com/developers/applications, your application, " +
       '"Bot", press "Reset Token" and put the new one into DISCORD_BOT_TOKEN';

@@ -1,10 +1,19 @@
-import { Client, Events, GatewayIntentBits, Options, Partials, type WebSocketOptions } from "discord.js";
+import {
+  ApplicationFlags,
+  Client,
+  Events,
+  GatewayIntentBits,
+  IntentsBitField,
+  Options,
+  Partials,
+  type WebSocketOptions,
+} from "discord.js";
 import { BridgeError, PlatformError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
 import type { AdapterHealth, Log } from "../../src/core/ports.ts";
 import { EndableStrategy } from "./endable-strategy.ts";
 import { toLoginError } from "./errors.ts";
-import { parseDispatch, parseReady, type WireReady } from "./gateway-events.ts";
+import { applicationFlags, parseDispatch, parseReady, type WireReady } from "./gateway-events.ts";
 
 export interface GatewayOptions {
   readonly token: string;
@@ -17,8 +26,12 @@ export interface GatewayOptions {
   readonly onFatal: (error: BridgeError) => void;
 }
 
-/** Nothing privileged: mentions, DMs, replies and commands arrive whole without it (discord.md §3.1). */
+/** Always, and nothing privileged: mentions, DMs, replies and commands arrive whole without it (discord.md §3.1). */
 const INTENTS = [GatewayIntentBits.Guilds, GatewayIntentBits.GuildMessages, GatewayIntentBits.DirectMessages];
+
+/** Either one: the operator has switched the Message Content intent on, for few users or with Discord's consent. */
+const MESSAGE_CONTENT =
+  ApplicationFlags.GatewayMessageContent | ApplicationFlags.GatewayMessageContentLimited;
 
 /** A lost session can be resumed for about this long (discord.md §3.4); until then the library's own tries do. */
 const RESUMABLE_MS = 60_000;
@@ -90,7 +103,7 @@ export class GatewayClient {
     const abort = (): void => aborted.reject(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
     try {
-      await Promise.race([this.#client.login(this.#options.token), aborted.promise]);
+      await Promise.race([this.#logIn(), aborted.promise]);
       if (this.#ready === undefined) throw new Error("logged in without READY");
       this.#unattended = true;
     } catch (error) {
@@ -105,6 +118,19 @@ export class GatewayClient {
   connect(): void {
     this.#unattended = true;
     this.#startingOver ??= this.#startOver(0);
+  }
+
+  async #logIn(): Promise<void> {
+    const client = this.#client;
+    const { token } = this.#options;
+    // Whoever asks for an intent that is not switched on is turned away (discord.md §9.4).
+    const application = await client.rest.setToken(token).get("/applications/@me");
+    const readsAll = (applicationFlags(application) & MESSAGE_CONTENT) !== 0;
+    client.options.intents = new IntentsBitField([
+      ...INTENTS,
+      ...(readsAll ? [GatewayIntentBits.MessageContent] : []),
+    ]);
+    await client.login(token);
   }
 
   async close(): Promise<void> {

@@ -208,6 +208,11 @@ export function parseInteraction(data: unknown): WireInteraction | undefined {
   return interactionSchema.safeParse(data).data;
 }
 
+/** What is switched on for an application; nothing that we know when it does not say. */
+export function applicationFlags(data: unknown): number {
+  return z.object({ flags: z.number() }).safeParse(data).data?.flags ?? 0;
+}
+
 /** @returns `undefined` when a READY lacks what nothing works without. */
 export function parseReady(data: unknown): WireReady | undefined {
   return readySchema.safeParse(data).data;

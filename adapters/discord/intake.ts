@@ -196,6 +196,7 @@ export class DiscordIntake implements AsyncDisposable {
       applicationId: application.id,
       botId: user.id,
       channelType: (channelId) => this.#gateway.channelType(channelId),
+      answersIn: (channelId) => this.#places.get(channelId) !== undefined,
       guildLocale: (guildId) => this.#gateway.guildLocale(guildId),
     };
   }

@@ -10,6 +10,8 @@ export interface NormalizeContext {
   readonly botId: string;
   /** Type of a channel we know, for events without `channel_type`. */
   readonly channelType: (channelId: string) => number | undefined;
+  /** Whether we are asked things in a channel. */
+  readonly answersIn: (channelId: string) => boolean;
   /** Language of a guild, if known. */
   readonly guildLocale: (guildId: string) => string | undefined;
 }
@@ -63,6 +65,8 @@ const VIEW_CHANNEL = 1n << 10n;
 const SEND_MESSAGES = 1n << 11n;
 const SEND_IN_THREADS = 1n << 38n;
 const DISCORD_EPOCH_MS = 1_420_070_400_000n;
+/** Everybody, or a role. */
+const CALLS_MANY = /@everyone|@here|<@&\d+>/;
 /** Discord's own limit (discord.md §2.1); a hostile event shall not bring more. */
 const MAX_ATTACHMENTS = 20;
 
@@ -97,7 +101,9 @@ export function normalizeMessage(
   const isDm = message.guild_id === undefined;
   const mentioned = message.mentions.some(({ id }) => id === context.botId);
   const repliesToUs = message.referenced_message?.author.id === context.botId;
-  if (!isDm && !mentioned && !repliesToUs) return { dropped: "not-addressed" };
+  if (!isDm && !mentioned && !repliesToUs && !goesOnInThread(message, context)) {
+    return { dropped: "not-addressed" };
+  }
   const text = textOf(message, context);
   const attachments = filesOf(message, context);
   const hint = message.guild_id === undefined ? undefined : context.guildLocale(message.guild_id);
@@ -107,6 +113,22 @@ export function normalizeMessage(
     return { dropped: isDm || mentioned ? "empty" : "unreadable", help };
   }
   return { turn: toTurn(message, { context, text, attachments, locale }) };
+}
+
+/**
+ * Said to nobody else, in a thread that we answer in. Comes with words only where the Message Content intent is on
+ * (discord.md §3.1, §10).
+ */
+function goesOnInThread(message: WireMessage, context: NormalizeContext): boolean {
+  const { channel_id: channelId, content, attachments, mentions, referenced_message: answered } = message;
+  if (!isThread(message, context) || !context.answersIn(channelId)) return false;
+  if (content.trim() === "" && attachments.length === 0) return false;
+  return !answered && mentions.length === 0 && !CALLS_MANY.test(content);
+}
+
+function isThread(message: WireMessage, context: NormalizeContext): boolean {
+  const type = message.channel_type ?? context.channelType(message.channel_id);
+  return type !== undefined && THREAD_CHANNELS.has(type);
 }
 
 function ignoredAuthor(message: WireMessage, context: NormalizeContext): DropReason | undefined {
@@ -171,12 +193,13 @@ function nameOf(user: WireUser, nick: string | null | undefined): string {
 /** A thread and a DM are conversations of their own; elsewhere each asker has one per channel (design.md §5). */
 function conversationOf(message: WireMessage, context: NormalizeContext): string {
   const { guild_id: guildId, channel_id: channelId, author } = message;
-  const type = message.channel_type ?? context.channelType(channelId);
   if (guildId === undefined) {
+    const type = message.channel_type ?? context.channelType(channelId);
     return type === GROUP_DM_CHANNEL ? `discord:dm:${channelId}:${author.id}` : `discord:dm:${channelId}`;
   }
-  const shared = type !== undefined && THREAD_CHANNELS.has(type);
-  return shared ? `discord:${guildId}:${channelId}` : `discord:${guildId}:${channelId}:${author.id}`;
+  return isThread(message, context)
+    ? `discord:${guildId}:${channelId}`
+    : `discord:${guildId}:${channelId}:${author.id}`;
 }
 
 /** What was said: typed text, forwarded text, names of stickers. Our mention goes, others become names. */

@@ -11,8 +11,6 @@ export interface GatewayOptions {
   readonly clock: StandInClock;
   readonly token: string;
   readonly heartbeatMs: number;
-  /** Whether "Message Content Intent" is switched on for the application. */
-  readonly messageContent: boolean;
   /** Shortest time between two IDENTIFYs, in ms; a faster one gets op 9. */
   readonly identifyGapMs: number;
 }
@@ -258,7 +256,7 @@ export class Gateway {
   }
 
   #identify(socket: WebSocket, data: Record<string, unknown>): void {
-    const { token, messageContent, identifyGapMs, clock } = this.#options;
+    const { token, identifyGapMs, clock, world } = this.#options;
     if (this.#isIdentified(socket)) {
       socket.close(CLOSE.alreadyAuthenticated);
       return;
@@ -272,7 +270,7 @@ export class Gateway {
       socket.close(CLOSE.invalidIntents);
       return;
     }
-    if ((intents & INTENTS.messageContent) !== 0 && !messageContent) {
+    if ((intents & INTENTS.messageContent) !== 0 && !world.messageContent) {
       socket.close(CLOSE.disallowedIntents);
       return;
     }
@@ -305,7 +303,11 @@ export class Gateway {
       session_id: session.id,
       resume_gateway_url: this.#url,
       shard: [0, 1],
-      application: { id: world.applicationId, flags: 0, flags_new: "0" },
+      application: {
+        id: world.applicationId,
+        flags: world.applicationFlags,
+        flags_new: String(world.applicationFlags),
+      },
     });
     if (hasGuilds) this.#dispatch(session, "GUILD_CREATE", guildCreate(world));
   }

@@ -173,8 +173,8 @@ export class RestApi {
       type: null,
       bot: world.bot,
       verify_key: "0".repeat(64),
-      flags: 0,
-      flags_new: "0",
+      flags: world.applicationFlags,
+      flags_new: String(world.applicationFlags),
       redirect_uris: [],
       interactions_endpoint_url: null,
       role_connections_verification_url: null,
@@ -346,7 +346,7 @@ export class RestApi {
     const own = message.author.id === world.bot.id || message.mentions.some(({ id }) => id === world.bot.id);
     const { nonce, ...rest } = world.fresh(message);
     const fresh = { ...rest, ...(this.#options.listsNonces && nonce !== undefined && { nonce }) };
-    if (own || channel.guild_id === undefined) return fresh;
+    if (own || channel.guild_id === undefined || world.messageContent) return fresh;
     return { ...fresh, content: "", attachments: [], embeds: [], components: [] };
   }
 

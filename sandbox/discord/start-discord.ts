@@ -122,6 +122,7 @@ class StandIn implements DiscordStandIn {
     this.apiUrl = `http://${host}/api`;
     this.limits = new Limits(this.#clock, options.limits ?? true);
     this.world = new World(this.#clock);
+    this.world.messageContent = options.messageContent ?? false;
     this.world.cdnUrl = `http://${host}/cdn`;
     this.general = this.world.addChannel("general").id;
     this.gateway = new Gateway({
@@ -130,7 +131,6 @@ class StandIn implements DiscordStandIn {
       clock: this.#clock,
       token: this.token,
       heartbeatMs: options.heartbeatMs ?? 41_250,
-      messageContent: options.messageContent ?? false,
       identifyGapMs: options.identifyGapMs ?? 0,
     });
     this.gateway.url = `ws://${host}/gateway`;

@@ -48,6 +48,9 @@ export interface MessageState {
   readonly reactions: Set<string>;
 }
 
+/** GATEWAY_MESSAGE_CONTENT_LIMITED: switched on in the portal, without Discord's review. */
+const MESSAGE_CONTENT_LIMITED = 1 << 19;
+
 /** One guild with its channels, people, DMs and threads, and every message in them. */
 export class World {
   readonly ids: Snowflakes;
@@ -55,6 +58,8 @@ export class World {
   readonly applicationId: string;
   readonly guildId: string;
   readonly ownerId: string;
+  /** Whether "Message Content Intent" is switched on for the application. */
+  messageContent = false;
   readonly channels: Map<string, WireChannel> = new Map();
   readonly users: Map<string, WireUser> = new Map();
   readonly messages: Map<string, WireMessage> = new Map();
@@ -63,6 +68,11 @@ export class World {
   readonly #clock: StandInClock;
   readonly #denied = new Map<string, Set<Permission>>();
   #cdnUrl = "";
+
+  /** As the application tells them. */
+  get applicationFlags(): number {
+    return this.messageContent ? MESSAGE_CONTENT_LIMITED : 0;
+  }
 
   constructor(clock: StandInClock) {
     this.#clock = clock;

@@ -63,7 +63,7 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
     });
   }
   // Without a listener an error of a later connection would end the process.
-  server.on("error", (error) => log.warn({ err: error }, "http server error"));
+  server.on("error", (error: Error) => log.warn({ err: error }, "http server error"));
   const { port } = server.address() as AddressInfo; // a listening TCP server has one
   return {
     port,

@@ -27,6 +27,13 @@ it("logs in with the intents that need no permission, and says so in its health"
   expect(bridge.adapter.health()).toEqual({ ok: true, detail: "connected" });
 });
 
+it("asks for the text of all messages only where that is switched on", async () => {
+  await using open = await startDiscord({ messageContent: true });
+  await using _bridge = await openBridge(open);
+  const identify = open.traffic.exchanges.find(({ name }) => name === "op 2");
+  expect(identify?.request).toMatchObject({ d: { intents: 37377 } });
+});
+
 it("§11.2 a message missed before a resume arrives, and the one before it has its old key", async () => {
   await using bridge = await openBridge(discord);
   const ada = discord.person("Ada");

@@ -48,6 +48,33 @@ describe("what people write", () => {
     expect(bridge.turns[3]?.continues).toBe(`discord:${discord.general}:${ours.id}`);
   });
 
+  it.each([
+    ["and is heard where the operator has switched the content intent on", true],
+    ["and is not heard without the content intent, nor is anybody told so", false],
+  ])("goes on without a mention in a thread that we answer in, %s", async (_what, messageContent) => {
+    await using standIn = await startDiscord({ messageContent });
+    await using bridge = await openBridge(standIn);
+    const [ada, bob] = [standIn.person("Ada"), standIn.person("Bob")];
+    const [ours, other] = ["Plans", "Theirs"].map((name) => standIn.addThread(standIn.general, name));
+    if (ours === undefined || other === undefined) throw new Error("no thread");
+    const first = ada.say(ours, "@Coze begin");
+    await expect.poll(() => bridge.turns).toHaveLength(1);
+    bob.say(ours, "and then?");
+    bob.say(ours, "to Ada", { replyTo: first });
+    bob.say(ours, "@everyone look");
+    bob.say(other, "not for us");
+    bob.say(standIn.general, "nor this");
+    ada.say(ours, "@Coze end");
+    await expect.poll(() => bridge.turns.at(-1)?.text).toBe("end");
+    expect(bridge.turns.map(({ text }) => text)).toEqual([
+      "begin",
+      ...(messageContent ? ["and then?"] : []),
+      "end",
+    ]);
+    expect(new Set(bridge.turns.map(({ conversation }) => conversation)).size).toBe(1);
+    expect(standIn.view(ours).messages.filter(({ bot }) => bot)).toEqual([]);
+  });
+
   it("§11.7 arrives from a DM also without channel_type", async () => {
     await using bridge = await openBridge(discord);
     discord.gateway.sendsChannelType = false;

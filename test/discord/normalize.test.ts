@@ -14,6 +14,7 @@ const BOT = "1457469483726668048";
 const CONTEXT: NormalizeContext = {
   applicationId: BOT,
   botId: BOT,
+  answersIn: () => false,
   channelType: () => undefined,
   guildLocale: () => undefined,
 };
