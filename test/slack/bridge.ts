@@ -87,6 +87,8 @@ export interface SlackBridge extends AsyncDisposable {
   readonly turns: IncomingTurn[];
   /** Dedupe keys of turns that nobody wants any more. */
   readonly gone: string[];
+  /** Why Slack will not have us back. */
+  readonly fatal: unknown[];
   readonly log: LogLine[];
   readonly fetched: { url: string; authorization: string | undefined }[];
   readonly signal: AbortSignal;
@@ -114,6 +116,8 @@ export interface BridgeOptions {
   readonly mode?: "socket" | "http" | "none";
   /** The adapter's clock. */
   readonly now?: () => number;
+  /** Told of each timer the adapter sets on its clock, in ms. */
+  readonly onTimer?: (ms: number) => void;
   /** How many times as fast as real its clock goes, default 1. */
   readonly speed?: number;
   /** Questions per place that are caught up, default 20. */
@@ -132,6 +136,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     clock: {
       now: options.now ?? (() => performance.now() * speed),
       after: (ms, call) => {
+        options.onTimer?.(ms);
         const timer = setTimeout(call, ms / speed);
         return () => clearTimeout(timer);
       },
@@ -153,6 +158,8 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
   };
   const turns: IncomingTurn[] = [];
   const gone: string[] = [];
+  const fatal: unknown[] = [];
+  const onFatal = (error: unknown): void => void fatal.push(error);
   const onGone = (dedupeKey: string): Promise<void> => Promise.resolve(void gone.push(dedupeKey));
   const store = async (turn: IncomingTurn): Promise<void> => {
     await options.onTurn?.(turn);
@@ -162,7 +169,8 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
   stack.use(slack);
   const open = async (): Promise<Adapter> => {
     const adapter = stack.use(createSlackAdapter(settings, tools));
-    if (mode !== "none") stack.use(await adapter.openIntake(store, { signal: abort.signal, onGone }));
+    if (mode !== "none")
+      stack.use(await adapter.openIntake(store, { signal: abort.signal, onGone, onFatal }));
     return adapter;
   };
   const adapter = await open();
@@ -171,6 +179,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     adapter,
     turns,
     gone,
+    fatal,
     log,
     fetched,
     signal: abort.signal,

@@ -286,6 +286,40 @@ it.concurrent("§14.43 shows a table with an empty cell as plain text where Slac
   expect(shown(bridge).join()).toContain("| 1 | |");
 });
 
+it.concurrent("§14.44 ends when somebody removed its message, and posts no other", async ({ expect }) => {
+  await using bridge = await asked("channel");
+  const { slack } = bridge;
+  const { reply } = await bridge.reply();
+  await showUntilThere(bridge, reply, "The first words of it");
+  const ours = slack.view(bridge.place).messages.find(({ bot }) => bot);
+  slack.workspace.channels.get(bridge.place)?.messages.delete(ours?.id ?? "");
+  await expect(reply.finish({ answer: answer("The whole of it.") })).rejects.toMatchObject({
+    code: "PLATFORM_GONE",
+  });
+  expect(shown(bridge)).toEqual([]);
+  expect(callsOf(slack, "chat.postMessage")).toHaveLength(1);
+});
+
+it.concurrent("§14.45 lets no token through, wherever the deltas cut it", async ({ expect }) => {
+  for (const where of ["channel", "dm"] as const) {
+    await using bridge = await asked(where, { slack: { limits: false } });
+    const { slack } = bridge;
+    const text =
+      "To <!channel> and <@U0STRANGER1>, <https://a.example|b> &lt;!here&gt; \u{1F469}\u200D\u{1F4BB}\r\nend";
+    const { reply } = await bridge.reply();
+    for (let length = 1; length <= text.length; length += 1) {
+      reply.show({ answer: answer(text.slice(0, length)) });
+      // One microtask per delta: the writer sees some of them, at any border.
+      await Promise.resolve();
+    }
+    await reply.finish({ answer: answer(text) });
+    const written = slack.traffic.exchanges.filter(({ name }) => name.startsWith("POST /api/chat."));
+    expect(written.length).toBeGreaterThan(0);
+    for (const { request } of written) expect(JSON.stringify(request)).not.toMatch(/<!|<@U0STRANGER1/);
+    expect(shown(bridge).join("")).toContain("end");
+  }
+});
+
 it.concurrent("§14.46 shows 8,000 characters with fences whole in a channel", async ({ expect }) => {
   await using bridge = await asked("channel");
   const code = Array.from({ length: 100 }, (_, index) => `const value_${index} = ${index};`).join("\n");

@@ -68,6 +68,24 @@ it("§14.24 tells apart what is deleted, kept elsewhere, and only a stub", async
   expect(file.bytes).toBe(13);
 });
 
+it("§14.24 brings ten files of one message, and names the one that is gone", async () => {
+  await using bridge = await openBridge();
+  const files = Array.from({ length: 10 }, (_, index) => ({
+    ...PDF,
+    name: `${index}.pdf`,
+    ...(index === 4 && { odd: { mode: "tombstone" } }),
+  }));
+  bridge.slack.person("Ada").say(bridge.slack.general, "@Coze all of them", { files });
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  const turn = toTurn(bridge.turns[0]);
+  const fetch = (attachment: (typeof turn.attachments)[number]): Promise<LocalFile> =>
+    bridge.adapter.fetchAttachment(turn, attachment, { maxBytes: 1_000_000, signal: bridge.signal });
+  const fetched = await Promise.allSettled(turn.attachments.map(fetch));
+  const gone = fetched.flatMap((result, index) => (result.status === "rejected" ? [index] : []));
+  expect([fetched.length, gone]).toEqual([10, [4]]);
+  for (const result of fetched) if (result.status === "fulfilled") await result.value[Symbol.asyncDispose]();
+});
+
 const API = "https://slack.com/api/";
 
 it.each([

@@ -1,5 +1,5 @@
 import { it } from "vitest";
-import { openBridge, SOON } from "./bridge.ts";
+import { callsOf, openBridge, SOON } from "./bridge.ts";
 import { slackViolations } from "./slack-spec.ts";
 
 it.concurrent("§14.1 takes a mention and its message twin for one turn, in both orders", async ({
@@ -173,6 +173,40 @@ it.concurrent("§14.9 survives one refusal of the app token and server errors", 
   await expect.poll(() => adapter.health().ok, SOON).toBe(true);
 });
 
+it.concurrent("§14.9 gives up an app token that is refused for good, and says so once", async ({
+  expect,
+}) => {
+  await using bridge = await openBridge({ speed: 20 });
+  const { slack, adapter, fatal, log } = bridge;
+  const refusal = { do: "answer", status: 200, body: { ok: false, error: "invalid_auth" } } as const;
+  slack.faults.plan("POST /api/apps.connections.open", refusal, 100);
+  slack.sockets.dropAll();
+  await expect
+    .poll(() => fatal, SOON)
+    .toMatchObject([
+      { code: "PLATFORM_AUTH", message: expect.stringContaining("connections:write") as string },
+    ]);
+  expect(adapter.health().ok).toBe(false);
+  expect(log.filter(({ level }) => level === "error")).toHaveLength(1);
+  expect(callsOf(slack, "apps.connections.open")).toHaveLength(4);
+});
+
+it.concurrent("§14.9 waits as long as Slack says before it asks for a socket again", async ({ expect }) => {
+  const waits: number[] = [];
+  await using bridge = await openBridge({ speed: 100, onTimer: (ms) => void waits.push(ms) });
+  const { slack } = bridge;
+  slack.faults.plan("POST /api/apps.connections.open", {
+    do: "answer",
+    status: 429,
+    headers: { "retry-after": "30" },
+    body: { ok: false, error: "ratelimited" },
+  });
+  slack.sockets.dropAll();
+  await expect.poll(() => slack.sockets.greeted, SOON).toBe(2);
+  expect(waits).toContain(30_000);
+  expect(callsOf(slack, "apps.connections.open")).toHaveLength(3);
+});
+
 it.concurrent("§14.9 says what to do when Slack does not take a token at all", async ({ expect }) => {
   const wrong = ["xoxb", "wrong"].join("-");
   await expect(openBridge({ settings: { botToken: wrong } })).rejects.toMatchObject({
@@ -224,7 +258,7 @@ it.concurrent("§14.19 makes no turn of its own messages, edits and streams", as
   const { channels } = slack.workspace;
   const channel = channels.get(slack.general);
   if (channel === undefined) throw new Error("no channel");
-  for (let count = 0; count < 200; count += 1) {
+  for (let count = 0; count < 1_000; count += 1) {
     const event = {
       type: "message",
       ...own,
