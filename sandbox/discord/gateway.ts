@@ -2,7 +2,14 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type RawData, type WebSocket, WebSocketServer } from "ws";
 import type { StandInClock, Traffic } from "../stand-in.ts";
-import { CHANNEL_TYPES, INTENTS, type WireChannel, type WireMessage } from "./wire.ts";
+import {
+  CHANNEL_TYPES,
+  INTENTS,
+  MAX_INTENTS,
+  PRIVILEGED_INTENTS,
+  type WireChannel,
+  type WireMessage,
+} from "./wire.ts";
 import type { World } from "./world.ts";
 
 export interface GatewayOptions {
@@ -266,11 +273,12 @@ export class Gateway {
       return;
     }
     const intents = data["intents"];
-    if (typeof intents !== "number") {
+    if (typeof intents !== "number" || !Number.isInteger(intents) || intents < 0 || intents > MAX_INTENTS) {
       socket.close(CLOSE.invalidIntents);
       return;
     }
-    if ((intents & INTENTS.messageContent) !== 0 && !world.messageContent) {
+    const allowed = world.messageContent ? INTENTS.messageContent : 0;
+    if ((intents & PRIVILEGED_INTENTS & ~allowed) !== 0) {
       socket.close(CLOSE.disallowedIntents);
       return;
     }

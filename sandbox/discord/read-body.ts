@@ -4,7 +4,7 @@ import type { NewFile } from "./world.ts";
 /** More than any body a bot of ours sends (discord.md §2.1). */
 const MAX_BODY_BYTES = 120 * 1024 * 1024;
 
-/** Reads a request's body: JSON, or multipart with its parts in any order (discord.md §7.2). */
+/** Reads a request's body: JSON, or multipart with its parts in any order (discord.md §7.2); no body when it is neither. */
 export async function readBody(
   request: IncomingMessage,
 ): Promise<{ body: unknown; files: readonly NewFile[] }> {
@@ -49,7 +49,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // Code 50109 in the real one; the bridge never sends broken JSON, so an empty body is enough to fail on.
-    return {};
+    // The caller says 50109 (discord.md §6.3).
+    return undefined;
   }
 }

@@ -316,6 +316,7 @@ class StandIn implements DiscordStandIn {
     const counter = route.counter === undefined ? undefined : `${route.counter}:${major}`;
     const verdict = this.limits.take(counter, route.bucket, { global: !route.open });
     if (!verdict.ok) return tooMany(verdict);
+    if (call.body === undefined) return plain(400, 50109, "The request body contains invalid JSON.");
     const result = route.handle(
       { method, path, query: url.searchParams, body: call.body, files: call.files },
       ids,

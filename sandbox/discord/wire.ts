@@ -8,6 +8,11 @@ export const INTENTS = {
   messageContent: 32_768,
 } as const;
 
+/** What the portal has to allow: GUILD_MEMBERS, GUILD_PRESENCES, MESSAGE_CONTENT (discord.md §9.4). */
+export const PRIVILEGED_INTENTS: number = (1 << 1) | (1 << 8) | INTENTS.messageContent;
+/** From bit 26 on there is none. */
+export const MAX_INTENTS: number = 2 ** 26 - 1;
+
 /** discord.md §2.5; LOADING is what a deferred response shows as "thinking…". */
 export const FLAGS = { ephemeral: 64, loading: 128, voice: 8_192, componentsV2: 32_768 } as const;
 

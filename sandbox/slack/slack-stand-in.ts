@@ -270,7 +270,7 @@ export class SlackStandIn implements PlatformStandIn {
       },
     );
     return json(200, result, args, {
-      "x-slack-req-id": randomUUID().replaceAll("-", ""),
+      "x-slack-req-id": newRequestId(),
       "x-oauth-scopes": [...this.scopes].join(","),
       "x-accepted-oauth-scopes": accepted,
     });
@@ -346,8 +346,13 @@ function json(
   };
 }
 
+function newRequestId(): string {
+  return randomUUID().replaceAll("-", "");
+}
+
 function limited(seconds: number, args: Arguments): HttpAnswer {
-  return json(429, { ok: false, error: "ratelimited" }, args, { "retry-after": String(seconds) });
+  const headers = { "retry-after": String(seconds), "x-slack-req-id": newRequestId() };
+  return json(429, { ok: false, error: "ratelimited" }, args, headers);
 }
 
 function toAnswer(fault: Extract<Fault, { readonly status: number }>): HttpAnswer {

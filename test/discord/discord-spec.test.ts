@@ -22,8 +22,14 @@ async function aBusyDay(): Promise<readonly Exchange[]> {
   ada.dm("");
   ada.slash(discord.general, { question: "why?", file });
   ada.slash(ada.dmChannel, { question: "and here?" });
-  ada.slash(discord.general, { question: "mine", userInstall: true });
-  await expect.poll(() => bridge.turns.length).toBe(9);
+  await expect.poll(() => bridge.turns.length).toBe(8);
+  // Its three seconds are 300 ms here, which a busy machine may miss, and there is no other way to answer it.
+  const asked = (): boolean => {
+    const there = bridge.turns.some(({ text }) => text === "mine");
+    if (!there) ada.slash(discord.general, { question: "mine", userInstall: true });
+    return there;
+  };
+  await expect.poll(asked, { interval: 1_000 }).toBe(true);
   const { signal } = new AbortController();
   for (const turn of bridge.turns) {
     await bridge.adapter.showWaiting(toTurn(turn), true, { signal });

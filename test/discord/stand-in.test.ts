@@ -29,7 +29,7 @@ async function call(method: string, path: string, body?: unknown, headers: objec
       ...(!multipart && { "content-type": "application/json" }),
       ...headers,
     },
-    ...(body !== undefined && { body: multipart ? body : JSON.stringify(body) }),
+    ...(body !== undefined && { body: multipart || body instanceof Blob ? body : JSON.stringify(body) }),
   });
   const text = await response.text();
   return {
@@ -59,6 +59,12 @@ describe("a create is refused", () => {
   ])("%s", async (_why, body, status, code) => {
     const answer = await create(body);
     expect([answer.status, answer.body["code"]]).toEqual([status, code]);
+  });
+
+  it("that is no JSON", async () => {
+    const headers = { "content-type": "application/json" };
+    const answer = await call("POST", `/channels/${discord.general}/messages`, new Blob(["{"]), headers);
+    expect([answer.status, answer.body["code"]]).toEqual([400, 50109]);
   });
 
   it("takes 2,000 emoji", async () => {
@@ -201,6 +207,8 @@ describe("the gateway", () => {
   it.each([
     ["a wrong token", 4004, () => [identify({ token: "wrong" })]],
     ["an intent that is not switched on", 4014, () => [identify({ intents: 37_377 })]],
+    ["another privileged intent", 4014, () => [identify({ intents: 4609 | 2 })]],
+    ["intents that do not exist", 4013, () => [identify({ intents: 2 ** 40 })]],
     ["a second identify", 4005, () => [identify(), identify()]],
     ["nonsense", 4002, () => ["{"]],
     ["a frame over 4,096 bytes", 4002, () => [identify({ padding: "x".repeat(5000) })]],
