@@ -13,6 +13,8 @@ export interface GatewayOptions {
   readonly clock: Clock;
   /** A dispatch, as it came over the wire; must not throw. */
   readonly onDispatch: (name: string, data: unknown) => void;
+  /** After each login; must not throw. */
+  readonly onLogin: () => void;
   /** After a login: Discord will not have us back. Called at most once; must not throw. */
   readonly onFatal: (error: BridgeError) => void;
 }
@@ -93,6 +95,7 @@ export class GatewayClient {
       await Promise.race([this.#client.login(this.#options.token), aborted.promise]);
       if (this.#ready === undefined) throw new Error("logged in without READY");
       this.#unattended = true;
+      this.#options.onLogin();
     } catch (error) {
       await this.#end();
       throw signal.aborted ? error : toLoginError(error);
