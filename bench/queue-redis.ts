@@ -5,8 +5,10 @@
  * share one process, so figures with two worker processes are not quite reached.
  */
 import { randomUUID } from "node:crypto";
+import { Queue, Worker } from "bullmq";
 import type { Log, NewTurn, TurnQueue } from "../src/core/ports.ts";
 import { openBullmqQueue } from "../src/queue/bullmq-queue.ts";
+import { connectRedis } from "../src/queue/redis-client.ts";
 import { type ProcessLine, startBridgeProcess } from "../test/queue/bridge-process.ts";
 import { startRedis } from "../test/redis-server.ts";
 
@@ -14,6 +16,7 @@ const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () =>
 const BOUNDS = { perConversation: 100_000, total: 1_000_000 };
 
 await using redis = await startRedis();
+await measureBare();
 await withQueues(measureLatency);
 await withQueues(measureParallelEnqueue);
 await withQueues((producer, worker) => measureThroughput(producer, worker, { turns: 10_000, lanes: 1_000 }));
@@ -22,6 +25,55 @@ await withQueues((producer, worker) => measureThroughput(producer, worker, { tur
 await withQueues(measureCancel);
 await withQueues(measureManyRunning);
 await measureTakeover();
+
+/** BullMQ alone, a job per turn: neither order nor checkpoint nor dedupe. On a busy machine the ratio to it counts. */
+async function measureBare(): Promise<void> {
+  const prefix = randomUUID();
+  const connections = ["bare-producer", "bare-worker"].map((name) =>
+    connectRedis(redis.url, { log: SILENT, name, prefix }),
+  );
+  const [producer, consumer] = connections;
+  if (producer === undefined || consumer === undefined) return;
+  const queue = new Queue("bare", { connection: producer, prefix: `{${prefix}}` });
+  let onStart = (): void => undefined;
+  const options = {
+    connection: consumer,
+    prefix: `{${prefix}}`,
+    concurrency: 100,
+    removeOnComplete: { count: 0 },
+  };
+  const worker = new Worker("bare", async () => onStart(), options);
+  await worker.waitUntilReady();
+  const { payload } = aTurn(0, 0);
+  const starts: number[] = [];
+  for (let index = 0; index < 1_000; index += 1) {
+    const started = Promise.withResolvers<void>();
+    onStart = started.resolve;
+    const begin = performance.now();
+    await Promise.all([
+      queue.add("turn", payload),
+      started.promise.then(() => starts.push(performance.now() - begin)),
+    ]);
+    await rest(3);
+  }
+  console.log(`bare: enqueue -> start ${percentiles(starts)}`);
+  await queue.pause();
+  const turns = 10_000;
+  await queue.addBulk(Array.from({ length: turns }, () => ({ name: "turn", data: payload })));
+  let count = 0;
+  const done = Promise.withResolvers<void>();
+  onStart = () => {
+    count += 1;
+    if (count === turns) done.resolve();
+  };
+  const begin = performance.now();
+  await queue.resume();
+  await done.promise;
+  console.log(`bare: ${turns} turns     ${perSecond(turns, begin)}`);
+  await worker.close();
+  await queue.close();
+  for (const connection of connections) connection.disconnect();
+}
 
 /** Two queues on the same keys with connections of their own, as an intake and a worker have them. */
 async function withQueues(measure: (producer: TurnQueue, worker: TurnQueue) => Promise<void>): Promise<void> {

@@ -19,7 +19,12 @@ export async function openRedisStorage(url: string, { log, dedupeMs }: StorageOp
   const queue = stack.use(
     await openBullmqQueue({ url, log, prefix: PREFIX, ...(dedupeMs !== undefined && { dedupeMs }) }),
   );
-  const redis = connectRedis(url, { log, name: "store", commandTimeoutMs: STORE_TIMEOUT_MS });
+  const redis = connectRedis(url, {
+    log,
+    name: "store",
+    prefix: PREFIX,
+    commandTimeoutMs: STORE_TIMEOUT_MS,
+  });
   const store = stack.use(createRedisStore({ redis, prefix: PREFIX }));
   const deadLetters = deadLettersOf(queue, createRedisQueueArchive({ redis, prefix: PREFIX, queue }));
   const opened = stack.move();
@@ -37,7 +42,7 @@ export async function openRedisStorage(url: string, { log, dedupeMs }: StorageOp
 /** Opens all that is stored on Redis. @throws {BridgeError} as {@link openBullmqQueue}. */
 export async function openRedisArchive(url: string, { log }: StorageOptions): Promise<StorageArchive> {
   const queue = await openBullmqQueue({ url, log, prefix: PREFIX });
-  const redis = connectRedis(url, { log, name: "archive" });
+  const redis = connectRedis(url, { log, name: "archive", prefix: PREFIX });
   return {
     driver: "redis",
     queue: createRedisQueueArchive({ redis, prefix: PREFIX, queue }),

@@ -22,6 +22,8 @@ export interface GatewayOptions {
   readonly clock: Clock;
   /** A dispatch, as it came over the wire; must not throw. */
   readonly onDispatch: (name: string, data: unknown) => void;
+  /** After each login; must not throw. */
+  readonly onLogin: () => void;
   /** After a login: Discord will not have us back. Called at most once; must not throw. */
   readonly onFatal: (error: BridgeError) => void;
 }
@@ -106,6 +108,7 @@ export class GatewayClient {
       await Promise.race([this.#logIn(), aborted.promise]);
       if (this.#ready === undefined) throw new Error("logged in without READY");
       this.#unattended = true;
+      this.#options.onLogin();
     } catch (error) {
       await this.#end();
       throw signal.aborted ? error : toLoginError(error);

@@ -82,6 +82,7 @@ export class DiscordIntake implements AsyncDisposable {
       clock,
       leases,
       onDispatch: (name, data) => this.#receive(name, data),
+      onLogin: () => void this.#run("command could not be registered", () => this.#register()),
       onFatal: (error) => options.onFatal?.(error),
     });
     this.#places = new FollowedPlaces(options.store);
@@ -154,7 +155,6 @@ export class DiscordIntake implements AsyncDisposable {
     switch (name) {
       case "READY":
         this.#messages.catchUp.onReady();
-        void this.#run("command could not be registered", () => this.#register());
         return;
       case "GUILD_CREATE": {
         const guild = parseGuild(data);

@@ -68,9 +68,10 @@ export interface BullmqQueueOptions {
 export async function openBullmqQueue(options: BullmqQueueOptions): Promise<TurnQueue> {
   const { url, log, now = Date.now, connect = connectRedis } = options;
   const target = describeRedis(url);
-  demandPrefix(options.prefix ?? DEFAULT_PREFIX);
-  const redis = connect(url, { log, name: "queue" });
-  const words = connect(url, { log, name: "cancel" });
+  const prefix = options.prefix ?? DEFAULT_PREFIX;
+  demandPrefix(prefix);
+  const redis = connect(url, { log, prefix, name: "queue" });
+  const words = connect(url, { log, prefix, name: "cancel" });
   try {
     const facts = await within(readRedisFacts(redis, now), CONNECT_WAIT_MS, target);
     const allowEviction = options.allowEviction ?? false;

@@ -1,6 +1,7 @@
 import { Redis } from "ioredis";
 import { BridgeError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
+import { slotConnector } from "./slot-connector.ts";
 
 /** Wait before a reconnect, in ms: at once after a hiccup, never so long that a returned Redis is missed. */
 const FIRST_RECONNECT_MS = 25;
@@ -14,6 +15,8 @@ export interface RedisClientOptions {
   readonly log: Log;
   /** Shown by Redis in `CLIENT LIST`. */
   readonly name: string;
+  /** Names our keys; in a Cluster they are all on one node, which is found by it. */
+  readonly prefix: string;
   /** Rejects a command after this long, in ms; by default it waits until Redis is back. */
   readonly commandTimeoutMs?: number;
 }
@@ -35,8 +38,9 @@ export function connectRedis(url: string, options: RedisClientOptions): Redis {
     socketTimeout: SILENCE_MS,
     keepAlive: KEEP_ALIVE_MS,
     retryStrategy: (times) => Math.min(MAX_RECONNECT_MS, FIRST_RECONNECT_MS * 2 ** Math.min(times, 10)),
-    // After a failover the old address may be a replica: connect anew and send again.
-    reconnectOnError: (error) => (error.message.startsWith("READONLY") ? 2 : false),
+    Connector: slotConnector(`{${options.prefix}}:`),
+    // After a failover the old address may be a replica, or no longer have our keys: connect anew and send again.
+    reconnectOnError: (error) => (/^(READONLY|MOVED) /.test(error.message) ? 2 : false),
     ...(options.commandTimeoutMs === undefined ? {} : { commandTimeout: options.commandTimeoutMs }),
   });
   logOutages(redis, target, options);
@@ -93,6 +97,7 @@ function reasonOf(message: string): string {
   if (message.includes("MISCONF")) return "it refuses writes because it can't save to its disk";
   if (message.includes("READONLY")) return "it is a read-only replica";
   if (message.includes("LOADING")) return "it is still loading its data";
+  if (message.includes("CLUSTERDOWN")) return "its Cluster is down, or no node has our keys";
   if (/NOAUTH|WRONGPASS|NOPERM/.test(message)) return "user or password are refused";
   if (message.includes("Command timed out")) return "no answer in time";
   return "it can't be reached";

@@ -17,6 +17,8 @@ export interface RedisFacts {
   readonly appendfsync: string | undefined;
   /** Its clock ahead of ours, in ms. */
   readonly aheadMs: number;
+  /** Number of the database we use. */
+  readonly database: number;
 }
 
 export interface Verdict {
@@ -33,7 +35,7 @@ export async function readRedisFacts(redis: Redis, now: () => number): Promise<R
   const [info, time, appendfsync] = await Promise.all([redis.info(), redis.time(), readAppendfsync(redis)]);
   const ours = (before + now()) / 2;
   const theirs = Number(time[0]) * 1_000 + Number(time[1]) / 1_000;
-  return { info: parseInfo(info), appendfsync, aheadMs: theirs - ours };
+  return { info: parseInfo(info), appendfsync, aheadMs: theirs - ours, database: redis.options.db ?? 0 };
 }
 
 /** The lines of an `INFO` answer, by name. */
@@ -62,14 +64,14 @@ export function judgeRedis(
   const { info } = facts;
   const troubles = findTroubles(info);
   return {
-    refusal: findRefusal(info, target, allowEviction),
+    refusal: findRefusal(facts, target, allowEviction),
     ok: troubles.length === 0,
     notes: [...troubles, ...findWarnings(facts, allowEviction)],
   };
 }
 
 function findRefusal(
-  info: RedisFacts["info"],
+  { info, database }: RedisFacts,
   target: string,
   allowEviction: boolean,
 ): BridgeError | undefined {
@@ -77,6 +79,11 @@ function findRefusal(
   if (isTooOld(version)) {
     return refuse(
       `Redis at ${target} is ${version}, ${OLDEST_VERSION.join(".")} or newer is needed (or Valkey)`,
+    );
+  }
+  if (isCluster(info) && database !== 0) {
+    return refuse(
+      `Redis at ${target} is a Cluster, which has only database 0: take /${database} out of REDIS_URL`,
     );
   }
   if (info["role"] !== undefined && info["role"] !== "master") {
@@ -130,10 +137,14 @@ function findWarnings({ info, appendfsync, aheadMs }: RedisFacts, allowEviction:
       `the clocks of Redis and this machine are ${(Math.abs(aheadMs) / 1_000).toFixed(1)} s apart: delays and ages will be off`,
     );
   }
-  if (Number(info["connected_slaves"] ?? 0) > 0 || info["cluster_enabled"] === "1") {
+  if (Number(info["connected_slaves"] ?? 0) > 0 || isCluster(info)) {
     notes.push("Redis has replicas: a failover may lose the last writes");
   }
   return notes;
+}
+
+function isCluster(info: RedisFacts["info"]): boolean {
+  return info["cluster_enabled"] === "1";
 }
 
 function evicts(info: RedisFacts["info"]): boolean {

@@ -21,6 +21,7 @@ function judge(changes: Partial<Record<keyof typeof SOUND | "cluster_enabled", s
     info: { ...SOUND, ...changes },
     appendfsync: "everysec",
     aheadMs: 0,
+    database: 0,
     ...more,
   };
   return judgeRedis(facts, "host:6379", { allowEviction: false });
@@ -48,11 +49,25 @@ it("refuses a replica, which may be the primary soon", () => {
   expect(judge({ role: "slave" }).refusal?.message).toContain("read-only replica");
 });
 
+it("refuses a numbered database of a Cluster, which has none", () => {
+  expect(judge({ cluster_enabled: "1" }, { database: 2 }).refusal).toMatchObject({
+    code: "CONFIG_INVALID",
+    message: "Redis at host:6379 is a Cluster, which has only database 0: take /2 out of REDIS_URL",
+  });
+  expect(judge({ cluster_enabled: "1" }).refusal).toBeUndefined();
+  expect(judge({}, { database: 2 }).refusal).toBeUndefined();
+});
+
 it("refuses a Redis that drops keys when it is full, unless told otherwise", () => {
   const evicting = { maxmemory: "1000000", maxmemory_policy: "allkeys-lru" };
   expect(judge(evicting).refusal).toMatchObject({ code: "CONFIG_INVALID", retryable: false });
   expect(judge(evicting).refusal?.message).toContain("set maxmemory-policy noeviction");
-  const facts: RedisFacts = { info: { ...SOUND, ...evicting }, appendfsync: "always", aheadMs: 0 };
+  const facts: RedisFacts = {
+    info: { ...SOUND, ...evicting },
+    appendfsync: "always",
+    aheadMs: 0,
+    database: 0,
+  };
   const allowed = judgeRedis(facts, "host:6379", { allowEviction: true });
   expect(allowed.refusal).toBeUndefined();
   expect(allowed.notes.join()).toContain("may silently drop");
@@ -95,7 +110,7 @@ it("names host and port of an address, never user or password", () => {
 });
 
 it.each(["queue.internal:6379", "http://x", "redis://", "me:secret@x"])("refuses %s as an address", (url) => {
-  const open = () => connectRedis(url, { log: makeTestLog(), name: "test" });
+  const open = () => connectRedis(url, { log: makeTestLog(), name: "test", prefix: "test" });
   expect(open).toThrow(expect.objectContaining({ code: "CONFIG_INVALID" }));
   expect(open).not.toThrow(/secret/);
 });

@@ -26,7 +26,12 @@ it("keeps apart what two bridges on one Redis store, whatever their names hold",
 
 it("says that Redis is away, instead of waiting for it", async () => {
   await using server = await startRedis();
-  const client = connectRedis(server.url, { log: makeTestLog(), name: "store", commandTimeoutMs: 200 });
+  const client = connectRedis(server.url, {
+    log: makeTestLog(),
+    name: "store",
+    prefix: "p",
+    commandTimeoutMs: 200,
+  });
   await using store = createRedisStore({ redis: client, prefix: "p" });
   await store.set("s", "k", 1);
   await server.kill();
@@ -39,7 +44,7 @@ async function startRedisBackend(): Promise<StoreBackend> {
   const prefix = `test-${randomUUID()}`;
   const open = () =>
     createRedisStore({
-      redis: connectRedis(redis.url, { log: makeTestLog(), name: "store", commandTimeoutMs: 5_000 }),
+      redis: connectRedis(redis.url, { log: makeTestLog(), name: "store", prefix, commandTimeoutMs: 5_000 }),
       prefix,
     });
   let store = open();

@@ -10,8 +10,10 @@ import { type Bridge, openBridge, QUICK_TIME } from "./harness.ts";
 
 const STANDING_BY = { ok: true, detail: "standing by: another process is connected" };
 const CONNECTED = { ok: true, detail: "connected" };
-const LEASE_MS = 2_000;
-const PATIENCE = { timeout: 15_000 };
+/** Nothing runs out; the other is for tests of just that, long enough for a busy machine. */
+const LONG_MS = 300_000;
+const SHORT_MS = 5_000;
+const PATIENCE = { timeout: 60_000 };
 
 let redis: TestRedis;
 let discord: DiscordStandIn;
@@ -37,14 +39,20 @@ interface Intake extends AsyncDisposable {
   cut(): void;
 }
 
+interface IntakeOptions {
+  readonly url?: string;
+  readonly leaseMs?: number;
+  readonly onFatal?: OpenIntakeOptions["onFatal"];
+}
+
 /** A bridge that shares store and leases with the others of its test. */
 async function openIntake(
   store: MemoryStore,
-  { url = redis.url, onFatal }: { url?: string; onFatal?: OpenIntakeOptions["onFatal"] } = {},
+  { url = redis.url, leaseMs = LONG_MS, onFatal }: IntakeOptions = {},
 ): Promise<Intake> {
   const log = makeTestLog();
-  const client = connectRedis(url, { log, name: "store", commandTimeoutMs: 200 });
-  const leases = createRedisLeases({ redis: client, prefix: `test-${prefix}`, log, leaseMs: LEASE_MS });
+  const client = connectRedis(url, { log, name: "store", prefix: `test-${prefix}`, commandTimeoutMs: 1_000 });
+  const leases = createRedisLeases({ redis: client, prefix: `test-${prefix}`, log, leaseMs });
   const bridge = await openBridge(discord, {
     store,
     leases,
@@ -81,8 +89,8 @@ it("of two intakes one is connected; the other takes over when it stops, and fin
 
 it("who cannot renew its lease is disconnected before the next one is connected", async () => {
   const store = new MemoryStore();
-  await using first = await openIntake(store);
-  await using second = await openIntake(store);
+  await using first = await openIntake(store, { leaseMs: SHORT_MS });
+  await using second = await openIntake(store, { leaseMs: SHORT_MS });
   first.cut();
   await expect.poll(() => second.bridge.adapter.health(), PATIENCE).toEqual(CONNECTED);
   expect(first.bridge.adapter.health()).toMatchObject({
@@ -94,7 +102,7 @@ it("who cannot renew its lease is disconnected before the next one is connected"
 
 it("leaves Discord while Redis is away, and is back with what was said meanwhile", async () => {
   await using server = await startRedis();
-  await using only = await openIntake(new MemoryStore(), { url: server.url });
+  await using only = await openIntake(new MemoryStore(), { url: server.url, leaseMs: SHORT_MS });
   const ada = discord.person("Ada");
   ada.dm("one");
   await expect.poll(() => textsOf(only)).toEqual(["one"]);
