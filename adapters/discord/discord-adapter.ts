@@ -20,6 +20,8 @@ import { DiscordReply } from "./discord-reply.ts";
 import { DiscordWriter } from "./discord-writer.ts";
 import { fetchAttachment } from "./fetch-attachment.ts";
 import { DiscordIntake } from "./intake.ts";
+import { triggerOf } from "./normalize.ts";
+import { responseOf } from "./responses.ts";
 import { DiscordRest } from "./rest-client.ts";
 import type { DiscordSettings } from "./settings.ts";
 import { sleep } from "./sleep.ts";
@@ -80,6 +82,7 @@ export class DiscordAdapter implements Adapter {
       turn,
       address,
       token: sealed === undefined ? undefined : sealer.open(sealed),
+      response: () => responseOf(this.#tools.store, triggerOf(turn.id)),
       rest: this.#rest,
       gates: this.#gates,
       resumed: options.saved !== undefined,

@@ -258,7 +258,6 @@ function effectScenes(
     words: long === true ? LONG[platform] : SHORT,
     ...more,
     // Discord itself shows the command as failed.
-    ...(name === "defer" && when === "before" && { beyondRescue: true }),
   }));
 }
 

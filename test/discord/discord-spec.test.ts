@@ -3,7 +3,7 @@ import { startDiscord } from "../../sandbox/discord/start-discord.ts";
 import type { Exchange } from "../../sandbox/stand-in.ts";
 import { MemoryStore } from "../core/platform-double.ts";
 import { discordViolations } from "./discord-spec.ts";
-import { answerOf, openBridge, QUICK_TIME, toTurn } from "./harness.ts";
+import { answerOf, calls, openBridge, QUICK_TIME, toTurn } from "./harness.ts";
 
 /** Everything that happens in a day, in a second. */
 async function aBusyDay(): Promise<readonly Exchange[]> {
@@ -24,6 +24,8 @@ async function aBusyDay(): Promise<readonly Exchange[]> {
   ada.slash(ada.dmChannel, { question: "and here?" });
   ada.slash(discord.general, { question: "mine", userInstall: true });
   await expect.poll(() => bridge.turns.length).toBe(9);
+  // Three seconds pass quickly here.
+  await expect.poll(() => calls(discord, /^POST \/interactions\//).length).toBe(3);
   const { signal } = new AbortController();
   for (const turn of bridge.turns) {
     await bridge.adapter.showWaiting(toTurn(turn), true, { signal });
@@ -32,7 +34,7 @@ async function aBusyDay(): Promise<readonly Exchange[]> {
     reply.show({ answer: answerOf("One moment") });
     const shown = (): boolean =>
       [...discord.world.messages.values()].some(({ content }) => content === "One moment");
-    await expect.poll(shown).toBe(true);
+    await expect.poll(shown, { timeout: 10_000 }).toBe(true);
     await reply.finish({ answer: answerOf("Done.", true), notice: "a notice" });
   }
   discord.gateway.askToReconnect();
