@@ -51,6 +51,7 @@ export interface IntakeOptions {
   readonly catchUp: CatchUpLimits;
   readonly onTurn: OnTurn;
   readonly onGone: OpenIntakeOptions["onGone"];
+  readonly onEdited: OpenIntakeOptions["onEdited"];
   readonly onFatal: OpenIntakeOptions["onFatal"];
 }
 
@@ -171,6 +172,11 @@ export class DiscordIntake implements AsyncDisposable {
       case "MESSAGE_CREATE": {
         const take = this.#messages.receive(data);
         this.#runInOrder(parsePlace(data), "message could not be taken in", take);
+        return;
+      }
+      case "MESSAGE_UPDATE": {
+        const take = (): Promise<void> => this.#messages.takeEdit(data);
+        this.#runInOrder(parsePlace(data), "edit could not be taken in", take);
         return;
       }
       case "MESSAGE_DELETE":

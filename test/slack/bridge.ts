@@ -87,6 +87,8 @@ export interface SlackBridge extends AsyncDisposable {
   readonly turns: IncomingTurn[];
   /** Dedupe keys of turns that nobody wants any more. */
   readonly gone: string[];
+  /** Questions that were changed, and when. */
+  readonly edited: { readonly question: IncomingTurn; readonly changedAt: number }[];
   readonly log: LogLine[];
   readonly fetched: { url: string; authorization: string | undefined }[];
   readonly signal: AbortSignal;
@@ -94,7 +96,7 @@ export interface SlackBridge extends AsyncDisposable {
   reply(
     turn?: IncomingTurn,
     saved?: Json,
-    options?: { again?: boolean; reference?: string },
+    options?: { again?: boolean; reference?: string; earlier?: Json },
   ): Promise<OpenedReply>;
   /** Another process on the same workspace. */
   openAnother(): Promise<Adapter>;
@@ -153,6 +155,11 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
   };
   const turns: IncomingTurn[] = [];
   const gone: string[] = [];
+  const edited: SlackBridge["edited"][number][] = [];
+  const onEdited = async (question: IncomingTurn, changedAt: number): Promise<void> => {
+    await options.onTurn?.(question);
+    edited.push({ question, changedAt });
+  };
   const onGone = (dedupeKey: string): Promise<void> => Promise.resolve(void gone.push(dedupeKey));
   const store = async (turn: IncomingTurn): Promise<void> => {
     await options.onTurn?.(turn);
@@ -162,7 +169,8 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
   stack.use(slack);
   const open = async (): Promise<Adapter> => {
     const adapter = stack.use(createSlackAdapter(settings, tools));
-    if (mode !== "none") stack.use(await adapter.openIntake(store, { signal: abort.signal, onGone }));
+    if (mode !== "none")
+      stack.use(await adapter.openIntake(store, { signal: abort.signal, onGone, onEdited }));
     return adapter;
   };
   const adapter = await open();
@@ -171,16 +179,18 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     adapter,
     turns,
     gone,
+    edited,
     log,
     fetched,
     signal: abort.signal,
     openAnother: open,
-    reply: async (turn, saved, { again = saved !== undefined, reference = "K7Q2FM" } = {}) => {
+    reply: async (turn, saved, { again = saved !== undefined, reference = "K7Q2FM", earlier } = {}) => {
       const saves: Json[] = [];
       const reply = await adapter.openReply(
         { ...toTurn(turn ?? turns.at(-1)), reference },
         {
           saved,
+          earlier,
           again,
           save: (state) => {
             saves.push(state);
