@@ -13,6 +13,11 @@ async function aBusyDay(): Promise<readonly Exchange[]> {
   const ada = discord.person("Ada");
   const thread = discord.addThread(discord.general, "Plans");
   const file = { name: "a.txt", bytes: new TextEncoder().encode("hello"), contentType: "text/plain" };
+  ada.slash(discord.general, { question: "why?", file });
+  ada.slash(ada.dmChannel, { question: "and here?" });
+  ada.slash(discord.general, { question: "mine", userInstall: true });
+  // Three seconds pass quickly here: before there is anything else to do.
+  await expect.poll(() => calls(discord, /^POST \/interactions\//).length).toBe(3);
   ada.say(discord.general, "@Coze hi", { files: [file] });
   ada.say(thread, "@Coze hi there");
   ada.dm("hello", { files: [file] });
@@ -20,12 +25,7 @@ async function aBusyDay(): Promise<readonly Exchange[]> {
   ada.dm("", { forward: { text: "look", files: [file] } });
   ada.dm("", { voice: file.bytes });
   ada.dm("");
-  ada.slash(discord.general, { question: "why?", file });
-  ada.slash(ada.dmChannel, { question: "and here?" });
-  ada.slash(discord.general, { question: "mine", userInstall: true });
   await expect.poll(() => bridge.turns.length).toBe(9);
-  // Three seconds pass quickly here.
-  await expect.poll(() => calls(discord, /^POST \/interactions\//).length).toBe(3);
   const { signal } = new AbortController();
   for (const turn of bridge.turns) {
     await bridge.adapter.showWaiting(toTurn(turn), true, { signal });

@@ -3,6 +3,7 @@ import { COZE_COMMAND } from "../../adapters/discord/commands.ts";
 import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-discord.ts";
 import { type SeenMessage, VirtualClock } from "../../sandbox/stand-in.ts";
 import { BridgeError } from "../../src/core/errors.ts";
+import { MemoryStore } from "../core/platform-double.ts";
 import { answerOf, type Bridge, CREATE, calls, EDIT, HOOK_EDIT, openBridge } from "./harness.ts";
 
 const CALLBACK = /^POST \/interactions\//;
@@ -12,8 +13,10 @@ const UNAVAILABLE = "-# The bridge cannot take questions right now. Please try a
 
 let clock: VirtualClock;
 let discord: DiscordStandIn;
+let store: MemoryStore;
 
 beforeEach(async () => {
+  store = new MemoryStore();
   clock = new VirtualClock(Date.UTC(2026, 0, 2, 3, 4, 5));
   discord = await startDiscord({ clock });
 });
@@ -21,13 +24,21 @@ beforeEach(async () => {
 afterEach(() => discord[Symbol.asyncDispose]());
 
 function open(options: Parameters<typeof openBridge>[1] = {}): Promise<Bridge> {
-  return openBridge(discord, { wallNow: () => clock.now(), ...options });
+  return openBridge(discord, { wallNow: () => clock.now(), store, ...options });
 }
 
 async function turnOf(bridge: Bridge): Promise<Bridge["turns"][number]> {
   await expect.poll(() => bridge.turns).toHaveLength(1);
   const [turn] = bridge.turns;
   if (turn === undefined) throw new Error("no turn");
+  return turn;
+}
+
+/** The same once its acknowledgement is through, and noted down. */
+async function acknowledgedTurnOf(bridge: Bridge): Promise<Bridge["turns"][number]> {
+  const turn = await turnOf(bridge);
+  const noted = (): Promise<unknown> => store.get("discord-response", turn.dedupeKey.split(":").at(-1) ?? "");
+  await expect.poll(noted, { timeout: 5_000 }).toBeDefined();
   return turn;
 }
 
@@ -114,7 +125,7 @@ describe("a slash command", () => {
   it("puts later parts into the channel, where they have a nonce", async () => {
     await using bridge = await open();
     discord.person("Ada").slash(discord.general, { question: "more" });
-    const reply = await bridge.reply(await turnOf(bridge));
+    const reply = await bridge.reply(await acknowledgedTurnOf(bridge));
     await reply.finish(done(`${"a".repeat(1990)}\n\n${"b".repeat(1990)}`));
     expect(fromBot().map(({ text }) => text[0])).toEqual(["a", "b"]);
     expect(calls(discord, CREATE)).toHaveLength(1);
@@ -124,7 +135,7 @@ describe("a slash command", () => {
   it("of a user's own installation gets follow-ups instead, and none of them twice", async () => {
     await using bridge = await open();
     discord.person("Ada").slash(discord.general, { question: "more", userInstall: true });
-    const reply = await bridge.reply(await turnOf(bridge));
+    const reply = await bridge.reply(await acknowledgedTurnOf(bridge));
     discord.faults.plan(FOLLOW_UP, { do: "commit-then-reset" });
     await expect(reply.finish(done(`${"a".repeat(1990)}\n\n${"b".repeat(1990)}`))).rejects.toMatchObject({
       code: "PLATFORM_UNKNOWN_OUTCOME",
@@ -150,7 +161,7 @@ describe("a slash command", () => {
       body: { code: 50035, message: "no", errors: {} },
     });
     discord.person("Ada").slash(discord.general, { question: "why?" });
-    const turn = await turnOf(bridge);
+    const turn = await acknowledgedTurnOf(bridge);
     const [callback] = calls(discord, CALLBACK);
     const token = callback?.name.split("/")[3] ?? "";
     const failure = await (await bridge.reply(turn)).finish(done("a")).catch((error: unknown) => error);
@@ -256,7 +267,7 @@ describe("the three seconds", () => {
     discord.person("Ada").slash(discord.general, { question: "why?" });
     await expect.poll(() => [one.turns.length, two.turns.length]).toEqual([1, 1]);
     expect(one.turns[0]?.dedupeKey).toBe(two.turns[0]?.dedupeKey);
-    expect(fromBot()).toHaveLength(1);
+    await expect.poll(fromBot).toHaveLength(1);
   });
 });
 
@@ -264,7 +275,7 @@ describe("the fifteen minutes", () => {
   it("§11.44 pass without a gap: the channel takes over at fourteen", async () => {
     await using bridge = await open();
     discord.person("Ada").slash(discord.general, { question: "long one" });
-    const reply = await bridge.reply(await turnOf(bridge));
+    const reply = await bridge.reply(await acknowledgedTurnOf(bridge));
     reply.show({ answer: answerOf("half") });
     await expect.poll(() => fromBot()[0]?.text).toBe("half");
     clock.advance(14.5 * MINUTE);
@@ -276,7 +287,7 @@ describe("the fifteen minutes", () => {
   it("§11.44 a token that dies early is no end, and costs no bot token", async () => {
     await using bridge = await open();
     discord.person("Ada").slash(discord.general, { question: "long one" });
-    const reply = await bridge.reply(await turnOf(bridge));
+    const reply = await bridge.reply(await acknowledgedTurnOf(bridge));
     discord.faults.plan(HOOK_EDIT, {
       do: "answer",
       status: 401,
@@ -289,7 +300,7 @@ describe("the fifteen minutes", () => {
   it("§11.44 a first text after fourteen minutes still fills the deferred response", async () => {
     await using bridge = await open();
     discord.person("Ada").slash(discord.general, { question: "long one" });
-    const turn = await turnOf(bridge);
+    const turn = await acknowledgedTurnOf(bridge);
     clock.advance(20 * MINUTE);
     const reply = await bridge.reply(turn);
     await reply.finish(done("late"));
@@ -299,7 +310,7 @@ describe("the fifteen minutes", () => {
   it("§11.44 a user's own installation ends with its token", async () => {
     await using bridge = await open();
     discord.person("Ada").slash(discord.general, { question: "long one", userInstall: true });
-    const turn = await turnOf(bridge);
+    const turn = await acknowledgedTurnOf(bridge);
     clock.advance(20 * MINUTE);
     const reply = await bridge.reply(turn);
     await expect(reply.finish(done("late"))).rejects.toMatchObject({ code: "PLATFORM_GONE" });
