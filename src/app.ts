@@ -3,11 +3,10 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config } from "./config.ts";
-import { type AcceptParts, acceptTurn } from "./core/accept-turn.ts";
+import { acceptTurn } from "./core/accept-turn.ts";
 import { type AnswerParts, answerTurn } from "./core/answer-turn.ts";
 import { BridgeError } from "./core/errors.ts";
 import type { Clock } from "./core/gate.ts";
-import { mergeTurns } from "./core/merge-turns.ts";
 import {
   type Adapter,
   type Consumer,
@@ -18,6 +17,7 @@ import {
   type Run,
   type TurnQueue,
 } from "./core/ports.ts";
+import { cancelQuestion, type RedoParts, redoTurn } from "./core/redo-turn.ts";
 import type { IncomingTurn } from "./core/turn.ts";
 import { type SignParts, takeSignDown, WaitingSigns } from "./core/waiting-signs.ts";
 import { createCozeClient } from "./coze/coze-client.ts";
@@ -135,7 +135,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
     stack.defer(() => stopWork(consumer, { graceMs: config.shutdownGraceMs, hurry: options.hurry }));
   }
   const signs = stack.use(new WaitingSigns({ queue, store, log, adapterOf, after: clock.after }));
-  const accept: AcceptParts = {
+  const accept: RedoParts = {
     queue,
     store,
     log,
@@ -153,10 +153,8 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   fatal.promise.catch(() => undefined);
   const intakeOptions: OpenIntakeOptions = {
     signal: shutdown,
-    onGone: async (dedupeKey) => {
-      const queueId = await queue.idOf(dedupeKey);
-      if (queueId !== undefined) await queue.cancel(queueId);
-    },
+    onGone: (dedupeKey) => cancelQuestion(dedupeKey, { queue, store }),
+    onEdited: async (question, changedAt) => void (await redoTurn(question, changedAt, accept)),
     onFatal: fatal.reject,
   };
   for (const intake of await openIntakes(listening, onTurn, intakeOptions)) stack.use(intake);
@@ -204,16 +202,17 @@ async function answerRun(
   }: Pick<SignParts, "adapterOf"> & Omit<AnswerParts, "adapter" | "now" | "wallNow" | "sleep">,
 ): Promise<void> {
   const turns = run.turns.map(({ payload }) => parseTurn(payload));
-  const turn = mergeTurns(turns);
-  const adapter = adapterOf(turn.platform);
+  const [first] = turns;
+  if (first === undefined) throw new Error("a run without a turn");
+  const adapter = adapterOf(first.platform);
   if (adapter === undefined) {
     throw new BridgeError(
       "CONFIG_INVALID",
-      `turn ${turn.id} needs ${turn.platform}, which is not configured`,
+      `turn ${first.id} needs ${first.platform}, which is not configured`,
     );
   }
   for (const waited of turns) await takeSignDown(waited, { store, adapterOf }, run.signal);
-  await answerTurn(turn, run, {
+  await answerTurn(turns, run, {
     adapter,
     source,
     store,

@@ -1,20 +1,22 @@
 import { z } from "zod";
 import { PlatformError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
+import { NO_MENTIONS } from "./mentions.ts";
 import { type Command, timeOfId } from "./normalize.ts";
 import type { DiscordRest } from "./rest-client.ts";
 import { sleep } from "./sleep.ts";
 
 /** An answer within 3 s, or the token dies (discord.md §1.6). */
-const ACKNOWLEDGE_WITHIN_MS = 3_000;
+export const ACKNOWLEDGE_WITHIN_MS = 3_000;
 /** One try may take this long, so that a lost one leaves time for another. */
 const TRY_MS = 1_300;
 /** After this no further try would be in time. */
 const LAST_TRY_MS = ACKNOWLEDGE_WITHIN_MS - TRY_MS;
 const MAX_TRIES = 5;
 const PAUSE_MS = 100;
-/** "Thinking…" (discord.md §1.6). */
+/** "Thinking…", and a message that is there at once (discord.md §1.6). */
 const DEFERRED = 5;
+const MESSAGE = 4;
 const ALREADY = "40060";
 const UNKNOWN = "10062";
 
@@ -35,20 +37,25 @@ export function isDead(interactionId: string, discordNow: number): boolean {
 }
 
 /**
- * Defers a command at once. A try whose answer is lost, or that Discord failed at, is repeated while there is time:
- * "already acknowledged" then means success.
+ * Defers a command, or answers it at once with a sentence. A try whose answer is lost, or that Discord failed at, is
+ * repeated while there is time: "already acknowledged" then means success.
  *
+ * @param options - `says`: the sentence, when there is nothing to wait for.
  * @throws {PlatformError} when Discord could not be asked.
  */
 export async function acknowledge(
   command: Command,
   rest: DiscordRest,
-  { clock, signal }: { clock: Clock; signal: AbortSignal },
+  { clock, signal, says }: { clock: Clock; signal: AbortSignal; says?: string | undefined },
 ): Promise<Acknowledgement> {
+  const body =
+    says === undefined
+      ? { type: DEFERRED }
+      : { type: MESSAGE, data: { content: says, allowed_mentions: NO_MENTIONS } };
   const startedAt = clock.now();
   for (let tries = 1; ; tries += 1) {
     try {
-      return await defer(command, rest, signal);
+      return await call(command, body, rest, signal);
     } catch (error) {
       const isWorthIt = error instanceof PlatformError && error.retryable && tries < MAX_TRIES;
       if (signal.aborted || !isWorthIt || clock.now() - startedAt > LAST_TRY_MS) throw error;
@@ -57,7 +64,12 @@ export async function acknowledge(
   }
 }
 
-async function defer(command: Command, rest: DiscordRest, signal: AbortSignal): Promise<Acknowledgement> {
+async function call(
+  command: Command,
+  body: object,
+  rest: DiscordRest,
+  signal: AbortSignal,
+): Promise<Acknowledgement> {
   const route: `/${string}` = `/interactions/${command.interactionId}/${command.token}/callback`;
   const timeout = AbortSignal.timeout(TRY_MS);
   try {
@@ -65,7 +77,7 @@ async function defer(command: Command, rest: DiscordRest, signal: AbortSignal): 
       method: "POST",
       route,
       query: new URLSearchParams({ with_response: "true" }),
-      body: { type: DEFERRED },
+      body,
       auth: false,
       name: "acknowledge interaction",
       signal: AbortSignal.any([signal, timeout]),

@@ -11,7 +11,6 @@ const addressSchema = z.discriminatedUnion("kind", [
     viaChannel: z.boolean(),
     at: z.number(),
     token: z.string().optional(),
-    responseId: z.string().optional(),
   }),
 ]);
 
@@ -31,10 +30,8 @@ export interface InteractionAddress {
   readonly viaChannel: boolean;
   /** When it was used, in ms since the epoch, by Discord's clock. */
   readonly at: number;
-  /** Sealed interaction token; absent when Discord did not take our acknowledgement. */
+  /** Sealed interaction token; whether Discord took our acknowledgement was not known yet. */
   readonly token?: string | undefined;
-  /** The deferred response, where Discord told its id. */
-  readonly responseId?: string | undefined;
 }
 
 /** Where a reply goes: what a worker cannot look up (discord.md §3.8). */

@@ -20,6 +20,8 @@ import { DiscordReply } from "./discord-reply.ts";
 import { DiscordWriter } from "./discord-writer.ts";
 import { fetchAttachment } from "./fetch-attachment.ts";
 import { DiscordIntake } from "./intake.ts";
+import { triggerOf } from "./normalize.ts";
+import { responseOf } from "./responses.ts";
 import { DiscordRest } from "./rest-client.ts";
 import type { DiscordSettings } from "./settings.ts";
 import { sleep } from "./sleep.ts";
@@ -55,7 +57,7 @@ export class DiscordAdapter implements Adapter {
   }
 
   async openIntake(onTurn: OnTurn, options: OpenIntakeOptions): Promise<AsyncDisposable> {
-    const { signal, onGone, onFatal } = options;
+    const { signal, onGone, onEdited, onFatal } = options;
     const intake = new DiscordIntake({
       ...this.#settings,
       ...this.#tools,
@@ -63,6 +65,7 @@ export class DiscordAdapter implements Adapter {
       gates: this.#gates,
       onTurn,
       onGone,
+      onEdited,
       onFatal,
     });
     this.#intake = intake;
@@ -75,20 +78,23 @@ export class DiscordAdapter implements Adapter {
     const address = parseAddress(turn.address);
     const refusal = this.#closedPlaces.refusalOf(address.channelId);
     if (refusal !== undefined && address.kind === "message") return Promise.reject(refusal);
+    const saved = options.saved ?? options.earlier;
     const sealed = address.kind === "interaction" ? address.token : undefined;
     const writer = new DiscordWriter({
       turn,
       address,
       token: sealed === undefined ? undefined : sealer.open(sealed),
+      response: () => responseOf(this.#tools.store, triggerOf(turn.id)),
       rest: this.#rest,
       gates: this.#gates,
-      resumed: options.saved !== undefined,
-      savedBefore: options.again ? new Set(savedIds(options.saved)) : undefined,
+      resumed: saved !== undefined,
+      savedBefore: options.again ? new Set(savedIds(saved)) : undefined,
     });
     // A deferred command shows "thinking…" by itself.
     const typing = address.kind === "message" ? this.#type(address.channelId, options.signal) : undefined;
     const growing = new GrowingReply({
       ...options,
+      saved,
       writer,
       log,
       now: () => clock.now(),

@@ -3,12 +3,15 @@ import type { Gate, Gates } from "../../src/core/gate.ts";
 import type { Part, PartWriter } from "../../src/core/growing-reply.ts";
 import type { ReplyContent } from "../../src/core/ports.ts";
 import type { Turn } from "../../src/core/turn.ts";
-import type { Address, InteractionAddress } from "./address.ts";
+import { ACKNOWLEDGE_WITHIN_MS } from "./acknowledge.ts";
+import type { Address } from "./address.ts";
 import { findMessage } from "./find-message.ts";
+import { NO_MENTIONS } from "./mentions.ts";
 import { nonceOf } from "./nonce.ts";
 import { messageKey, triggerOf } from "./normalize.ts";
 import { DISCORD_BUCKET, tokensLeft } from "./pacer.ts";
 import { renderParts } from "./render.ts";
+import type { CommandResponse } from "./responses.ts";
 import type { DiscordAnswer, DiscordCall, DiscordRest } from "./rest-client.ts";
 
 export interface WriterOptions {
@@ -16,6 +19,8 @@ export interface WriterOptions {
   readonly address: Address;
   /** The interaction's token, opened; `undefined` once it has expired. */
   readonly token: string | undefined;
+  /** What is known by now of the command's acknowledgement. */
+  readonly response: () => Promise<CommandResponse | undefined>;
   readonly rest: DiscordRest;
   readonly gates: Gates;
   /** An earlier process wrote the first message already. */
@@ -28,8 +33,6 @@ interface Signal {
   readonly signal: AbortSignal;
 }
 
-/** Silent always: an edit without this would ping again by the default rules (discord.md §2.4). */
-export const NO_MENTIONS: object = { parse: [], replied_user: false };
 /** The token lives 15 min; the last minute is nothing to plan on (discord.md §1.6). */
 const TOKEN_USABLE_MS = 14 * 60_000;
 /** A nonce is remembered for "the past few minutes" (discord.md §2.3); this long for certain. */
@@ -39,8 +42,12 @@ const HOOK_MARK = "w:";
 /** Refusals because of the message replied to, with nothing sent (discord.md §6.3). */
 const NO_HISTORY = "160002";
 const BAD_FORM = "50035";
-/** The token's end, or a defer that never was (discord.md §1.6). */
-const HOOK_GONE: ReadonlySet<string> = new Set(["50027", "10015"]);
+/** A webhook without an acknowledgement, and the token's end (discord.md §1.6). */
+const NOT_ACKNOWLEDGED = "10015";
+const HOOK_GONE: ReadonlySet<string> = new Set(["50027", NOT_ACKNOWLEDGED]);
+/** After this no acknowledgement is taken any more, by Discord's clock, which we know to about a second. */
+const ACKNOWLEDGED_BY_MS = ACKNOWLEDGE_WITHIN_MS + 1_500;
+const ACKNOWLEDGED_SOON_MS = 300;
 
 /** Writes one turn's messages: into its channel, or through its interaction while that lasts. */
 export class DiscordWriter implements PartWriter {
@@ -128,23 +135,23 @@ export class DiscordWriter implements PartWriter {
   async #createAnywhere(text: string, index: number, signal: AbortSignal): Promise<Made> {
     const { address } = this.#options;
     if (address.kind === "message") return this.#postOrFind(text, index, signal);
-    if (index === 0) return this.#fillResponse(address, text, signal);
+    if (index === 0) return this.#fillResponse(address.channelId, text, signal);
     if (address.viaChannel) return this.#postOrFind(text, index, signal);
     return this.#followUp(text, signal);
   }
 
   /** The deferred response becomes the first message; where it is out of reach, a channel message does. */
-  async #fillResponse(address: InteractionAddress, text: string, signal: AbortSignal): Promise<Made> {
+  async #fillResponse(channelId: string, text: string, signal: AbortSignal): Promise<Made> {
     const body = { content: text, allowed_mentions: NO_MENTIONS };
     return this.#withHook(
       true,
       async (hook) =>
         marked(await this.#edit(`${hook}/messages/@original`, body, { signal, final: true, hook: true })),
       async () => {
-        const { channelId, responseId } = address;
-        if (responseId === undefined) return this.#postOrFind(text, 0, signal);
+        const messageId = (await this.#options.response())?.messageId;
+        if (messageId === undefined) return this.#postOrFind(text, 0, signal);
         try {
-          const route: `/${string}` = `/channels/${channelId}/messages/${responseId}`;
+          const route: `/${string}` = `/channels/${channelId}/messages/${messageId}`;
           return marked(await this.#edit(route, body, { signal, final: true }));
         } catch (error) {
           if (!(error instanceof PlatformError) || error.code !== "PLATFORM_GONE") throw error;
@@ -205,11 +212,20 @@ export class DiscordWriter implements PartWriter {
         return await throughHook(hook);
       } catch (error) {
         if (!(error instanceof PlatformError) || !HOOK_GONE.has(error.platformCode ?? "")) throw error;
+        if (error.platformCode === NOT_ACKNOWLEDGED && (await this.#mayBeAcknowledged()))
+          throw tooEarly(error);
         this.#token = undefined;
       }
     }
     if (!this.#viaChannel()) throw this.#nowhere();
     return throughChannel();
+  }
+
+  /** The command was stored before it was acknowledged: an answer may be faster than that. */
+  async #mayBeAcknowledged(): Promise<boolean> {
+    const { address, rest, response } = this.#options;
+    if (address.kind === "message" || rest.discordNow() - address.at > ACKNOWLEDGED_BY_MS) return false;
+    return (await response()) === undefined;
   }
 
   #hook(): `/${string}` | undefined {
@@ -293,6 +309,16 @@ function contentOf(part: Part): string {
 
 function hookName(address: Address): string {
   return address.kind === "interaction" ? `${address.applicationId}:${address.at}` : "";
+}
+
+/** Nothing happened, and it is said when to come back: as with any limit. */
+function tooEarly(cause: PlatformError): PlatformError {
+  return new PlatformError("PLATFORM_RATE_LIMITED", "the command is not acknowledged yet", {
+    platform: "discord",
+    retryable: true,
+    retryAfterMs: ACKNOWLEDGED_SOON_MS,
+    cause,
+  });
 }
 
 function isAboutReference(error: unknown): boolean {

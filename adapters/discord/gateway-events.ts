@@ -36,6 +36,8 @@ export interface WireMessage extends WireFullContent {
   readonly guild_id?: string | undefined;
   readonly channel_type?: number | undefined;
   readonly type: number;
+  /** `null` until somebody changes what it says; previews, pins and flags leave it alone (discord.md §10). */
+  readonly edited_timestamp?: string | null | undefined;
   readonly author: WireUser;
   readonly webhook_id?: string | undefined;
   readonly member?: { readonly nick?: string | null | undefined } | undefined;
@@ -132,6 +134,7 @@ const messageSchema = z.object({
   guild_id: z.string().optional(),
   channel_type: z.number().optional(),
   type: z.number(),
+  edited_timestamp: z.string().nullish(),
   author: userSchema,
   webhook_id: z.string().optional(),
   member: z.object({ nick: z.string().nullish() }).optional(),

@@ -12,10 +12,9 @@ import type {
   Sealer,
   Store,
 } from "../../src/core/ports.ts";
-import { type Acknowledgement, acknowledge, isDead } from "./acknowledge.ts";
+import { acknowledge, isDead } from "./acknowledge.ts";
 import { toJson } from "./address.ts";
 import { registerCommand } from "./commands.ts";
-import { NO_MENTIONS } from "./discord-writer.ts";
 import { FollowedPlaces } from "./followed-places.ts";
 import {
   newestMessages,
@@ -26,6 +25,7 @@ import {
   type WireReady,
 } from "./gateway-events.ts";
 import { LeasedGateway } from "./leased-gateway.ts";
+import { NO_MENTIONS } from "./mentions.ts";
 import { codeOf, MessageIntake } from "./message-intake.ts";
 import {
   type Command,
@@ -34,7 +34,9 @@ import {
   normalizeInteraction,
   timeOfId,
 } from "./normalize.ts";
+import { keepResponse } from "./responses.ts";
 import type { DiscordRest } from "./rest-client.ts";
+import { sleep } from "./sleep.ts";
 
 export interface IntakeOptions {
   readonly token: string;
@@ -49,18 +51,24 @@ export interface IntakeOptions {
   readonly catchUp: CatchUpLimits;
   readonly onTurn: OnTurn;
   readonly onGone: OpenIntakeOptions["onGone"];
+  readonly onEdited: OpenIntakeOptions["onEdited"];
   readonly onFatal: OpenIntakeOptions["onFatal"];
 }
 
 /** An interaction's token lives this long (discord.md §1.6). */
 const TOKEN_LIVES_MS = 15 * 60_000;
+/**
+ * A command is stored before it is acknowledged, so that a kill in between loses nothing (docs/decisions/0004). A queue
+ * that takes longer than this is waited for behind the acknowledgement: people see nothing of the command until then.
+ */
+const STORE_FIRST_MS = 500;
 /** Installation of what was asked in a DM. */
 const DM = "dm";
 
 /** Before READY, when nothing is received. */
 const NOBODY: WireReady = { user: { id: "" }, application: { id: "" } };
 
-/** The receiving side: gateway events become turns, and commands are acknowledged before anything else. */
+/** The receiving side: gateway events become turns, and commands are acknowledged. */
 export class DiscordIntake implements AsyncDisposable {
   readonly #options: IntakeOptions;
   readonly #gateway: LeasedGateway;
@@ -166,6 +174,11 @@ export class DiscordIntake implements AsyncDisposable {
         this.#runInOrder(parsePlace(data), "message could not be taken in", take);
         return;
       }
+      case "MESSAGE_UPDATE": {
+        const take = (): Promise<void> => this.#messages.takeEdit(data);
+        this.#runInOrder(parsePlace(data), "edit could not be taken in", take);
+        return;
+      }
       case "MESSAGE_DELETE":
       case "MESSAGE_DELETE_BULK":
         this.#takeDeletion(data);
@@ -204,7 +217,7 @@ export class DiscordIntake implements AsyncDisposable {
   // ------------------------------------------------------------------------------------------- commands
 
   async #takeInteraction(data: unknown, context: NormalizeContext): Promise<void> {
-    const { log, rest, clock } = this.#options;
+    const { log, rest } = this.#options;
     const interaction = parseInteraction(data);
     const outcome =
       interaction === undefined
@@ -219,36 +232,58 @@ export class DiscordIntake implements AsyncDisposable {
       log.info({ interactionId: command.interactionId }, "interaction came too late");
       return;
     }
-    // Before any other work: slow listeners are what kills interactions (discord.md §1.6).
-    const acknowledged = await acknowledge(command, rest, { clock, signal: this.#closing.signal });
-    await this.#store(command, acknowledged);
+    const storing = this.#store(command);
+    const refusal = await this.#soon(storing);
+    const taken = await this.#acknowledge(command, refusal);
+    const failure = await storing;
+    if (failure === undefined) await this.#follow(command);
+    else if (refusal === undefined && taken) await this.#apologize(command, failure);
   }
 
-  async #store(command: Command, acknowledged: Acknowledgement): Promise<void> {
+  /** @returns What the asker has to be told when it could not be stored. Never rejects. */
+  async #store(command: Command): Promise<BridgeError["code"] | undefined> {
     const { log, sealer, onTurn, rest } = this.#options;
     const { interactionId, token, applicationId, channelId, viaChannel, turn } = command;
-    if (!acknowledged.taken && !viaChannel) {
-      log.warn({ interactionId }, "interaction expired before it was acknowledged");
-      return;
-    }
     const at = timeOfId(interactionId);
-    const address = toJson({
-      kind: "interaction",
-      applicationId,
-      channelId,
-      viaChannel,
-      at,
-      token: acknowledged.taken ? sealer.seal(token, rest.toOwnTime(at + TOKEN_LIVES_MS)) : undefined,
-      responseId: acknowledged.taken ? acknowledged.responseId : undefined,
-    });
+    // As long as Discord has not told its time, the command counts as new.
+    const expiresAt = rest.toOwnTime((rest.knowsTime ? at : rest.discordNow()) + TOKEN_LIVES_MS);
+    const sealed = sealer.seal(token, expiresAt);
+    const address = toJson({ kind: "interaction", applicationId, channelId, viaChannel, at, token: sealed });
     try {
       await onTurn({ ...turn, address });
+      return undefined;
     } catch (error) {
       log.error({ err: error, turnId: turn.id }, "turn could not be stored");
-      if (acknowledged.taken) await this.#apologize(command, codeOf(error));
-      return;
+      return codeOf(error);
     }
-    await this.#follow(command);
+  }
+
+  /** What storing came to, if it is quick. */
+  async #soon<T>(storing: Promise<T>): Promise<T | undefined> {
+    const over = new AbortController();
+    const signal = AbortSignal.any([over.signal, this.#closing.signal]);
+    const patience = sleep(this.#options.clock, STORE_FIRST_MS, signal).catch(() => undefined);
+    const soon = await Promise.race([storing, patience]);
+    over.abort();
+    return soon ?? undefined;
+  }
+
+  /** @returns Whether Discord took it, as far as is known. Never rejects: the command is stored already. */
+  async #acknowledge(command: Command, refusal: BridgeError["code"] | undefined): Promise<boolean> {
+    const { log, rest, clock, store, onGone } = this.#options;
+    const { interactionId, viaChannel, turn } = command;
+    const says = refusal === undefined ? undefined : `-# ${noticeFor(refusal, turn.locale)}`;
+    try {
+      const acknowledged = await acknowledge(command, rest, { clock, says, signal: this.#closing.signal });
+      if (refusal === undefined) await keepResponse(store, interactionId, acknowledged);
+      if (acknowledged.taken) return true;
+      log.warn({ interactionId }, "interaction expired before it was acknowledged");
+      // There is no other way to its asker, and nobody waits any more.
+      if (!viaChannel) await onGone?.(turn.dedupeKey);
+    } catch (error) {
+      log.warn({ err: error, interactionId }, "command could not be acknowledged");
+    }
+    return false;
   }
 
   /** A mark that is there stays: commands are no messages, and cannot be caught up with (discord.md §3.6). */

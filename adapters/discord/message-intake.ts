@@ -1,15 +1,15 @@
 import { BridgeError } from "../../src/core/errors.ts";
 import type { Gates } from "../../src/core/gate.ts";
 import { catchUpNotice, noticeFor } from "../../src/core/notices.ts";
-import type { CatchUpLimits, Log, OnTurn } from "../../src/core/ports.ts";
+import type { CatchUpLimits, Log, OnTurn, OpenIntakeOptions } from "../../src/core/ports.ts";
 import type { IncomingTurn } from "../../src/core/turn.ts";
 import { CatchUp } from "./catch-up.ts";
-import { NO_MENTIONS } from "./discord-writer.ts";
 import type { FollowedPlaces } from "./followed-places.ts";
 import { parseMessage, type WireMessage } from "./gateway-events.ts";
 import { helpFor } from "./help.ts";
+import { NO_MENTIONS } from "./mentions.ts";
 import { nonceOf } from "./nonce.ts";
-import { type Help, type NormalizeContext, normalizeMessage } from "./normalize.ts";
+import { type Help, type NormalizeContext, normalizeEdit, normalizeMessage } from "./normalize.ts";
 import type { DiscordRest } from "./rest-client.ts";
 
 export interface MessageIntakeOptions {
@@ -19,6 +19,7 @@ export interface MessageIntakeOptions {
   readonly places: FollowedPlaces;
   readonly limits: CatchUpLimits;
   readonly onTurn: OnTurn;
+  readonly onEdited: OpenIntakeOptions["onEdited"];
   /** Ms on a monotonic clock. */
   readonly now: () => number;
   /** Who we are; asked for only after READY. */
@@ -81,6 +82,21 @@ export class MessageIntake {
     if (help !== undefined && (dropped === "empty" || dropped === "unreadable")) {
       run("help could not be said", () => this.#say(help, helpFor(dropped, help.locale), "help"));
     }
+  }
+
+  /** A MESSAGE_UPDATE. Resolves once the change is stored, or it is known to be none. */
+  async takeEdit(data: unknown): Promise<void> {
+    const { log, context, onEdited } = this.#options;
+    const message = parseMessage(data);
+    const outcome = message === undefined ? { dropped: "malformed" } : normalizeEdit(message, context());
+    if ("dropped" in outcome) {
+      log.debug({ reason: outcome.dropped, messageId: message?.id }, "message update dropped");
+      return;
+    }
+    const { turn, changedAt } = outcome;
+    // The question itself may still have to be found.
+    if (message !== undefined) await this.catchUp.before(message.channel_id);
+    await onEdited?.(turn, changedAt);
   }
 
   async #takeLive(message: WireMessage, turn: IncomingTurn): Promise<void> {

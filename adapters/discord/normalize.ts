@@ -28,7 +28,8 @@ type DropReason =
   | "empty"
   /** A reply to us whose text Discord keeps from us (no ping, no Message Content intent). */
   | "unreadable"
-  | "unknown-command";
+  | "unknown-command"
+  | "not-edited";
 
 /** A person who is owed a sentence although there is no turn. */
 export interface Help {
@@ -113,6 +114,20 @@ export function normalizeMessage(
     return { dropped: isDm || mentioned ? "empty" : "unreadable", help };
   }
   return { turn: toTurn(message, { context, text, attachments, locale }) };
+}
+
+/**
+ * A MESSAGE_UPDATE as the question it is now, and when it was changed; or why it is no change: previews, pins and flags
+ * come as updates too, and one without our mention asks us nothing (discord.md §10).
+ */
+export function normalizeEdit(
+  message: WireMessage,
+  context: NormalizeContext,
+): { readonly turn: IncomingTurn; readonly changedAt: number } | { readonly dropped: DropReason } {
+  const changedAt = Date.parse(message.edited_timestamp ?? "");
+  if (Number.isNaN(changedAt)) return { dropped: "not-edited" };
+  const outcome = normalizeMessage(message, context);
+  return "turn" in outcome ? { turn: outcome.turn, changedAt } : { dropped: outcome.dropped };
 }
 
 /**

@@ -11,6 +11,7 @@ import { isSlow } from "./history.ts";
 import { Lanes } from "./lanes.ts";
 import {
   deletedMessage,
+  editedMessage,
   type Normalized,
   normalizeCommand,
   normalizeMessage,
@@ -51,6 +52,7 @@ export interface SlackIntakeParts {
   readonly self: SlackSelf;
   readonly onTurn: OnTurn;
   readonly onGone: OpenIntakeOptions["onGone"];
+  readonly onEdited: OpenIntakeOptions["onEdited"];
   readonly signal: AbortSignal;
 }
 
@@ -83,6 +85,11 @@ export class SlackIntake implements AsyncDisposable {
   ): Promise<void> {
     const deleted = deletedMessage(body, event, this.#parts.self);
     if (deleted !== undefined) return this.gone(deleted);
+    const edited = editedMessage(event);
+    if (edited !== undefined) {
+      const lane = z.object({ channel: z.string() }).safeParse(event).data?.channel ?? "";
+      return this.#lanes.run(lane, () => this.#takeEdit(body, edited));
+    }
     const said = saidSchema.safeParse(event).data;
     if (said !== undefined) await this.#afterMissed(said);
     await this.#lanes.run(said?.channel ?? "", () =>
@@ -109,16 +116,32 @@ export class SlackIntake implements AsyncDisposable {
   }
 
   async #take(body: unknown, event: unknown, { late }: { late: boolean }): Promise<void> {
-    const { context, threads, self, signal } = this.#parts;
-    const asked = threadInQuestion(event, self);
-    const where = asked === undefined ? undefined : { team: self.teamId, ...asked };
-    const ours = where === undefined ? false : await threads.isOurs(where, { self, signal });
-    const normalized = await this.#normalize(body, event, ours);
+    const { context, signal } = this.#parts;
+    const normalized = await this.#normalizeLive(body, event);
     if (normalized.dropped === undefined) {
       if (await isLeftOut(context, normalized.turn)) return;
       await this.#accept({ ...normalized.turn, ...(late && { late }) });
     } else if (normalized.help !== undefined) await this.#help.answer(normalized.help, { signal });
     else context.log.debug({ reason: normalized.dropped }, "slack message dropped");
+  }
+
+  /** A change that asks us nothing, e.g. without our mention, is none. */
+  async #takeEdit(
+    body: unknown,
+    { event, changedAt }: NonNullable<ReturnType<typeof editedMessage>>,
+  ): Promise<void> {
+    const { context, onEdited } = this.#parts;
+    const normalized = await this.#normalizeLive(body, event);
+    if (normalized.dropped === undefined) await onEdited?.(normalized.turn, changedAt);
+    else context.log.debug({ reason: normalized.dropped }, "slack edit dropped");
+  }
+
+  async #normalizeLive(body: unknown, event: unknown): Promise<Normalized> {
+    const { threads, self, signal } = this.#parts;
+    const asked = threadInQuestion(event, self);
+    const where = asked === undefined ? undefined : { team: self.teamId, ...asked };
+    const ours = where === undefined ? false : await threads.isOurs(where, { self, signal });
+    return this.#normalize(body, event, ours);
   }
 
   /** Names are looked up only for what is for us. */

@@ -126,6 +126,47 @@ export function deletedMessage(body: unknown, event: unknown, self: SlackSelf): 
   return ts === undefined ? undefined : `slack:${teamOf(outer.data, self)}:${channel}:${ts}`;
 }
 
+const edition = z.object({
+  subtype: z.literal("message_changed"),
+  channel: z.string(),
+  channel_type: z.string().optional(),
+  message: z.looseObject({
+    ts: z.string(),
+    text: z.string().nullish(),
+    thread_ts: z.string().optional(),
+    edited: z.object({ ts: z.string() }),
+  }),
+  previous_message: z.object({
+    text: z.string().nullish(),
+    edited: z.object({ ts: z.string() }).nullish(),
+  }),
+});
+
+/**
+ * What somebody made of their message, as if it were said now, and when. Previews, reply counts and streams change
+ * messages too (slack.md §3.2): only another text, written at another time, is an edit.
+ */
+export function editedMessage(
+  event: unknown,
+): { readonly event: Readonly<Record<string, unknown>>; readonly changedAt: number } | undefined {
+  const parsed = edition.safeParse(event);
+  if (!parsed.success) return undefined;
+  const { channel, channel_type: kind, message, previous_message: before } = parsed.data;
+  if (message.edited.ts === before.edited?.ts || message.text === before.text) return undefined;
+  const { thread_ts: thread, ...said } = message;
+  return {
+    event: {
+      ...said,
+      type: "message",
+      channel,
+      ...(kind !== undefined && { channel_type: kind }),
+      // A root that has replies names itself; when it was asked it did not.
+      ...(thread !== undefined && thread !== message.ts && { thread_ts: thread }),
+    },
+    changedAt: Math.round(Number(message.edited.ts) * 1000),
+  };
+}
+
 /** The thread whose membership decides about an event, or `undefined` when it does not matter. */
 export function threadInQuestion(
   event: unknown,

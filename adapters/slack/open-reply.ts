@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { GrowingReply } from "../../src/core/growing-reply.ts";
+import type { Json } from "../../src/core/json.ts";
 import type { FinishedReply, OpenReplyOptions, Reply, ReplyContent } from "../../src/core/ports.ts";
 import type { Turn } from "../../src/core/turn.ts";
 import { messageKey, parseAddress, type SlackAddress } from "./address.ts";
@@ -16,10 +17,10 @@ import { StatusLine } from "./status.ts";
 export async function openSlackReply(
   context: SlackContext,
   turn: Turn,
-  { saved, save, again, signal }: OpenReplyOptions,
+  { saved, earlier, save, again, signal }: OpenReplyOptions,
 ): Promise<{ reply: Reply; place?: Place }> {
   const address = parseAddress(turn.address);
-  const before = parseSaved(saved);
+  const before = saved === undefined ? takenOver(earlier) : parseSaved(saved);
   const known = placeOf(address) ?? before.place;
   const place = known ?? (await openCommandPlace(context, turn, address, { again, signal }));
   if (place === undefined) return { reply: openFinalOnly(context, turn, address, signal) };
@@ -39,6 +40,11 @@ export async function openSlackReply(
     reply: new ThreadReply(inner, { place, status, signal, shown: found.messages.length > 0 }),
     place,
   };
+}
+
+/** Messages of an earlier revision: their streams are over, and another text is cut elsewhere. */
+function takenOver(earlier: Json | undefined): SavedReply {
+  return { ...parseSaved(earlier), style: "edit", cuts: [] };
 }
 
 function toTarget(turn: Turn, { team, message }: SlackAddress, place: Place): ReplyTarget {

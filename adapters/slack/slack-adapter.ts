@@ -91,7 +91,7 @@ export class SlackAdapter implements Adapter {
 
   async openIntake(onTurn: OnTurn, options: OpenIntakeOptions): Promise<AsyncDisposable> {
     const { settings, log } = this.#context;
-    const { signal, onGone, onFatal } = options;
+    const { signal, onGone, onEdited, onFatal } = options;
     const self = await this.#whoAmI({ signal });
     const closed = new AbortController();
     const intake = new SlackIntake({
@@ -101,6 +101,7 @@ export class SlackAdapter implements Adapter {
       self,
       onTurn,
       onGone,
+      onEdited,
       signal: AbortSignal.any([signal, closed.signal, this.#abort.signal]),
     });
     const receiver = this.#openBolt(intake, self);

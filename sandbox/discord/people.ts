@@ -69,7 +69,7 @@ export class Person {
     const message = world.addMessage({
       channelId,
       author: this.user,
-      content: text.replaceAll(/@Coze\b/g, `<@${world.bot.id}>`),
+      content: this.#typed(text),
       ...(options.replyTo !== undefined && { replyTo: options.replyTo }),
       ...(options.files !== undefined && { files: options.files }),
       ...this.#special(channelId, options),
@@ -125,14 +125,19 @@ export class Person {
     return interaction.id;
   }
 
-  /** Changes what was written. */
+  /** Changes what was written; `@Coze` becomes a mention here too. */
   edit(messageId: string, text: string): void {
     const { world, gateway, onChange } = this.#parts;
     const message = world.messages.get(messageId);
     if (message === undefined) return;
-    world.edit(message, { content: text, mentions: world.mentionedIn(text) });
+    const content = this.#typed(text);
+    world.edit(message, { content, mentions: world.mentionedIn(content) });
     gateway.dispatchMessage("MESSAGE_UPDATE", message);
     onChange(message.channel_id);
+  }
+
+  #typed(text: string): string {
+    return text.replaceAll(/@Coze\b/g, `<@${this.#parts.world.bot.id}>`);
   }
 
   #special(

@@ -383,7 +383,7 @@ class StandIn implements DiscordStandIn {
         return true;
       case "answer":
         this.#recordFault(name, body, fault.status);
-        answerWith(response, fault);
+        this.#answerWith(response, fault);
         return true;
     }
   }
@@ -401,7 +401,7 @@ class StandIn implements DiscordStandIn {
         return true;
       case "commit-then-answer":
         this.#recordFault(name, body, fault.status);
-        answerWith(response, fault);
+        this.#answerWith(response, fault);
         return true;
       case undefined:
       case "delay":
@@ -410,6 +410,21 @@ class StandIn implements DiscordStandIn {
       case "reset":
         return false;
     }
+  }
+
+  #answerWith(
+    response: ServerResponse,
+    {
+      status,
+      body = "",
+      headers = {},
+    }: { status: number; body?: string | object; headers?: Readonly<Record<string, string>> },
+  ): void {
+    const json = typeof body === "object";
+    const date = new Date(this.#clock.now()).toUTCString();
+    response
+      .writeHead(status, { date, "content-type": json ? "application/json" : "text/html", ...headers })
+      .end(json ? JSON.stringify(body) : body);
   }
 
   /** Status 0: never answered. */
@@ -436,15 +451,4 @@ function tooMany({ headers, retryAfterMs, global }: ReturnType<Limits["take"]>):
       ...(global && { "x-ratelimit-global": "true" }),
     },
   };
-}
-
-function answerWith(
-  response: ServerResponse,
-  fault: { status: number; body?: string | object; headers?: Readonly<Record<string, string>> },
-): void {
-  const { status, body = "", headers = {} } = fault;
-  const json = typeof body === "object";
-  response
-    .writeHead(status, { "content-type": json ? "application/json" : "text/html", ...headers })
-    .end(json ? JSON.stringify(body) : body);
 }

@@ -206,6 +206,7 @@ export class Messages {
       ...(message.broadcast && { subtype: "thread_broadcast" }),
       ...(message.bot && { bot_id: bot.botId, app_id: appId }),
       ...(message.threadTs !== undefined && { thread_ts: message.threadTs }),
+      ...(message.edited !== undefined && { edited: message.edited }),
       ...(message.blocks.length > 0 && { blocks: message.blocks }),
       ...(metadata && message.metadata !== undefined && { metadata: message.metadata }),
       ...(state !== undefined && { streaming_state: state === "in_progress" ? "in_progress" : "completed" }),

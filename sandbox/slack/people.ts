@@ -39,6 +39,8 @@ export interface SlackPerson {
   say(channel: string, text: string, options?: SayOptions): Said;
   /** Writes to the app. */
   dm(text: string, options?: SayOptions): Said;
+  /** Changes what a message of their own says. */
+  edit(channel: string, ts: string, text: string): readonly Delivery[];
   /** Deletes a message of their own. */
   unsay(channel: string, ts: string): readonly Delivery[];
   /** Sends `/coze` with a text. */
@@ -79,6 +81,7 @@ export class People {
       name: user.name,
       say: (channel, text, say) => this.#say(this.#channel(channel), user, text, say),
       dm: (text, say) => this.#say(workspace.dmWith(user.id), user, text, say),
+      edit: (channel, ts, text) => this.#edit(this.#channel(channel), user, ts, text),
       unsay: (channel, ts) => this.#unsay(this.#channel(channel), user, ts),
       slash: (channel, text) => this.#slash(this.#channel(channel), user, text),
     };
@@ -115,6 +118,45 @@ export class People {
     }
     deliveries.push(...this.#event(subscriptionOf(channel), event, user));
     return { channel: channel.id, ts: message.ts, deliveries };
+  }
+
+  /** The root of a thread names itself in such events (slack.md §3.2). */
+  #edit(channel: SlackChannel, user: SlackUser, ts: string, said: string): readonly Delivery[] {
+    const { workspace } = this.#options;
+    const message = channel.messages.get(ts);
+    if (message?.user !== user.id) throw new Error(`${user.name} has no message ${ts}`);
+    const before = this.#innerMessage(channel, user, message);
+    message.text = this.#escape(said);
+    message.edits += 1;
+    // Slack tells whole seconds; here two edits may follow each other faster.
+    message.edited = { user: user.id, ts: workspace.newTs() };
+    workspace.changed(channel.id);
+    const at = workspace.newTs();
+    const changed = {
+      type: "message",
+      subtype: "message_changed",
+      hidden: true,
+      channel: channel.id,
+      channel_type: channel.kind,
+      message: this.#innerMessage(channel, user, message),
+      previous_message: before,
+      ts: at,
+      event_ts: at,
+    };
+    return this.#event(subscriptionOf(channel), changed, user);
+  }
+
+  /** A message as an event about it holds it. */
+  #innerMessage(channel: SlackChannel, user: SlackUser, message: SlackMessage): Arguments {
+    const { text, broadcast, edited, ts } = message;
+    const {
+      channel: _channel,
+      channel_type: _type,
+      event_ts: _eventTs,
+      ...inner
+    } = this.#messageEvent(channel, user, message, { text, broadcast });
+    const isRoot = [...channel.messages.values()].some(({ threadTs }) => threadTs === ts);
+    return { ...inner, ...(edited !== undefined && { edited }), ...(isRoot && { thread_ts: ts }) };
   }
 
   #unsay(channel: SlackChannel, user: SlackUser, ts: string): readonly Delivery[] {

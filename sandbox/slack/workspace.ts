@@ -44,6 +44,8 @@ export interface SlackMessage {
   blocks: readonly unknown[];
   metadata: unknown;
   edits: number;
+  /** By whom and when its text was changed last. */
+  edited: { readonly user: string; readonly ts: string } | undefined;
   stream: SlackStream | undefined;
 }
 
@@ -146,6 +148,7 @@ export class Workspace {
       blocks: [],
       metadata: undefined,
       stream: undefined,
+      edited: undefined,
       ...content,
       ...from,
       ts: this.newTs(),

@@ -5,7 +5,16 @@ import { askCoze } from "./ask-coze.ts";
 import { type BroughtFiles, bringFiles } from "./bring-files.ts";
 import { type ChatIds, Checkpoint } from "./checkpoint.ts";
 import { cozeConversationOf, forgetConversation, replaceConversation } from "./conversations.ts";
+import {
+  changesNothing,
+  type EarlierAnswer,
+  earlierAnswer,
+  mergeRedo,
+  rememberAnswer,
+  withChange,
+} from "./earlier-answer.ts";
 import { BridgeError, type ErrorCode } from "./errors.ts";
+import { mergeTurns } from "./merge-turns.ts";
 import { lateNotice, noticeFor, withReference } from "./notices.ts";
 import {
   type Adapter,
@@ -42,6 +51,10 @@ const CANCEL_MS = 5_000;
 /** A turn at work: what it is, what it has saved, what it shows. */
 interface Work extends AnswerParts {
   readonly turn: Turn;
+  /** What it consists of, oldest first. */
+  readonly asked: readonly Turn[];
+  /** What stands there of an earlier revision. */
+  readonly earlier: EarlierAnswer | undefined;
   readonly run: Run;
   readonly checkpoint: Checkpoint;
   readonly reply: Reply;
@@ -50,24 +63,38 @@ interface Work extends AnswerParts {
 
 /**
  * Answers one turn: opens the reply, brings the files, asks Coze, lets the reply grow, ends it. Started again after a
- * crash it goes on where the checkpoint says, in the same messages.
+ * crash it goes on where the checkpoint says, in the same messages; a changed question goes on in those of its earlier
+ * revision.
  *
  * Every turn ends in an answer, a worded notice, or {@link RetryLater}; what the operator can do something about is
  * thrown after the asker was told, and becomes a dead letter.
+ *
+ * @param turns - One, or what its asker wrote in a burst.
  */
-export async function answerTurn(turn: Turn, run: Run, parts: AnswerParts): Promise<void> {
+export async function answerTurn(turns: readonly Turn[], run: Run, parts: AnswerParts): Promise<void> {
+  const first = mergeTurns(turns);
+  const earlier = await earlierAnswer(parts.store, first);
+  const asked = earlier === undefined ? turns : withChange(first, earlier);
+  const turn = earlier === undefined ? first : mergeRedo(first, asked);
   const { id: turnId, reference, platform, conversation } = turn;
   const log = parts.log.child({ turnId, reference, platform, conversation });
   const startedAt = parts.now();
   const { start, attempt } = run;
   const checkpoint = new Checkpoint(run);
   log.info({ start, attempt, attachments: turn.attachments.length }, "turn started");
-  if (checkpoint.state.done !== undefined) {
-    await rememberMessages(turn, parts.store, checkpoint.state.done.messageKeys);
+  const { done, asked: sent, reply: replied } = checkpoint.state;
+  if (done !== undefined) {
+    await rememberMessages(turn, parts.store, done.messageKeys);
+    await rememberAnswer(parts.store, { reply: replied ?? earlier?.reply, asked, whole: true });
     return;
   }
-  const reply = await openReply(turn, run, { ...parts, log }, checkpoint);
-  const work: Work = { ...parts, log, turn, run, checkpoint, reply, answer: EMPTY_ANSWER };
+  const unwanted = sent === undefined && isCancelled(run.signal.reason);
+  if (earlier !== undefined && (unwanted || changesNothing(first, earlier))) {
+    log.info({ unwanted }, "earlier answer stays");
+    return;
+  }
+  const reply = await openReply(turn, run, { ...parts, log }, { checkpoint, earlier });
+  const work: Work = { ...parts, log, turn, asked, earlier, run, checkpoint, reply, answer: EMPTY_ANSWER };
   try {
     await ask(work);
     await end(work, afterword(work.answer));
@@ -83,10 +110,16 @@ export async function answerTurn(turn: Turn, run: Run, parts: AnswerParts): Prom
   }
 }
 
-async function openReply(turn: Turn, run: Run, parts: AnswerParts, checkpoint: Checkpoint): Promise<Reply> {
+async function openReply(
+  turn: Turn,
+  run: Run,
+  parts: AnswerParts,
+  { checkpoint, earlier }: Pick<Work, "checkpoint" | "earlier">,
+): Promise<Reply> {
   try {
     return await parts.adapter.openReply(turn, {
       saved: checkpoint.state.reply,
+      earlier: earlier?.reply,
       again: run.start > 1,
       save: (reply) => checkpoint.save({ reply }),
       signal: replySignal(run.signal),
@@ -213,13 +246,21 @@ function afterword(answer: AnswerState): ErrorCode | undefined {
 }
 
 async function end(work: Work, code: ErrorCode | undefined): Promise<void> {
-  const { turn, store, checkpoint, reply } = work;
+  const { turn, store, checkpoint, reply, earlier } = work;
   const ending = code === undefined ? undefined : withReference(noticeFor(code, turn.locale), turn.reference);
   const { messageKeys } = await reply.finish(contentOf(work, ending));
   await checkpoint.save({ done: { messageKeys } });
   await rememberMessages(turn, store, messageKeys);
+  await rememberReply(work, code === undefined);
   const text = answerMarkdown(work.answer);
-  if (text !== "") await rememberExchange(store, turn, text);
+  const replaced = earlier === undefined ? undefined : mergeTurns(earlier.asked).text;
+  if (text !== "") await rememberExchange(store, turn, text, { replaced });
+}
+
+/** A redo goes on in the messages that are there; where it saved none, in those it took over. */
+async function rememberReply({ store, checkpoint, asked, earlier }: Work, whole: boolean): Promise<void> {
+  const reply = checkpoint.state.reply ?? earlier?.reply;
+  await rememberAnswer(store, { reply, asked, whole });
 }
 
 /** A later reply to one of these messages continues the conversation. */
@@ -242,7 +283,10 @@ async function fail(work: Work, error: unknown): Promise<void> {
     await reply.abandon();
     throw new RetryLater({ afterMs: next.afterMs, cause: error });
   }
-  if (next.do === "give-up") throw error;
+  if (next.do === "give-up") {
+    await rememberReply(work, false);
+    throw error;
+  }
   if (next.code === "COZE_TIMEOUT") await cancelAtCoze(work);
   await end(work, next.code);
   if (next.bury) throw error;

@@ -103,6 +103,13 @@ export interface OpenIntakeOptions extends Abortable {
    * There may never have been a turn for it.
    */
   readonly onGone?: (dedupeKey: string) => Promise<void>;
+  /**
+   * A question was changed after it was asked: what it says now, under the dedupe key of the first time. Resolves once
+   * that is durable, or known already. There may never have been a turn for it.
+   *
+   * @param changedAt - In ms since the epoch, by the platform's clock; the same for every delivery of the change.
+   */
+  readonly onEdited?: (question: IncomingTurn, changedAt: number) => Promise<void>;
   /** The platform will not have us back, whatever we try; called at most once. */
   readonly onFatal?: (error: unknown) => void;
 }
@@ -115,6 +122,8 @@ export interface OpenReplyOptions extends Abortable {
   readonly again: boolean;
   /** What this reply saved in an earlier attempt, if there was one. Only the adapter reads it. */
   readonly saved: Json | undefined;
+  /** What the reply to an earlier revision of the question saved last: its messages are taken over, all of them. */
+  readonly earlier: Json | undefined;
   /** Makes the reply's own state durable; to be awaited before the effect it describes is relied on. */
   readonly save: (state: Json) => Promise<void>;
 }
@@ -378,9 +387,14 @@ export interface TurnQueue extends AsyncDisposable {
    * Changes what a turn says that has not started yet, atomically.
    *
    * @param change - Gets the stored payload; `undefined` leaves it. May be called again when another process was faster.
+   * @param options - `key`: becomes a key of this turn in the same step, so that the same change is not accepted again.
    * @returns Whether it was changed.
    */
-  amend(id: string, change: (payload: Json) => Json | undefined): Promise<boolean>;
+  amend(
+    id: string,
+    change: (payload: Json) => Json | undefined,
+    options?: { key?: string },
+  ): Promise<boolean>;
   /** No turn starts until `resume`, in any process, also after a restart. */
   pause(): Promise<void>;
   resume(): Promise<void>;

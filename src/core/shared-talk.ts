@@ -32,13 +32,21 @@ export async function othersSince(store: Pick<Store, "get">, turn: Turn): Promis
   ]);
 }
 
-/** Remembers a finished exchange. Called inside the turn, so there is one writer per conversation. */
+/**
+ * Remembers a finished exchange. Called inside the turn, so there is one writer per conversation.
+ *
+ * @param options - `replaced`: what the same question said before it was changed; that exchange is forgotten.
+ */
 export async function rememberExchange(
   store: Pick<Store, "get" | "set">,
   turn: Turn,
   answer: string,
+  { replaced }: { replaced?: string | undefined } = {},
 ): Promise<void> {
-  const talk = toExchanges(await store.get(TALK_SPACE, turn.conversation));
+  const known = toExchanges(await store.get(TALK_SPACE, turn.conversation));
+  const before = replaced === undefined ? undefined : cut(replaced);
+  const old = known.findLastIndex(({ asker, question }) => asker === turn.asker.key && question === before);
+  const talk = known.filter((_exchange, index) => index !== old);
   const exchange = {
     asker: turn.asker.key,
     name: turn.asker.name,

@@ -32,6 +32,8 @@ export interface Turn {
   /** When the person sent it, in ms since the epoch, by the platform's clock. */
   readonly sentAt: number;
   readonly route: Route;
+  /** When its text was changed last, in ms since the epoch, by the platform's clock; absent when it never was. */
+  readonly editedAt?: number;
   /** Found by catch-up: it was asked while nobody listened. */
   readonly late?: boolean;
   /** Where the reply goes. Only the adapter that made it reads it. */

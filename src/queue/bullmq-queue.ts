@@ -218,7 +218,11 @@ class BullmqQueue implements TurnQueue {
     return (await this.#ask(() => this.#mailbox.waiting(id))) !== undefined;
   }
 
-  async amend(id: string, change: (payload: Json) => Json | undefined): Promise<boolean> {
+  async amend(
+    id: string,
+    change: (payload: Json) => Json | undefined,
+    { key }: { key?: string } = {},
+  ): Promise<boolean> {
     this.#demandOpen();
     return this.#ask(async () => {
       // Each round lost is another's change, so this ends.
@@ -226,7 +230,7 @@ class BullmqQueue implements TurnQueue {
         const before = await this.#mailbox.waiting(id);
         const changed = before === undefined ? undefined : change(JSON.parse(before) as Json);
         if (before === undefined || changed === undefined) return false;
-        const answer = await this.#mailbox.amend(id, before, toJsonText(changed, "turn"));
+        const answer = await this.#mailbox.amend(id, { before, after: toJsonText(changed, "turn"), key });
         if (answer !== "changed") return answer === "amended";
       }
     });

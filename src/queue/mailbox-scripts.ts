@@ -210,13 +210,15 @@ const WAITING = `${WAITING_PRELUDE}
 return waitingPayload(ARGV[1])
 `;
 
-/** id, payload before, payload after → 0 not waiting, 1 amended, 2 somebody else was faster */
+/** id, payload before, payload after, then another key and dedupe → 0 not waiting, 1 amended, 2 somebody else was faster */
 const AMEND = `${WAITING_PRELUDE}
 local payload = waitingPayload(ARGV[1])
 if not payload then return 0 end
-if payload == ARGV[3] then return 1 end
-if payload ~= ARGV[2] then return 2 end
-redis.call('HSET', turnKey(ARGV[1]), 'payload', ARGV[3])
+if payload ~= ARGV[3] then
+  if payload ~= ARGV[2] then return 2 end
+  redis.call('HSET', turnKey(ARGV[1]), 'payload', ARGV[3])
+end
+if ARGV[4] then redis.call('SET', dupKey(ARGV[4]), ARGV[1], 'PX', ARGV[5]) end
 return 1
 `;
 

@@ -168,9 +168,13 @@ export class Mailbox {
     return (await this.#redis.get(`${this.#root}dup:${key}`)) ?? undefined;
   }
 
-  /** Replaces what a waiting turn says, if it still says `before`. */
-  async amend(id: string, before: string, after: string): Promise<"amended" | "changed" | "not-waiting"> {
-    const answer = Number(await this.#run("tqAmend", id, before, after));
+  /** Replaces what a waiting turn says, if it still says `before`; `key` then names it as well. */
+  async amend(
+    id: string,
+    { before, after, key }: { before: string; after: string; key: string | undefined },
+  ): Promise<"amended" | "changed" | "not-waiting"> {
+    const named = key === undefined ? [] : [key, this.#dedupeMs];
+    const answer = Number(await this.#run("tqAmend", id, before, after, ...named));
     return answer === 0 ? "not-waiting" : answer === 1 ? "amended" : "changed";
   }
 

@@ -155,13 +155,18 @@ class SqliteQueue implements TurnQueue {
     return this.#table.waiting(toNumber(id)) !== undefined;
   }
 
-  async amend(id: string, change: (payload: Json) => Json | undefined): Promise<boolean> {
+  async amend(
+    id: string,
+    change: (payload: Json) => Json | undefined,
+    { key }: { key?: string } = {},
+  ): Promise<boolean> {
     this.#demandOpen();
     return this.#commit(() => {
       const found = this.#table.waiting(toNumber(id));
       const changed = found === undefined ? undefined : change(JSON.parse(found.payload) as Json);
       if (found === undefined || changed === undefined) return false;
       this.#table.setPayload(found.ord, toJsonText(changed, "turn"));
+      if (key !== undefined) this.#table.addKey(toNumber(id), key, this.#now() + this.#dedupeMs);
       return true;
     });
   }

@@ -26,6 +26,7 @@ const TURN = z.object({
   locale: z.enum(["en", "zh"]),
   sentAt: z.number(),
   route: z.object({ botId: z.string() }),
+  editedAt: z.exactOptional(z.number()),
   late: z.exactOptional(z.boolean()),
   address: z.json(),
 });

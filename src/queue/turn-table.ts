@@ -227,6 +227,11 @@ export class TurnTable {
     this.#sql.setPayload.run(payload, ord);
   }
 
+  /** Another key of a turn, known until then. */
+  addKey(id: number, key: string, until: number): void {
+    this.#sql.addSeen.run(key, id, until);
+  }
+
   /** Lets parked conversations go whose time has come. @returns When the next one's comes. */
   promote(now: number): number | undefined {
     this.#sql.promoteDue.run(now, now + LONGEST_PARKED_MS);

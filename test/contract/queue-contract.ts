@@ -62,6 +62,24 @@ function describeAccepting(startBackend: StartBackend): void {
     expect(await scene.queue.enqueue(aNewTurn("a:1"))).toEqual({ id, duplicate: true, ahead: 0 });
   });
 
+  it("changes what a waiting turn says, under one more key, and nothing once it was started", async () => {
+    await using scene = await startScene(startBackend);
+    const { queue } = scene;
+    const { id } = await queue.enqueue(aNewTurn("a:1"));
+    const say = (text: string, key?: string) =>
+      queue.amend(id, () => ({ text }), key === undefined ? {} : { key });
+    expect(await queue.amend(id, () => undefined, { key: "a:1~0" })).toBe(false);
+    expect(await queue.idOf("a:1~0")).toBeUndefined();
+    expect(await say("first")).toBe(true);
+    expect(await say("second", "a:1~1")).toBe(true);
+    expect(await queue.enqueue(aNewTurn("a:1~1"))).toMatchObject({ id, duplicate: true });
+    const run = await scene.firstRun();
+    expect(run.turns[0]?.payload).toEqual({ text: "second" });
+    expect(await say("third", "a:1~2")).toBe(false);
+    expect(await queue.idOf("a:1~2")).toBeUndefined();
+    expect(await queue.idOf("a:1~1")).toBe(id);
+  });
+
   it("says how many unfinished turns of the conversation are before a new one", async () => {
     await using scene = await startScene(startBackend);
     const ahead = [];

@@ -39,15 +39,16 @@ function aBridge(...scripts: Script[]) {
     source: new ScriptedSource(...scripts),
     store: new MemoryStore(),
   };
-  const answer = (turn: Partial<Turn> = {}, run: Partial<Run> = {}) =>
-    answerTurn(aTurn(turn), aRun(run), {
+  const answerAll = (turns: readonly Turn[], run: Partial<Run> = {}) =>
+    answerTurn(turns, aRun(run), {
       ...parts,
       log,
       now: () => 0,
       wallNow: () => 0,
       sleep: () => Promise.resolve(),
     });
-  return { ...parts, answer };
+  const answer = (turn: Partial<Turn> = {}, run: Partial<Run> = {}) => answerAll([aTurn(turn)], run);
+  return { ...parts, answer, answerAll };
 }
 
 describe("a turn", () => {
@@ -388,5 +389,80 @@ describe("an aborted turn", () => {
       await expect(ended).rejects.toMatchObject({ name: "RunAborted", why });
       expect([adapter.abandoned, adapter.final, source.canceled]).toEqual([1, undefined, []]);
     }
+  });
+});
+
+describe("a changed question", () => {
+  const question = "discord:app:channel:1";
+  const redo = (changes: Partial<Turn> = {}): Partial<Turn> => ({
+    id: `${question}#r1`,
+    reference: "R1R1R1",
+    text: "Hello again",
+    editedAt: 1,
+    ...changes,
+  });
+  /** What the first reply saved stands in the checkpoint from its start. */
+  const started: Partial<Run> = { state: { v: 1, reply: { messages: ["1", "2"] } } };
+
+  it("is asked as what it says now, in the messages of its earlier answer", async () => {
+    const { adapter, source, answer } = aBridge(ANSWER, ANSWER);
+    await answer({ id: `${question}#r0` }, started);
+    await answer(redo());
+    expect(adapter.taken).toEqual([undefined, { messages: ["1", "2"] }]);
+    expect(source.asked.at(-1)).toMatchObject({ turnId: `${question}#r1`, text: "Hello again" });
+  });
+
+  it("goes on in what its own attempt saved, and hands that to the next", async () => {
+    const { adapter, answer } = aBridge(ANSWER, ANSWER, ANSWER);
+    await answer({ id: `${question}#r0` }, started);
+    await answer(redo(), { start: 2, state: { v: 1, reply: { messages: ["1"] } } });
+    await answer(redo({ id: `${question}#r2`, text: "third" }));
+    expect(adapter.opened[1]).toEqual({ messages: ["1"] });
+    expect(adapter.taken.at(-1)).toEqual({ messages: ["1"] });
+  });
+
+  it("that was one of a burst is asked together with the rest of it", async () => {
+    const { source, adapter, answer, answerAll } = aBridge(ANSWER, ANSWER, ANSWER);
+    const other = "discord:app:channel:2";
+    const burst = [
+      aTurn({ id: `${question}#r0`, text: "first half," }),
+      aTurn({ id: `${other}#r0`, text: "secnod half." }),
+    ];
+    await answerAll(burst, started);
+    await answer({ id: `${other}#r1`, text: "second half.", editedAt: 1 });
+    await answer({ id: `${question}#r1`, text: "First half,", editedAt: 2 });
+    expect(source.asked.map(({ turnId, text }) => [turnId, text])).toEqual([
+      [`${question}#r0`, "first half,\nsecnod half."],
+      [`${other}#r1`, "first half,\nsecond half."],
+      [`${question}#r1`, "First half,\nsecond half."],
+    ]);
+    expect(adapter.taken.slice(1)).toEqual([{ messages: ["1", "2"] }, { messages: ["1", "2"] }]);
+  });
+
+  it("that says what was answered already is left alone, unless that had failed", async () => {
+    const failed: Script = { error: new CozeError("COZE_REFUSED", "no", { outcome: "refused" }) };
+    const { source, answer } = aBridge(failed, ANSWER);
+    await answer({ id: `${question}#r0`, text: "Hello" }).catch(() => undefined);
+    await answer(redo({ text: "Hello" }));
+    expect(source.asked).toHaveLength(2);
+    await answer(redo({ id: `${question}#r2`, text: "Hello", editedAt: 2 }));
+    expect(source.asked).toHaveLength(2);
+  });
+
+  it("that is cancelled before it was asked leaves the earlier answer as it is", async () => {
+    const { adapter, answer } = aBridge(ANSWER);
+    await answer({ id: `${question}#r0` }, started);
+    const controller = new AbortController();
+    controller.abort(new RunAborted("cancelled"));
+    await answer(redo(), { signal: controller.signal });
+    expect(adapter.opened).toHaveLength(1);
+  });
+
+  it("replaces what others are told of it", async () => {
+    const { source, answer } = aBridge(ANSWER, ANSWER, ANSWER);
+    await answer({ id: `${question}#r0`, text: "wrong" }, started);
+    await answer(redo({ text: "right" }));
+    await answer({ id: "discord:app:channel:3#r0", asker: { key: "grace", name: "Grace" } });
+    expect(source.asked.at(-1)?.context.map(({ text }) => text)).toEqual(["Ada: right", "Hello!"]);
   });
 });

@@ -19,6 +19,8 @@ export class MemoryPlatform implements Adapter {
   /** What stood below each of them. */
   readonly shownNotices: (string | undefined)[] = [];
   readonly opened: (Json | undefined)[] = [];
+  /** What each reply was to take over. */
+  readonly taken: (Json | undefined)[] = [];
   final: string | undefined;
   notice: string | undefined;
   abandoned = 0;
@@ -27,8 +29,12 @@ export class MemoryPlatform implements Adapter {
   finishErrors: Error[] = [];
   fetchErrors: Error[] = [];
 
-  openReply(_turn: unknown, { saved }: { saved: Json | undefined }): Promise<Reply> {
+  openReply(
+    _turn: unknown,
+    { saved, earlier }: { saved: Json | undefined; earlier: Json | undefined },
+  ): Promise<Reply> {
     this.opened.push(saved);
+    this.taken.push(earlier);
     const error = this.openErrors.shift();
     if (error !== undefined) return Promise.reject(error);
     return Promise.resolve({

@@ -257,8 +257,6 @@ function effectScenes(
     at: { ...point, when },
     words: long === true ? LONG[platform] : SHORT,
     ...more,
-    // Discord itself shows the command as failed.
-    ...(name === "defer" && when === "before" && { beyondRescue: true }),
   }));
 }
 

@@ -120,6 +120,7 @@ export interface BridgeOptions {
   readonly sealer?: Sealer;
   readonly catchUp?: Partial<CatchUpLimits>;
   readonly onGone?: OpenIntakeOptions["onGone"];
+  readonly onEdited?: OpenIntakeOptions["onEdited"];
   readonly onFatal?: OpenIntakeOptions["onFatal"];
   /** Opens the intake too, default true. */
   readonly intake?: boolean;
@@ -127,6 +128,8 @@ export interface BridgeOptions {
 
 interface ReplyOptions {
   readonly saved?: Json;
+  /** What the reply to an earlier revision saved. */
+  readonly earlier?: Json;
   /** Started before; by default when something is saved. */
   readonly again?: boolean;
   readonly signal?: AbortSignal;
@@ -170,9 +173,13 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
     turns,
     log,
     saved: undefined,
-    reply: (turn, { saved, again = saved !== undefined, signal = new AbortController().signal } = {}) =>
+    reply: (
+      turn,
+      { saved, earlier, again = saved !== undefined, signal = new AbortController().signal } = {},
+    ) =>
       adapter.openReply(toTurn(turn), {
         saved,
+        earlier,
         again,
         signal,
         save: (state) => {
@@ -187,10 +194,11 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
   };
   try {
     if (options.intake !== false) {
-      const { onGone, onFatal } = options;
+      const { onGone, onEdited, onFatal } = options;
       await adapter.openIntake(onTurn, {
         signal: AbortSignal.timeout(60_000),
         ...(onGone !== undefined && { onGone }),
+        ...(onEdited !== undefined && { onEdited }),
         ...(onFatal !== undefined && { onFatal }),
       });
     }

@@ -3,16 +3,20 @@ import { COZE_COMMAND } from "../../adapters/discord/commands.ts";
 import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-discord.ts";
 import { type SeenMessage, VirtualClock } from "../../sandbox/stand-in.ts";
 import { BridgeError } from "../../src/core/errors.ts";
+import { MemoryStore } from "../core/platform-double.ts";
 import { answerOf, type Bridge, CREATE, calls, EDIT, HOOK_EDIT, openBridge } from "./harness.ts";
 
 const CALLBACK = /^POST \/interactions\//;
 const FOLLOW_UP = /^POST \/webhooks\//;
 const MINUTE = 60_000;
+const UNAVAILABLE = "-# The bridge cannot take questions right now. Please try again in a minute.";
 
 let clock: VirtualClock;
 let discord: DiscordStandIn;
+let store: MemoryStore;
 
 beforeEach(async () => {
+  store = new MemoryStore();
   clock = new VirtualClock(Date.UTC(2026, 0, 2, 3, 4, 5));
   discord = await startDiscord({ clock });
 });
@@ -20,13 +24,21 @@ beforeEach(async () => {
 afterEach(() => discord[Symbol.asyncDispose]());
 
 function open(options: Parameters<typeof openBridge>[1] = {}): Promise<Bridge> {
-  return openBridge(discord, { wallNow: () => clock.now(), ...options });
+  return openBridge(discord, { wallNow: () => clock.now(), store, ...options });
 }
 
 async function turnOf(bridge: Bridge): Promise<Bridge["turns"][number]> {
   await expect.poll(() => bridge.turns).toHaveLength(1);
   const [turn] = bridge.turns;
   if (turn === undefined) throw new Error("no turn");
+  return turn;
+}
+
+/** The same once its acknowledgement is through, and noted down. */
+async function acknowledgedTurnOf(bridge: Bridge): Promise<Bridge["turns"][number]> {
+  const turn = await turnOf(bridge);
+  const noted = (): Promise<unknown> => store.get("discord-response", turn.dedupeKey.split(":").at(-1) ?? "");
+  await expect.poll(noted, { timeout: 5_000 }).toBeDefined();
   return turn;
 }
 
@@ -37,14 +49,14 @@ function fromBot(): readonly SeenMessage[] {
 const done = (text: string): { answer: ReturnType<typeof answerOf> } => ({ answer: answerOf(text, true) });
 
 describe("a slash command", () => {
-  it("is acknowledged before it is stored, then answered in place", async () => {
+  it("is stored before it is acknowledged, then answered in place", async () => {
     const acknowledged: boolean[] = [];
     await using bridge = await open({
-      onTurn: () => Promise.resolve(void acknowledged.push(fromBot()[0]?.unfinished === true)),
+      onTurn: () => Promise.resolve(void acknowledged.push(calls(discord, CALLBACK).length > 0)),
     });
     discord.person("Ada").slash(discord.general, { question: "why?" });
     const reply = await bridge.reply(await turnOf(bridge));
-    expect(acknowledged).toEqual([true]);
+    expect(acknowledged).toEqual([false]);
     reply.show({ answer: answerOf("Because") });
     await expect.poll(() => fromBot()[0]?.text).toBe("Because");
     const { messageKeys } = await reply.finish(done("Because of this."));
@@ -53,20 +65,67 @@ describe("a slash command", () => {
     expect(calls(discord, /typing$/)).toEqual([]);
   });
 
+  it("is acknowledged all the same while the queue takes its time", async () => {
+    const { promise: stored, resolve: store } = Promise.withResolvers<void>();
+    await using bridge = await open({ onTurn: () => stored });
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    await expect.poll(fromBot, { timeout: 5_000 }).toMatchObject([{ unfinished: true }]);
+    expect(bridge.turns).toEqual([]);
+    store();
+    await (await bridge.reply(await turnOf(bridge))).finish(done("Because."));
+    expect(fromBot()).toMatchObject([{ text: "Because.", unfinished: false }]);
+  });
+
+  it("that a slow queue does not take in the end says so in the deferred reply", async () => {
+    const { promise: stored, reject: refuse } = Promise.withResolvers<void>();
+    await using _bridge = await open({ onTurn: () => stored });
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    await expect.poll(fromBot, { timeout: 5_000 }).toMatchObject([{ unfinished: true }]);
+    refuse(new BridgeError("QUEUE_UNAVAILABLE", "down"));
+    await expect.poll(fromBot).toMatchObject([{ text: UNAVAILABLE, unfinished: false }]);
+  });
+
+  it("may be answered before its acknowledgement is through, in the same message", async () => {
+    await using bridge = await open();
+    discord.faults.plan(CALLBACK, { do: "answer", status: 500 }, 3);
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    const reply = await bridge.reply(await turnOf(bridge));
+    reply.show({ answer: answerOf("Be") });
+    await reply.finish(done("Because."));
+    expect(calls(discord, HOOK_EDIT).map(({ status }) => status)).toContain(404);
+    expect(fromBot()).toMatchObject([{ text: "Because.", unfinished: false }]);
+    expect(calls(discord, CREATE)).toEqual([]);
+  });
+
+  it("whose acknowledgement never came is answered in the channel", async () => {
+    await using bridge = await open();
+    discord.faults.plan(CALLBACK, { do: "answer", status: 500 }, 10);
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    const reply = await bridge.reply(await turnOf(bridge));
+    const finished = reply.finish(done("Because."));
+    await expect.poll(() => calls(discord, HOOK_EDIT).map(({ status }) => status)).toContain(404);
+    clock.advance(5_000);
+    await finished;
+    expect(fromBot()).toMatchObject([{ text: "Because." }]);
+    expect(calls(discord, CREATE)).toHaveLength(1);
+  });
+
   it("§11.47 uses no bot token on its own routes", async () => {
     await using bridge = await open();
     discord.person("Ada").slash(discord.general, { question: "why?" });
     const reply = await bridge.reply(await turnOf(bridge));
     await reply.finish(done("Because."));
+    await expect.poll(() => calls(discord, CALLBACK)).toHaveLength(1);
     const open_ = [...calls(discord, CALLBACK), ...calls(discord, HOOK_EDIT)];
-    expect(open_.map(({ headers }) => headers?.["request-authorization"])).toEqual(["none", "none"]);
+    const authorizations = open_.map(({ headers }) => headers?.["request-authorization"]);
+    expect(new Set(authorizations)).toEqual(new Set(["none"]));
     expect(calls(discord, CREATE)).toEqual([]);
   });
 
   it("puts later parts into the channel, where they have a nonce", async () => {
     await using bridge = await open();
     discord.person("Ada").slash(discord.general, { question: "more" });
-    const reply = await bridge.reply(await turnOf(bridge));
+    const reply = await bridge.reply(await acknowledgedTurnOf(bridge));
     await reply.finish(done(`${"a".repeat(1990)}\n\n${"b".repeat(1990)}`));
     expect(fromBot().map(({ text }) => text[0])).toEqual(["a", "b"]);
     expect(calls(discord, CREATE)).toHaveLength(1);
@@ -76,7 +135,7 @@ describe("a slash command", () => {
   it("of a user's own installation gets follow-ups instead, and none of them twice", async () => {
     await using bridge = await open();
     discord.person("Ada").slash(discord.general, { question: "more", userInstall: true });
-    const reply = await bridge.reply(await turnOf(bridge));
+    const reply = await bridge.reply(await acknowledgedTurnOf(bridge));
     discord.faults.plan(FOLLOW_UP, { do: "commit-then-reset" });
     await expect(reply.finish(done(`${"a".repeat(1990)}\n\n${"b".repeat(1990)}`))).rejects.toMatchObject({
       code: "PLATFORM_UNKNOWN_OUTCOME",
@@ -85,19 +144,13 @@ describe("a slash command", () => {
     expect(fromBot().map(({ text }) => text[0])).toEqual(["a", "b"]);
   });
 
-  it("that cannot be stored says so instead of thinking for ever", async () => {
+  it("that cannot be stored says so at once, and never thinks", async () => {
     await using _bridge = await open({
       onTurn: () => Promise.reject(new BridgeError("QUEUE_UNAVAILABLE", "down")),
     });
     discord.person("Ada").slash(discord.general, { question: "why?" });
-    await expect
-      .poll(() => fromBot())
-      .toMatchObject([
-        {
-          text: "-# The bridge cannot take questions right now. Please try again in a minute.",
-          unfinished: false,
-        },
-      ]);
+    await expect.poll(fromBot).toMatchObject([{ text: UNAVAILABLE, unfinished: false }]);
+    expect(calls(discord, CALLBACK).map(({ request }) => request)).toMatchObject([{ type: 4 }]);
   });
 
   it("leaves its token out of the turn and out of the log", async () => {
@@ -108,7 +161,7 @@ describe("a slash command", () => {
       body: { code: 50035, message: "no", errors: {} },
     });
     discord.person("Ada").slash(discord.general, { question: "why?" });
-    const turn = await turnOf(bridge);
+    const turn = await acknowledgedTurnOf(bridge);
     const [callback] = calls(discord, CALLBACK);
     const token = callback?.name.split("/")[3] ?? "";
     const failure = await (await bridge.reply(turn)).finish(done("a")).catch((error: unknown) => error);
@@ -130,7 +183,7 @@ describe("the three seconds", () => {
     // Before the event has crossed the wire: what follows happens 2.9 s later by Discord's clock.
     clock.advance(2900);
     await turnOf(bridge);
-    expect(fromBot()).toMatchObject([{ unfinished: true }]);
+    await expect.poll(fromBot).toMatchObject([{ unfinished: true }]);
   });
 
   it("§11.42 one that comes too late is answered in the channel", async () => {
@@ -147,8 +200,9 @@ describe("the three seconds", () => {
     expect(calls(discord, CREATE)).toHaveLength(1);
   });
 
-  it("§11.42 too late and without a way into the channel there is nothing to answer", async () => {
-    await using bridge = await open();
+  it("§11.42 too late and without a way into the channel it is taken back", async () => {
+    const gone: string[] = [];
+    await using bridge = await open({ onGone: (key) => Promise.resolve(void gone.push(key)) });
     discord.faults.plan(CALLBACK, {
       do: "answer",
       status: 404,
@@ -158,7 +212,8 @@ describe("the three seconds", () => {
     await expect
       .poll(() => bridge.log.map(({ message }) => message))
       .toContain("interaction expired before it was acknowledged");
-    expect(bridge.turns).toEqual([]);
+    await expect.poll(() => gone).toEqual(bridge.turns.map(({ dedupeKey }) => dedupeKey));
+    expect(gone).toHaveLength(1);
   });
 
   it.each([-1, 1])("are Discord's, not ours: a clock that is %i hour off changes nothing", async (hours) => {
@@ -188,7 +243,9 @@ describe("the three seconds", () => {
       discord.person("Ada").slash(discord.general, { question: "why?" });
       const reply = await bridge.reply(await turnOf(bridge));
       await reply.finish(done("Because."));
-      expect(calls(discord, CALLBACK).map(({ status }) => status)).toEqual([0, 400]);
+      await expect
+        .poll(() => calls(discord, CALLBACK).map(({ status }) => status), { timeout: 5_000 })
+        .toEqual([0, 400]);
       expect(fromBot()).toMatchObject([{ text: "Because.", unfinished: false }]);
     },
   );
@@ -198,7 +255,10 @@ describe("the three seconds", () => {
     for (const status of [500, 502, 503]) discord.faults.plan(CALLBACK, { do: "answer", status });
     discord.person("Ada").slash(discord.general, { question: "why?" });
     await (await bridge.reply(await turnOf(bridge))).finish(done("Because."));
-    expect(calls(discord, CALLBACK).map(({ status }) => status)).toEqual([500, 502, 503, 200]);
+    await expect
+      .poll(() => calls(discord, CALLBACK).map(({ status }) => status))
+      .toEqual([500, 502, 503, 200]);
+    expect(fromBot()).toMatchObject([{ text: "Because.", unfinished: false }]);
   });
 
   it("§11.16 two gateways both succeed, with one key", async () => {
@@ -207,7 +267,7 @@ describe("the three seconds", () => {
     discord.person("Ada").slash(discord.general, { question: "why?" });
     await expect.poll(() => [one.turns.length, two.turns.length]).toEqual([1, 1]);
     expect(one.turns[0]?.dedupeKey).toBe(two.turns[0]?.dedupeKey);
-    expect(fromBot()).toHaveLength(1);
+    await expect.poll(fromBot).toHaveLength(1);
   });
 });
 
@@ -215,7 +275,7 @@ describe("the fifteen minutes", () => {
   it("§11.44 pass without a gap: the channel takes over at fourteen", async () => {
     await using bridge = await open();
     discord.person("Ada").slash(discord.general, { question: "long one" });
-    const reply = await bridge.reply(await turnOf(bridge));
+    const reply = await bridge.reply(await acknowledgedTurnOf(bridge));
     reply.show({ answer: answerOf("half") });
     await expect.poll(() => fromBot()[0]?.text).toBe("half");
     clock.advance(14.5 * MINUTE);
@@ -227,7 +287,7 @@ describe("the fifteen minutes", () => {
   it("§11.44 a token that dies early is no end, and costs no bot token", async () => {
     await using bridge = await open();
     discord.person("Ada").slash(discord.general, { question: "long one" });
-    const reply = await bridge.reply(await turnOf(bridge));
+    const reply = await bridge.reply(await acknowledgedTurnOf(bridge));
     discord.faults.plan(HOOK_EDIT, {
       do: "answer",
       status: 401,
@@ -240,7 +300,7 @@ describe("the fifteen minutes", () => {
   it("§11.44 a first text after fourteen minutes still fills the deferred response", async () => {
     await using bridge = await open();
     discord.person("Ada").slash(discord.general, { question: "long one" });
-    const turn = await turnOf(bridge);
+    const turn = await acknowledgedTurnOf(bridge);
     clock.advance(20 * MINUTE);
     const reply = await bridge.reply(turn);
     await reply.finish(done("late"));
@@ -250,7 +310,7 @@ describe("the fifteen minutes", () => {
   it("§11.44 a user's own installation ends with its token", async () => {
     await using bridge = await open();
     discord.person("Ada").slash(discord.general, { question: "long one", userInstall: true });
-    const turn = await turnOf(bridge);
+    const turn = await acknowledgedTurnOf(bridge);
     clock.advance(20 * MINUTE);
     const reply = await bridge.reply(turn);
     await expect(reply.finish(done("late"))).rejects.toMatchObject({ code: "PLATFORM_GONE" });

@@ -89,6 +89,8 @@ export interface SlackBridge extends AsyncDisposable {
   readonly gone: string[];
   /** Why Slack will not have us back. */
   readonly fatal: unknown[];
+  /** Questions that were changed, and when. */
+  readonly edited: { readonly question: IncomingTurn; readonly changedAt: number }[];
   readonly log: LogLine[];
   readonly fetched: { url: string; authorization: string | undefined }[];
   readonly signal: AbortSignal;
@@ -96,7 +98,7 @@ export interface SlackBridge extends AsyncDisposable {
   reply(
     turn?: IncomingTurn,
     saved?: Json,
-    options?: { again?: boolean; reference?: string },
+    options?: { again?: boolean; reference?: string; earlier?: Json },
   ): Promise<OpenedReply>;
   /** Another process on the same workspace. */
   openAnother(): Promise<Adapter>;
@@ -160,6 +162,11 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
   const gone: string[] = [];
   const fatal: unknown[] = [];
   const onFatal = (error: unknown): void => void fatal.push(error);
+  const edited: SlackBridge["edited"][number][] = [];
+  const onEdited = async (question: IncomingTurn, changedAt: number): Promise<void> => {
+    await options.onTurn?.(question);
+    edited.push({ question, changedAt });
+  };
   const onGone = (dedupeKey: string): Promise<void> => Promise.resolve(void gone.push(dedupeKey));
   const store = async (turn: IncomingTurn): Promise<void> => {
     await options.onTurn?.(turn);
@@ -170,7 +177,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
   const open = async (): Promise<Adapter> => {
     const adapter = stack.use(createSlackAdapter(settings, tools));
     if (mode !== "none")
-      stack.use(await adapter.openIntake(store, { signal: abort.signal, onGone, onFatal }));
+      stack.use(await adapter.openIntake(store, { signal: abort.signal, onGone, onEdited, onFatal }));
     return adapter;
   };
   const adapter = await open();
@@ -180,16 +187,18 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     turns,
     gone,
     fatal,
+    edited,
     log,
     fetched,
     signal: abort.signal,
     openAnother: open,
-    reply: async (turn, saved, { again = saved !== undefined, reference = "K7Q2FM" } = {}) => {
+    reply: async (turn, saved, { again = saved !== undefined, reference = "K7Q2FM", earlier } = {}) => {
       const saves: Json[] = [];
       const reply = await adapter.openReply(
         { ...toTurn(turn ?? turns.at(-1)), reference },
         {
           saved,
+          earlier,
           again,
           save: (state) => {
             saves.push(state);

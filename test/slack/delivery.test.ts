@@ -371,6 +371,7 @@ it.concurrent("edits the messages of an earlier attempt instead of posting them 
   const turn = toTurn(bridge.turns[0]);
   const again = await other.openReply(turn, {
     saved: saves.at(-1),
+    earlier: undefined,
     again: true,
     save: () => Promise.resolve(),
     signal: bridge.signal,

@@ -252,6 +252,7 @@ async function answerThroughCrashes(
     });
     const options = {
       saved,
+      earlier: undefined,
       again: start > 0,
       signal: death.signal,
       save: (state: Json) => {
