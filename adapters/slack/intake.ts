@@ -91,23 +91,26 @@ export class SlackIntake implements AsyncDisposable {
       return this.#lanes.run(lane, () => this.#takeEdit(body, edited));
     }
     const said = saidSchema.safeParse(event).data;
-    if (said !== undefined) await this.#afterMissed(said);
-    await this.#lanes.run(said?.channel ?? "", () =>
-      this.#take(body, event, { late: retryNum >= LATE_REPEAT }),
-    );
+    const late = retryNum >= LATE_REPEAT;
+    if (said !== undefined) await this.#afterMissed(said, { late });
+    await this.#lanes.run(said?.channel ?? "", () => this.#take(body, event, { late }));
   }
 
   /**
    * What was missed in a conversation comes before what is said there now. The look that is waited for finds both: when
    * it takes too long, this delivery is refused, and its repeat is known.
    */
-  async #afterMissed({ channel, ts, thread_ts: thread }: z.infer<typeof saidSchema>): Promise<void> {
+  async #afterMissed(
+    { channel, ts, thread_ts: thread }: z.infer<typeof saidSchema>,
+    { late }: { late: boolean },
+  ): Promise<void> {
     await this.#begun.promise;
     const catchUp = this.#looking;
     // A mention in a channel begins a conversation of its own.
     if (catchUp === undefined || (thread === undefined && !channel.startsWith("D"))) return;
     if (isSlow(this.#parts.context, this.#parts.self.teamId)) return;
-    this.#live.add(`${channel}:${ts}`);
+    // A later repeat was missed as well: the look decides whether it is answered.
+    if (!late) this.#live.add(`${channel}:${ts}`);
     const looked = catchUp.before({ channel, ...(thread !== undefined && { thread }) });
     const held = new AbortController();
     const tooLate = sleep(HELD_MS, false, { signal: held.signal });

@@ -143,6 +143,25 @@ it.concurrent("takes in what is asked while it looks after what was missed, not 
   see(notices.map(({ text }) => text)).toEqual([see.stringContaining("1 more question was")]);
 });
 
+it.concurrent("counts as missed what Slack brings again in the middle of the look", async ({
+  expect: see,
+}) => {
+  const retryMs = Array<number>(400).fill(50);
+  await using bridge = await wentDown({ perPlace: 1, slack: { retryMs } });
+  const { slack, dm } = bridge;
+  const ada = slack.person("Ada");
+  const missed = [...ada.dm("three").deliveries, ...ada.dm("four").deliveries];
+  await vi.waitUntil(() => missed.every(({ attempts }) => attempts >= 3), SOON);
+  slack.faults.plan("POST /api/conversations.history", { do: "delay", ms: 500 }, 2);
+  await bridge.openAnother();
+  await see.poll(() => missed.every(({ acked }) => acked), SOON).toBe(true);
+  const late = bridge.turns.slice(2);
+  see([...new Set(late.map(({ text }) => text))]).toEqual(["four"]);
+  see(late.every((turn) => turn.late === true)).toBe(true);
+  const notices = slack.view(dm).messages.filter(({ bot }) => bot);
+  see(notices.map(({ text }) => text)).toEqual([see.stringContaining("1 more question was")]);
+});
+
 it.concurrent("refuses what it cannot put after what was missed: both are found by the next look", async ({
   expect: see,
 }) => {
