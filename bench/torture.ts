@@ -92,7 +92,7 @@ const WITHIN = {
 const ABOVE = {
   ...AWAY,
   places: { "discord mention": 3, "discord dm": 2, "slack mention": 3, "slack dm": 2 },
-  perPlace: { before: 1, during: 30, after: 1 },
+  perPlace: { before: 1, during: 30, after: 0 },
 };
 
 async function offline(): Promise<boolean> {
