@@ -1,17 +1,30 @@
 /**
  * The long proof: `npm run torture`. Every kill point of every kind of turn, then random kills, each with both
- * answers to whether Coze lists a running question; questions asked while nobody listens; every delivery repeated.
- * Prints tables; ends with 1 when anything was lost, doubled, left half, out of order or run two at once.
- * `npm run torture -- points` (`scopes`, `random`, `offline`, `repeated`) runs one part, `-- points "slack dm, after"`
- * some scenes of it.
+ * answers to whether Coze lists a running question; questions asked while nobody listens; every delivery repeated. Once
+ * with one process and the embedded queue, once with an intake and two workers on Redis, which is killed, frozen and
+ * gone as well. Prints tables; ends with 1 when anything was lost, doubled, left half, out of order or run two at once.
+ *
+ * `npm run torture -- points` (`scopes`, `random`, `offline`, `repeated`, `outages`) runs one part, `-- points "slack dm,
+ * after"` some scenes of it, `--redis` or `--embedded` behind that only with this queue.
  */
+import { parseArgs } from "node:util";
 import { Arena } from "../test/crash/arena.ts";
 import { describeVerdict, isClean, type Verdict } from "../test/crash/judge.ts";
-import { allScenes, isSceneClean, playScene, type SceneResult } from "../test/crash/kill-points.ts";
+import {
+  allScenes,
+  isSceneClean,
+  playScene,
+  redisScenes,
+  type SceneResult,
+} from "../test/crash/kill-points.ts";
 import { askWhileOffline, type OfflineOptions } from "../test/crash/offline.ts";
+import { type OutageOptions, sufferOutage } from "../test/crash/outages.ts";
 import { repeatDeliveries } from "../test/crash/repeated.ts";
 import { type ScopesRow, slackScopes } from "../test/crash/slack-scopes.ts";
 import { type TortureOptions, torture } from "../test/crash/torture.ts";
+
+/** `redis`: an intake and two workers, with the lease of production. */
+type Queue = "embedded" | "redis";
 
 const LANES = {
   // No commands: one that is given while nobody listens fails in front of its asker, and comes no more.
@@ -31,19 +44,27 @@ const FULL: Omit<TortureOptions, "runningQuestionListed" | "seed"> = {
 };
 
 /** Worlds of their own that play scenes side by side: mostly they wait. */
-const ARENAS = 4;
+const ARENAS = { embedded: 4, redis: 6 };
 
-const [only, picked = ""] = process.argv.slice(2);
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { redis: { type: "boolean" }, embedded: { type: "boolean" } },
+});
+const [only, picked = ""] = positionals;
 const PICKED = new RegExp(picked);
+const QUEUES = (["embedded", "redis"] as const).filter(
+  (queue) => values[queue] === true || values.redis === values.embedded,
+);
 
-async function points(runningQuestionListed: boolean): Promise<boolean> {
+async function points(queue: Queue, runningQuestionListed: boolean): Promise<boolean> {
   const begun = performance.now();
-  const scenes = allScenes().filter(({ lane, name }) => PICKED.test(`${lane}, ${name}`));
+  const all = [...(queue === "redis" ? redisScenes() : []), ...allScenes()];
+  const scenes = all.filter(({ lane, name }) => PICKED.test(`${lane}, ${name}`));
   const total = scenes.length;
   const results: SceneResult[] = [];
   const refusals = { discord: 0, slack: 0 };
-  const play = async (): Promise<number> => {
-    await using arena = await Arena.open({ runningQuestionListed });
+  const play = async (opened: Arena): Promise<number> => {
+    await using arena = opened;
     for (let scene = scenes.shift(); scene !== undefined; scene = scenes.shift()) {
       const result = await playScene(arena, scene);
       results.push(result);
@@ -53,9 +74,15 @@ async function points(runningQuestionListed: boolean): Promise<boolean> {
     refusals.slack += arena.refusals.slack;
     return arena.clockSpeed;
   };
-  const [speed] = await Promise.all(Array.from({ length: ARENAS }, play));
+  const playing: Promise<number>[] = [];
+  for (let count = 0; count < Math.min(total, ARENAS[queue]); count += 1) {
+    // One after the other, since each starts some processes.
+    const arena = await Arena.open({ runningQuestionListed, ...(queue === "redis" && { redis: {} }) });
+    playing.push(play(arena));
+  }
+  const [speed] = await Promise.all(playing);
   const clean = results.filter((result) => isSceneClean(result, runningQuestionListed)).length;
-  console.log(`points, running question ${listed(runningQuestionListed)}:`);
+  console.log(`points, ${queue}, running question ${listed(runningQuestionListed)}:`);
   console.table({
     scenes: total,
     "killed there": results.filter(({ missed }) => !missed).length,
@@ -127,29 +154,70 @@ async function offlineOf(name: string, options: OfflineOptions): Promise<{ isGoo
   return { isGood: isWell && isSaid, left: verdict.lost.length };
 }
 
-async function repeated(): Promise<boolean> {
-  const { deliveries, ...verdict } = await repeatDeliveries({ times: 5, rounds: 3 });
-  console.log(`repeated: ${deliveries} deliveries, each five times: ${describeVerdict(verdict)}\n`);
-  return isClean(verdict) && verdict.askedTwice.length === 0;
+async function repeated(queue: Queue): Promise<boolean> {
+  // Two processes that take in and answer: each delivery of Discord's reaches both by itself.
+  const setups = queue === "redis" ? [{ redis: {} }, { redis: { roles: ["all", "all"] } } as const] : [{}];
+  const clean: boolean[] = [];
+  for (const setup of setups) {
+    const { deliveries, ...verdict } = await repeatDeliveries({ times: 5, rounds: 3, ...setup });
+    const roles = "redis" in setup && "roles" in setup.redis ? `, ${setup.redis.roles.join(" and ")}` : "";
+    console.log(
+      `repeated, ${queue}${roles}: ${deliveries} deliveries, each five times: ${describeVerdict(verdict)}\n`,
+    );
+    clean.push(isClean(verdict) && verdict.askedTwice.length === 0);
+  }
+  return clean.every(Boolean);
 }
 
-async function random(runningQuestionListed: boolean): Promise<boolean> {
+const ON_REDIS = { kills: 33, redis: { intakeKills: 8, redisKills: 6 } };
+
+async function random(queue: Queue, runningQuestionListed: boolean): Promise<boolean> {
   const seed = Date.now() % 1_000_000;
-  const result = await torture({ ...FULL, runningQuestionListed, seed });
-  const { discord, slack, kills, conversations, refusals, clockSpeed, seconds } = result;
-  console.log(`random (seed ${seed}), running question ${listed(runningQuestionListed)}:`);
+  const more = queue === "redis" ? ON_REDIS : {};
+  const result = await torture({ ...FULL, ...more, runningQuestionListed, seed });
+  const { discord, slack, kills, takeovers, conversations, refusals, clockSpeed, seconds } = result;
+  console.log(`random, ${queue} (seed ${seed}), running question ${listed(runningQuestionListed)}:`);
   console.table({
     discord: { ...countsOf(discord), "429s": refusals.discord },
     slack: { ...countsOf(slack), "429s": refusals.slack },
   });
+  const killed = Object.entries(kills).map(([what, count]) => `${count} kills of ${what}`);
+  const taken = queue === "redis" ? `, ${takeovers} takeovers` : "";
   console.log(
-    `${kills} kills, ${conversations} conversations, the platforms' clock ${clockSpeed} times as fast, ${Math.round(seconds)} s`,
+    `${killed.join(", ")}${taken}, ${conversations} conversations, the platforms' clock ${clockSpeed} times as fast, ${Math.round(seconds)} s`,
   );
   const verdicts = [discord, slack];
   const strays = [...new Set(verdicts.flatMap((verdict) => verdict.strays))].slice(0, 5);
   if (strays.length > 0) console.log("strays, e.g.", strays);
   const askedOnce = verdicts.every(({ askedTwice }) => askedTwice.length === 0);
-  return verdicts.every(isClean) && (askedOnce || !runningQuestionListed);
+  return verdicts.every((verdict) => isCleanOn(queue, verdict)) && (askedOnce || !runningQuestionListed);
+}
+
+/** Away for longer than an asker can wait, Redis may cost a question: its asker is told. */
+function isCleanOn(queue: Queue, verdict: Verdict): boolean {
+  return isClean(queue === "redis" ? { ...verdict, refused: [] } : verdict);
+}
+
+const OUTAGES: readonly Pick<OutageOptions, "redisIs" | "forMs">[] = [
+  { redisIs: "restarted", forMs: 0 },
+  { redisIs: "frozen", forMs: 12_000 },
+  { redisIs: "gone", forMs: 30_000 },
+];
+
+async function outages(queue: Queue): Promise<boolean> {
+  const rows: Record<string, Record<string, number>> = {};
+  let clean = true;
+  for (const outage of OUTAGES) {
+    const result = await sufferOutage({ ...outage, perKind: 5, redis: {} });
+    const { verdict, running, letGo, takeovers, seconds } = result;
+    const name = outage.forMs === 0 ? outage.redisIs : `${outage.redisIs} ${outage.forMs / 1_000} s`;
+    const facts = { running, "let go": letGo, "taken over": takeovers, seconds: Math.round(seconds) };
+    rows[name] = { ...countsOf(verdict), ...facts };
+    clean &&= isCleanOn(queue, verdict) && verdict.askedTwice.length === 0;
+  }
+  console.log("outages of Redis while turns run:");
+  console.table(rows);
+  return clean;
 }
 
 function countsOf({ turns, ...lists }: Verdict): Record<string, number> {
@@ -181,15 +249,29 @@ function listed(yes: boolean): string {
   return yes ? "listed" : "not listed";
 }
 
-const PARTS: Readonly<Record<string, () => Promise<boolean>>> = {
-  repeated,
-  offline,
-  scopes,
-  points: async () => [await points(true), await points(false)].every(Boolean),
-  random: async () => [await random(true), await random(false)].every(Boolean),
+type Part = (queue: Queue) => Promise<boolean>;
+
+const PARTS: Readonly<Record<string, Partial<Record<Queue, Part>>>> = {
+  repeated: { embedded: repeated, redis: repeated },
+  offline: { embedded: offline },
+  scopes: { embedded: scopes },
+  points: { embedded: allPoints, redis: allPoints },
+  random: { embedded: allRandom, redis: allRandom },
+  outages: { redis: outages },
 };
+
+async function allPoints(queue: Queue): Promise<boolean> {
+  return [await points(queue, true), await points(queue, false)].every(Boolean);
+}
+
+async function allRandom(queue: Queue): Promise<boolean> {
+  return [await random(queue, true), await random(queue, false)].every(Boolean);
+}
+
 let good = true;
-for (const [name, play] of Object.entries(PARTS)) {
-  if (only === undefined || only === name) good = (await play()) && good;
+for (const queue of QUEUES) {
+  for (const [name, part] of Object.entries(PARTS)) {
+    if (only === undefined || only === name) good = ((await part[queue]?.(queue)) ?? true) && good;
+  }
 }
 process.exitCode = good ? 0 : 1;

@@ -10,10 +10,14 @@ export interface BridgeChildOptions {
   /** Where its log goes; a function gets it as it comes. */
   readonly stderr: "inherit" | "ignore" | ((text: string) => void);
   /** Default `all`. */
-  readonly role?: "all" | "intake" | "worker";
+  readonly role?: Role;
   /** How fast the stand-ins' time runs, see {@link fastClock}; default 1. */
   readonly clockSpeed?: number;
+  /** How long a silent worker keeps its turns with Redis, in ms; default the product's. */
+  readonly leaseMs?: number | undefined;
 }
+
+export type Role = "all" | "intake" | "worker";
 
 /** A running bridge in a process of its own, so that a killed bridge does not take the stand-ins along. */
 export interface BridgeChild extends AsyncDisposable {
@@ -40,10 +44,10 @@ const STOP_MS = 35_000;
 
 /** Starts the bridge and resolves once it receives. @throws {BridgeEnded} */
 export async function startBridge(options: BridgeChildOptions): Promise<BridgeChild> {
-  const { env, trustedOrigins, stderr, role = "all", clockSpeed = 1 } = options;
+  const { env, trustedOrigins, stderr, role = "all", clockSpeed = 1, leaseMs = "" } = options;
   const child = fork(
     join(import.meta.dirname, "bridge-process.ts"),
-    [role, String(clockSpeed), ...trustedOrigins],
+    [role, String(clockSpeed), String(leaseMs), ...trustedOrigins],
     {
       env,
       // A process group of its own: Ctrl-C reaches only the sandbox, which then stops the bridge in order.

@@ -1,7 +1,7 @@
 /**
  * The real bridge as the sandbox's child: the product's own `start`, told in code which loopback origins it may fetch
- * files from and how fast the stand-ins' time runs. Arguments are its role, that speed and those origins; the
- * environment is the configuration.
+ * files from and how fast the stand-ins' time runs. Arguments are its role, that speed, the queue's lease in ms (empty:
+ * the product's own) and those origins; the environment is the configuration.
  */
 
 import { endLingering } from "../src/cli/linger.ts";
@@ -17,7 +17,7 @@ const { shutdown, hurry } = shutdownSignals({
   },
 });
 
-const [role, speed, ...trustedOrigins] = process.argv.slice(2);
+const [role, speed, leaseMs, ...trustedOrigins] = process.argv.slice(2);
 const clockSpeed = Number(speed);
 
 process.exitCode = await start({
@@ -25,6 +25,7 @@ process.exitCode = await start({
   trustedOrigins,
   role: role === "intake" || role === "worker" ? role : "all",
   clock: clockSpeed === 1 ? undefined : fastClock(clockSpeed),
+  leaseMs: leaseMs === "" ? undefined : Number(leaseMs),
   shutdown,
   hurry,
   say: (text) => void process.stderr.write(`${text.trimEnd()}\n`),

@@ -41,6 +41,8 @@ export interface AppOptions {
   readonly role: Role;
   /** What paces the platforms, default the machine's own; the sandbox lets hours of limits pass in minutes. */
   readonly clock?: Clock | undefined;
+  /** How long a silent worker keeps its turns with Redis, in ms; shorter in tests. */
+  readonly leaseMs?: number | undefined;
 }
 
 /** `intake` fills the queue, `worker` empties it. */
@@ -73,7 +75,7 @@ const OWN_CLOCK: Clock = {
  * @throws {BridgeError} when a part cannot be opened, or a platform will not have us back; nothing stays open then.
  */
 export async function runApp(config: Config, options: AppOptions): Promise<void> {
-  const { log, shutdown, role, clock = OWN_CLOCK } = options;
+  const { log, shutdown, role, clock = OWN_CLOCK, leaseMs } = options;
   checkRole(config, role);
   await using stack = new AsyncDisposableStack();
   const tempDir = join(config.dataDir, "tmp");
@@ -81,7 +83,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   if (warning !== undefined) log.warn({ note: warning }, "what was stored before REDIS_URL is not used");
   const dedupeMs = Math.max(MIN_DEDUPE_MS, 2 * config.catchUpWindowMs);
   const { queue, store, leases, serveControl } = stack.use(
-    await openStorage(config, { log, signal: shutdown, dedupeMs }),
+    await openStorage(config, { log, signal: shutdown, dedupeMs, leaseMs }),
   );
   // What a killed process had fetched is fetched again.
   await rm(tempDir, { recursive: true, force: true });

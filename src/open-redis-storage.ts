@@ -14,10 +14,17 @@ const PREFIX = "coze-bridge";
 const STORE_TIMEOUT_MS = 5_000;
 
 /** Opens queue and store on Redis. Loaded only when it is used. @throws {BridgeError} as {@link openBullmqQueue}. */
-export async function openRedisStorage(url: string, { log, dedupeMs }: StorageOptions): Promise<Storage> {
+export async function openRedisStorage(
+  url: string,
+  { log, dedupeMs, leaseMs }: StorageOptions,
+): Promise<Storage> {
   await using stack = new AsyncDisposableStack();
   const queue = stack.use(
-    await openBullmqQueue({ url, log, prefix: PREFIX, ...(dedupeMs !== undefined && { dedupeMs }) }),
+    await openBullmqQueue({
+      ...{ url, log, prefix: PREFIX },
+      ...(dedupeMs !== undefined && { dedupeMs }),
+      ...(leaseMs !== undefined && { leaseMs }),
+    }),
   );
   const redis = connectRedis(url, {
     log,
@@ -31,7 +38,7 @@ export async function openRedisStorage(url: string, { log, dedupeMs }: StorageOp
   return {
     queue,
     store,
-    leases: createRedisLeases({ redis, prefix: PREFIX, log }),
+    leases: createRedisLeases({ redis, prefix: PREFIX, log, ...(leaseMs !== undefined && { leaseMs }) }),
     deadLetters,
     // Commands talk to Redis.
     serveControl: () => Promise.resolve(new AsyncDisposableStack()),

@@ -24,6 +24,8 @@ export interface StorageOptions extends Abortable {
   readonly log: Log;
   /** How long a key is known after its turn was accepted, in ms; the queue's own default when absent. */
   readonly dedupeMs?: number;
+  /** How long a worker on Redis may be silent before its turns are taken over, in ms; the queue's own when absent. */
+  readonly leaseMs?: number | undefined;
   /** How long to wait for another process that has the file, in ms. */
   readonly lockWaitMs?: number;
 }

@@ -23,6 +23,8 @@ export interface StartOptions {
   readonly role?: Role;
   /** Only the sandbox passes one. */
   readonly clock?: Clock | undefined;
+  /** Only tests pass one. */
+  readonly leaseMs?: number | undefined;
 }
 
 /** Closing everything may take this much longer than SHUTDOWN_GRACE, in ms. */
@@ -30,7 +32,7 @@ const CLOSING_MS = 10_000;
 
 /** Runs the bridge until it is told to stop. Never falls back to the sandbox. */
 export async function start(options: StartOptions): Promise<ExitCode> {
-  const { env, say, shutdown, hurry, trustedOrigins = [], role = "all", clock } = options;
+  const { env, say, shutdown, hurry, trustedOrigins = [], role = "all", clock, leaseMs } = options;
   let config: Config;
   try {
     config = loadConfig(env, (path) => readFileSync(path, "utf8"));
@@ -51,6 +53,7 @@ export async function start(options: StartOptions): Promise<ExitCode> {
       trustedOrigins,
       role,
       clock,
+      leaseMs,
       onReady: options.onReady ?? (() => undefined),
     });
     return await Promise.race([running.then(() => EXIT.ok), late]);

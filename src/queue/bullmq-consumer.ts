@@ -116,6 +116,7 @@ export class BullmqConsumer implements Consumer {
       runRetryDelay: 1_000,
     });
     worker.onRenewed = (ids, lostIds, askedAt) => this.#renewed(ids, lostIds, askedAt);
+    worker.onTakenAgain = (id) => this.#takenAgain(id);
     worker.on("error", (error) => log.debug({ err: error }, "BullMQ reports an error"));
     return worker;
   }
@@ -248,6 +249,12 @@ export class BullmqConsumer implements Consumer {
     }
   }
 
+  /** We took over from ourselves: the lease of the run before was over, and nobody had noticed yet. */
+  #takenAgain(id: string): void {
+    const held = this.#held.get(id);
+    if (held !== undefined) this.#lose(held, "its lease was over, and it was taken again here");
+  }
+
   /** BullMQ learns of a lost lock only from Redis; while that is away, only this clock knows (queue.md §8.5). */
   #watch(): void {
     const oldest = performance.now() - this.#parts.leaseMs * LEASE_SHARE;
@@ -272,9 +279,31 @@ function claimedAt(job: Job<Bell>): number {
 /** A worker that says when it asked for its locks to be renewed, and which it lost. */
 class LeasedWorker extends Worker<Bell, void> {
   onRenewed: ((ids: readonly string[], lostIds: readonly string[], askedAt: number) => void) | undefined;
+  onTakenAgain: ((id: string) => void) | undefined;
+  /** What still runs of each job, or leaves it. */
+  readonly #running = new Map<string, Promise<unknown>>();
 
   constructor(process: (job: Job<Bell>, token?: string) => Promise<void>, options: WorkerOptions) {
     super(BELL_QUEUE, process, options);
+  }
+
+  /**
+   * One run of a job after the other: BullMQ renews locks by the job's id alone, so a run that ended late would end the
+   * renewal of the one that took over from it, and two would run at once.
+   */
+  override async processJob(
+    ...[job, ...rest]: Parameters<Worker<Bell, void>["processJob"]>
+  ): ReturnType<Worker<Bell, void>["processJob"]> {
+    const id = job.id ?? "";
+    const before = this.#running.get(id);
+    if (before !== undefined) this.onTakenAgain?.(id);
+    const running = Promise.allSettled([before]).then(() => super.processJob(job, ...rest));
+    this.#running.set(id, running);
+    try {
+      return await running;
+    } finally {
+      if (this.#running.get(id) === running) this.#running.delete(id);
+    }
   }
 
   override async extendJobLocks(ids: string[], tokens: string[], durationMs: number): Promise<string[]> {

@@ -10,6 +10,7 @@ import {
   questionsIn,
   questionText,
   readWords,
+  refusalOf,
   type WordsSeen,
 } from "./judge.ts";
 
@@ -185,20 +186,21 @@ export class Arena implements AsyncDisposable {
     const tag = this.#turns.length + 1;
     // Each use of a command in Slack begins a thread, so a conversation, of its own.
     const own = lane.kind === "slack command" ? `${lane.name} ${tag}` : lane.name;
+    const text = questionText(tag, words) + (shrinks === undefined ? "" : ` shrinks${shrinks}`);
+    const { id: question, deliveries } = lane.say(text, files);
     const turn: JudgedTurn = {
       tag,
       lane: own,
       place: lane.place,
       words,
+      question,
       ...(stops && { stopped: true }),
     };
     this.#turns.push(turn);
     this.#byTag.set(tag, turn);
     this.#byLane.set(own, [...(this.#byLane.get(own) ?? []), turn]);
-    const text = questionText(tag, words) + (shrinks === undefined ? "" : ` shrinks${shrinks}`);
-    const { id, deliveries } = lane.say(text, files);
     this.#deliveries.set(tag, deliveries);
-    if (stops) void this.seen(turn).then((seen) => seen && lane.unsay(id));
+    if (stops) void this.seen(turn).then((seen) => seen && lane.unsay(question));
     return turn;
   }
 
@@ -248,7 +250,9 @@ export class Arena implements AsyncDisposable {
     let open = turns.filter(({ stopped }) => stopped !== true);
     let [progress, changedAt] = ["", begun];
     for (;;) {
-      open = open.filter((turn) => !this.isWhole(turn));
+      open = open.filter(
+        (turn) => !this.isWhole(turn) && refusalOf(turn, this.view(turn.place)) === undefined,
+      );
       const now = performance.now();
       // Only words count: a typing sign may come for ever.
       const words = open.map(({ place, tag }) => this.#wordsIn(place).get(tag)?.numbers.length ?? 0);

@@ -68,6 +68,20 @@ it.each([
   expect(isClean(verdict)).toBe(false);
 });
 
+it("tells what was refused from what was lost, and from what was answered all the same", () => {
+  const sentence = "The bridge cannot take questions right now. Please try again in a minute.";
+  const told = (parent: string): JudgedMessage => says(sentence, { parent });
+  const turns = [FIRST, { ...SECOND, question: "second" }];
+  const refused = judge(aHistory([...WELL.slice(0, 4), told("second")], { turns }));
+  expect(refused).toMatchObject({ refused: [2], lost: [], strays: [] });
+  expect(isClean(refused)).toBe(false);
+  expect(judge(aHistory([...WELL.slice(0, 4), told("other")], { turns }))).toMatchObject({ lost: [2] });
+  expect(judge(aHistory([...WELL, told("second")], { turns }))).toMatchObject({
+    refused: [],
+    strays: [sentence],
+  });
+});
+
 it("takes no other person's words for an answer", () => {
   expect(judge(aHistory([...WELL.slice(0, 4), says("k2n0 k2n1 k2n2", { bot: false })])).lost).toEqual([2]);
 });

@@ -1,3 +1,5 @@
+import { noticeFor } from "../../src/core/notices.ts";
+
 /**
  * What became of every question, judged only by what people see and by what Coze was asked. Answers consist of tagged
  * words (`k<question>n<number>`), so a missing, doubled or misplaced piece of any answer shows.
@@ -11,6 +13,8 @@ export interface JudgedTurn {
   readonly place: string;
   /** Tagged words of its answer. */
   readonly words: number;
+  /** Id of its message. */
+  readonly question?: string;
   /** Its asker may take it back: then it needs no answer, only an end. */
   readonly stopped?: true;
 }
@@ -19,6 +23,8 @@ export interface JudgedMessage {
   readonly bot: boolean;
   readonly text: string;
   readonly unfinished: boolean;
+  /** Id of the message it replies to. */
+  readonly parent?: string;
   /** Shown to one person only, and gone when their client restarts. */
   readonly ephemeral?: boolean;
 }
@@ -44,6 +50,8 @@ export interface Verdict {
   readonly turns: number;
   /** Nothing of the answer is there. */
   readonly lost: readonly number[];
+  /** Not taken, and its asker was told so: the queue was away. */
+  readonly refused: readonly number[];
   /** Words are missing, or its message still grows. */
   readonly half: readonly number[];
   /** Words stand there more than once. */
@@ -95,9 +103,17 @@ export function judge(history: History): Verdict {
   );
   const behind = overtaken(history.turns, seen);
   const stopped = new Set(which((turn) => turn.stopped === true));
+  const refusals = new Map(
+    history.turns.flatMap((turn) => {
+      const refusal = seen(turn) === undefined ? refusalOf(turn, history.places.get(turn.place)) : undefined;
+      return refusal === undefined ? [] : [[refusal, turn.tag]];
+    }),
+  );
+  const refused = [...refusals.values()];
   return {
     turns: history.turns.length,
-    lost: which((turn) => seen(turn) === undefined && turn.stopped !== true),
+    lost: which((turn) => seen(turn) === undefined && turn.stopped !== true && !refused.includes(turn.tag)),
+    refused,
     half: which((turn) => {
       const found = seen(turn);
       const isCut = new Set(found?.numbers).size !== turn.words && turn.stopped !== true;
@@ -115,10 +131,19 @@ export function judge(history: History): Verdict {
       const excused = history.turns.filter(
         (turn) => turn.place === place && stopped.has(turn.tag) && seen(turn) === undefined,
       );
-      const strays = messages.filter((message) => isStray(message, stopped));
+      const strays = messages.filter((message) => isStray(message, stopped) && !refusals.has(message));
       return strays.slice(excused.length).map(({ text }) => text);
     }),
   };
+}
+
+/** The sentence under a question that it can't be taken. */
+export function refusalOf(
+  { question }: JudgedTurn,
+  messages: readonly JudgedMessage[] = [],
+): JudgedMessage | undefined {
+  const sentence = noticeFor("QUEUE_UNAVAILABLE", "en");
+  return messages.find(({ bot, parent, text }) => bot && parent === question && text === sentence);
 }
 
 /**
@@ -206,8 +231,8 @@ function isStray({ bot, text, ephemeral = false }: JudgedMessage, stopped: Reado
 
 /** Whether everything is as it must be; Coze may have been asked twice where it does not let us know. */
 export function isClean(verdict: Verdict): boolean {
-  const { lost, half, doubled, misplaced, overtaking, strays } = verdict;
-  return [lost, half, doubled, misplaced, overtaking, strays].every((list) => list.length === 0);
+  const { lost, refused, half, doubled, misplaced, overtaking, strays } = verdict;
+  return [lost, refused, half, doubled, misplaced, overtaking, strays].every((list) => list.length === 0);
 }
 
 /** One line with every count. */

@@ -1,11 +1,18 @@
+import { createHash } from "node:crypto";
 import { samplePicture } from "../../sandbox/sample-picture.ts";
 import type { Exchange } from "../../sandbox/stand-in.ts";
+import { MAILBOX_SCRIPTS, type MailboxScript } from "../../src/queue/mailbox-scripts.ts";
+import type { Member } from "../e2e/bridge-under-test.ts";
+import type { TapPoint } from "../redis-tap.ts";
 import { type Arena, type AskOptions, LANE_KINDS, type LaneKind } from "./arena.ts";
 import { isClean, type JudgedTurn, judge, type Verdict } from "./judge.ts";
 
 type Service = "coze" | "discord" | "slack";
 
-/** Where the bridge is killed: at a call, before or after its effect, or when a frame or event passes. */
+/**
+ * Where the bridge is killed: at a call, before or after its effect, when a frame or event passes, or at a command to
+ * Redis. Of several processes the one that has the turn is killed, or the intake where that is at work.
+ */
 export type KillPoint =
   | {
       readonly service: Service;
@@ -15,8 +22,14 @@ export type KillPoint =
       readonly skip?: number;
       /** Counted only from the moment Coze has told the whole answer. */
       readonly afterAnswer?: true;
+      readonly by?: "intake";
     }
-  | { readonly service: Service; readonly frame: RegExp; readonly skip?: number };
+  | {
+      readonly service: Service;
+      readonly frame: RegExp;
+      readonly skip?: number;
+    }
+  | { readonly service: "redis"; readonly sends: readonly string[]; readonly when: "before" | "after" };
 
 export interface KillScene {
   readonly lane: LaneKind;
@@ -78,6 +91,7 @@ interface Effect extends Pick<KillScene, "picture" | "shrinks" | "stops" | "wait
   readonly skip?: number;
   readonly afterAnswer?: true;
   readonly long?: true;
+  readonly by?: "intake";
 }
 
 interface Frame extends Pick<KillScene, "used" | "beyondRescue"> {
@@ -135,7 +149,7 @@ const LANE_EFFECTS: Readonly<Record<LaneKind, readonly Effect[]>> = {
     onDiscord("second message", CREATE, { skip: 1, long: true }),
     onDiscord("final edit", EDIT, { afterAnswer: true }),
     onDiscord("removal of a surplus message", REMOVE, { shrinks: SURPLUS.discord }),
-    onDiscord("sign of waiting", REACT, { waits: true }),
+    onDiscord("sign of waiting", REACT, { waits: true, by: "intake" }),
     onDiscord("end of that sign", UNREACT, { waits: true }),
     CANCEL,
     UPLOAD,
@@ -148,7 +162,7 @@ const LANE_EFFECTS: Readonly<Record<LaneKind, readonly Effect[]>> = {
     UPLOAD,
   ],
   "discord command": [
-    onDiscord("defer", CALLBACK),
+    onDiscord("defer", CALLBACK, { by: "intake" }),
     onDiscord("first response", RESPONSE),
     onDiscord("second message", FOLLOW_UP, { long: true }),
     onDiscord("final edit", RESPONSE, { afterAnswer: true }),
@@ -161,7 +175,7 @@ const LANE_EFFECTS: Readonly<Record<LaneKind, readonly Effect[]>> = {
     onSlack("second message", "chat.postMessage", { skip: 1, long: true }),
     onSlack("final edit", "chat.update", { afterAnswer: true }),
     onSlack("removal of a surplus message", "chat.delete", { shrinks: SURPLUS.slack }),
-    onSlack("sign of waiting", "reactions.add", { waits: true }),
+    onSlack("sign of waiting", "reactions.add", { waits: true, by: "intake" }),
     onSlack("end of that sign", "reactions.remove", { waits: true }),
     CANCEL,
     UPLOAD,
@@ -223,7 +237,7 @@ const RECOVERY: readonly (readonly [LaneKind, Effect])[] = [
   ["slack dm", onSlack("edit", "chat.update")],
 ];
 
-/** Every point of every kind of turn. */
+/** Every point of every kind of turn, whatever the queue. */
 export function allScenes(): readonly KillScene[] {
   return [
     ...LANE_KINDS.flatMap(scenesOf),
@@ -247,9 +261,14 @@ function scenesOf(lane: LaneKind): KillScene[] {
 
 function effectScenes(
   lane: LaneKind,
-  { name, long, service, call, skip, afterAnswer, ...more }: Effect,
+  { name, long, service, call, skip, afterAnswer, by, ...more }: Effect,
 ): KillScene[] {
-  const point = { service, call, ...(skip !== undefined && { skip }), ...(afterAnswer && { afterAnswer }) };
+  const point = {
+    ...{ service, call },
+    ...(skip !== undefined && { skip }),
+    ...(afterAnswer && { afterAnswer }),
+    ...(by && { by }),
+  };
   const platform = lane.startsWith("discord") ? "discord" : "slack";
   return (["before", "after"] as const).map((when) => ({
     lane,
@@ -270,6 +289,43 @@ function recoveryScenes(lane: LaneKind, { name, service, call }: Effect): KillSc
   }));
 }
 
+/** What a turn writes to Redis, each named by bytes that nothing before it has. */
+const REDIS_STEPS: readonly { name: string; sends: readonly string[]; used?: true }[] = [
+  // Discord tells a message once; what it told a killed process is looked for in places that were used before.
+  { name: "turn stored", sends: script("tqEnqueue"), used: true },
+  { name: "turn taken", sends: script("tqBegin") },
+  { name: "checkpoint asked", sends: ['"asked":{'] },
+  { name: "checkpoint chat", sends: ['"chat":{'] },
+  { name: "checkpoint reply", sends: ['"reply":{'] },
+  { name: "checkpoint done", sends: ['"done":{'] },
+  { name: "turn ended", sends: script("tqFinish") },
+];
+
+/** Every step of the queue on Redis and every checkpoint, in one lane per reply style. */
+export function redisScenes(): readonly KillScene[] {
+  const steps = (["discord mention", "slack mention", "slack dm"] as const).flatMap((lane) =>
+    REDIS_STEPS.flatMap((step) => redisPoints(lane, step)),
+  );
+  const brought = redisPoints("discord dm", { name: "checkpoint brought", sends: ['"brought":{'] });
+  return [...steps, ...brought.map((scene) => ({ ...scene, picture: true as const }))];
+}
+
+function redisPoints(lane: LaneKind, { name, sends, ...more }: (typeof REDIS_STEPS)[number]): KillScene[] {
+  return (["before", "after"] as const).map((when) => ({
+    lane,
+    name: `${when} ${name}`,
+    at: { service: "redis", sends, when },
+    words: SHORT,
+    ...more,
+  }));
+}
+
+/** A script as it is sent: whole the first time on a connection, by its hash after that. */
+function script(name: MailboxScript): readonly string[] {
+  const lua = MAILBOX_SCRIPTS[name];
+  return [lua, createHash("sha1").update(lua).digest("hex")];
+}
+
 /** Whether all is as it must be; `oneAsking`: Coze lets us know, so nothing may have been asked twice. */
 export function isSceneClean({ scene, missed, verdict, signs }: SceneResult, oneAsking: boolean): boolean {
   const rescued = scene.beyondRescue === true ? { ...verdict, lost: [] } : verdict;
@@ -282,8 +338,9 @@ const POINT_MS = 30_000;
 const BEYOND_RESCUE_MS = 2_000;
 
 /**
- * Asks, kills the bridge at the point, starts it again, and judges when the answer is there and the next question of
- * the conversation is answered: then the first turn is certainly over.
+ * Asks, kills the bridge at the point, and judges when the answer is there and the next question of the conversation is
+ * answered: then the first turn is certainly over. A single process is started again; of several workers the others
+ * have to answer without the killed one.
  */
 export async function playScene(arena: Arena, scene: KillScene): Promise<SceneResult> {
   const lane = arena.lane(scene.lane);
@@ -297,64 +354,83 @@ export async function playScene(arena: Arena, scene: KillScene): Promise<SceneRe
   if (scene.used === true) await arena.settle([ask(5)]);
   const first = scene.waits === true ? ask(SHORT) : undefined;
   if (first !== undefined) await arena.until(() => arena.isAsked(first));
-  const met = meet(arena, scene.at, `ask${arena.turns.length + 1} `);
   const files = picture === true ? [{ name: "sunset.png", bytes: samplePicture() }] : undefined;
-  ask(words, { files, shrinks, stops });
-  let missed = !(await met);
-  await restart(arena, async () => {
-    if (scene.again === undefined || missed) return;
-    const secondly = meet(arena, scene.again, "");
-    await arena.bridge.start();
-    missed = !(await secondly);
-  });
+  let victim = await killAt(arena, scene.at, () => void ask(words, { files, shrinks, stops }));
+  if (scene.again !== undefined && victim !== undefined) {
+    victim = await killAt(arena, scene.again, () => replace(victim));
+  }
+  await replace(victim);
   await arena.settle(turns, scene.beyondRescue === true ? BEYOND_RESCUE_MS : undefined);
+  await arena.bridge.start();
   const next = ask(5);
   await arena.settle(scene.beyondRescue === true ? [next] : turns);
   return {
     scene,
     place: lane.place,
-    missed,
+    missed: victim === undefined,
     verdict: judge(arena.history(turns)),
     signs: arena.signsIn(lane.place),
   };
 }
 
-/** The next start after a kill; `between` may hold another one that is killed as well. */
-async function restart(arena: Arena, between: () => Promise<void>): Promise<void> {
-  const bury = async (): Promise<void> => {
-    await arena.bridge.kill();
-    for (const service of SERVICES) arena.bridge.services[service].faults.clear();
-  };
-  await bury();
-  await between();
-  await bury();
-  await arena.bridge.start();
+/** Somebody goes on where this process was killed: the next start, or another worker by itself. */
+async function replace(victim: Member | undefined): Promise<void> {
+  if (victim?.role !== "worker") await victim?.start();
 }
 
 const SERVICES: readonly Service[] = ["coze", "discord", "slack"];
 
+/** Does something, and kills at the point that comes of it. @returns Who was killed; nobody when that takes too long. */
+async function killAt(
+  arena: Arena,
+  at: KillPoint,
+  act: () => void | Promise<void>,
+): Promise<Member | undefined> {
+  const met = meet(arena, at, `ask${arena.turns.length + 1} `);
+  await act();
+  const victim = await met;
+  for (const service of SERVICES) arena.bridge.services[service].faults.clear();
+  return victim;
+}
+
 /**
- * Kills when the point is met; false when that takes too long. The kill itself is awaited by the caller.
+ * Kills when the point is met, and resolves when that process is gone.
  *
  * @param mark - What the question says: of the platforms' frames only those about it count.
  */
-function meet(arena: Arena, at: KillPoint, mark: string): Promise<boolean> {
-  const { services } = arena.bridge;
-  const { promise, resolve } = Promise.withResolvers<boolean>();
+function meet(arena: Arena, at: KillPoint, mark: string): Promise<Member | undefined> {
+  const { services, members } = arena.bridge;
+  const { promise, resolve } = Promise.withResolvers<Member | undefined>();
   const leaves: (() => void)[] = [];
-  const end = (met: boolean): void => {
-    clearTimeout(late);
-    for (const leave of leaves) leave();
-    if (met) arena.bridge.child().kill("SIGKILL");
-    resolve(met);
+  const end = (victim: Member | undefined): void => {
+    for (const leave of leaves.splice(0)) leave();
+    // The signal is sent at once.
+    resolve(victim?.kill().then(() => victim));
   };
-  const late = setTimeout(() => end(false), POINT_MS);
+  const late = setTimeout(() => end(undefined), POINT_MS);
+  leaves.push(() => clearTimeout(late));
+  let [holder] = members;
+  const watch = (member: Member, point: TapPoint): void => {
+    member.tap?.points.add(point);
+    leaves.push(() => member.tap?.points.delete(point));
+  };
+  if (at.service === "redis") {
+    for (const member of members) watch(member, { ...at, met: () => end(member) });
+    return promise;
+  }
+  for (const member of members) {
+    const met = (): void => {
+      holder = member;
+    };
+    watch(member, { sends: script("tqBegin"), when: "passing", met });
+  }
+  const kill = (): void => end(isOfIntake(at) ? members[0] : holder);
   if ("frame" in at) {
     let left = at.skip ?? 0;
     const onExchange = ({ kind, name, request }: Exchange): void => {
       if (kind === "http" || !at.frame.test(name)) return;
       if (at.service !== "coze" && !JSON.stringify(askedBy(arena, request)).includes(mark)) return;
-      if (left === 0) end(true);
+      if (left === 0) kill();
       left -= 1;
     };
     leaves.push(services[at.service].traffic.onExchange(onExchange));
@@ -362,7 +438,7 @@ function meet(arena: Arena, at: KillPoint, mark: string): Promise<boolean> {
   }
   const plan = (): void => {
     const fault = at.when === "before" ? ("hang" as const) : ("commit-then-hang" as const);
-    services[at.service].faults.plan(at.call, { do: fault, met: () => end(true) }, 1, at.skip);
+    services[at.service].faults.plan(at.call, { do: fault, met: kill }, 1, at.skip);
   };
   if (at.afterAnswer !== true) {
     plan();
@@ -383,4 +459,9 @@ function meet(arena: Arena, at: KillPoint, mark: string): Promise<boolean> {
 function askedBy(arena: Arena, frame: unknown): unknown {
   const { envelope_id: id } = Object(frame) as { envelope_id?: unknown };
   return arena.slackDeliveries.find(({ envelopeId }) => envelopeId === id)?.payload ?? frame;
+}
+
+/** Whether the intake does it: what a platform delivers is taken in by it. */
+function isOfIntake(at: KillPoint): boolean {
+  return ("frame" in at && at.service !== "coze") || ("by" in at && at.by === "intake");
 }

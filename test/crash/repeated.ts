@@ -1,4 +1,4 @@
-import { Arena, LANE_KINDS } from "./arena.ts";
+import { Arena, type ArenaOptions, LANE_KINDS } from "./arena.ts";
 import { judge, type Verdict } from "./judge.ts";
 
 const DELIVERED = new Set(["MESSAGE_CREATE", "INTERACTION_CREATE"]);
@@ -10,11 +10,12 @@ const DELIVERED = new Set(["MESSAGE_CREATE", "INTERACTION_CREATE"]);
 export async function repeatDeliveries({
   times,
   rounds,
-}: {
+  ...options
+}: Pick<ArenaOptions, "redis"> & {
   times: number;
   rounds: number;
 }): Promise<Verdict & { readonly deliveries: number }> {
-  await using arena = await Arena.open();
+  await using arena = await Arena.open(options);
   const { discord, slack } = arena.bridge.services;
   const dispatches: { t: string; d: object }[] = [];
   const leave = discord.traffic.onExchange(({ kind, name, request }) => {
@@ -32,6 +33,8 @@ export async function repeatDeliveries({
   again();
   await arena.settle();
   await arena.bridge.killAndRestart();
+  // Of several processes one is connected to Discord, once the lease of the killed one is over.
+  await arena.until(() => discord.gateway.connected > 0);
   for (let time = 2; time < times; time += 1) again();
   // Lanes run in order: once these are answered, whatever the repeats started is over, too.
   for (const lane of lanes) arena.ask(lane, 5);

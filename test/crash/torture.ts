@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Member, RedisSetup } from "../e2e/bridge-under-test.ts";
 import { Arena, type Lane, type LaneKind } from "./arena.ts";
 import { judge, type Verdict } from "./judge.ts";
 
@@ -6,7 +7,10 @@ export interface TortureOptions {
   readonly turns: number;
   /** By kind, how many conversations. */
   readonly lanes: Readonly<Partial<Record<LaneKind, number>>>;
+  /** SIGKILLs of the bridge; on Redis of its workers, one at a time. */
   readonly kills: number;
+  /** On Redis the intake and Redis itself are killed, too. */
+  readonly redis?: RedisSetup & { readonly intakeKills: number; readonly redisKills: number };
   /** Time between a start and the next kill, in ms, evenly spread. */
   readonly lifeMs: readonly [min: number, max: number];
   /** All questions are asked within this time, in ms. */
@@ -20,7 +24,10 @@ export interface TortureOptions {
 export interface TortureResult {
   readonly discord: Verdict;
   readonly slack: Verdict;
-  readonly kills: number;
+  /** By what was killed. */
+  readonly kills: Readonly<Record<string, number>>;
+  /** Starts of turns that had been started before. */
+  readonly takeovers: number;
   readonly conversations: number;
   readonly refusals: Arena["refusals"];
   readonly clockSpeed: number;
@@ -42,16 +49,14 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
     clockSpeed: options.clockSpeed,
     // A quarter of an hour of the machine: it starts no faster.
     env: { CATCHUP_WINDOW: `${15 * options.clockSpeed}m` },
+    ...(options.redis && { redis: options.redis }),
   });
   const lanes = (Object.entries(options.lanes) as [LaneKind, number][]).flatMap(([kind, count]) =>
     Array.from({ length: count }, () => arena.lane(kind)),
   );
   // Only where somebody has asked before is looked through for what was missed.
   await arena.settle(lanes.map((lane) => arena.ask(lane, 5)));
-  const [kills] = await Promise.all([
-    killAgainAndAgain(arena, options, random),
-    askAll(arena, lanes, options, random),
-  ]);
+  const [kills] = await Promise.all([killAll(arena, options, random), askAll(arena, lanes, options, random)]);
   await arena.settle();
   // What a start after the last turn may still do belongs to it: nobody may see anything of it.
   await arena.bridge.killAndRestart();
@@ -62,7 +67,8 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
   return {
     discord: on("discord"),
     slack: on("slack"),
-    kills: kills + 1,
+    kills,
+    takeovers: arena.bridge.logged(TAKEN_OVER),
     conversations: lanes.length,
     refusals: arena.refusals,
     clockSpeed: arena.clockSpeed,
@@ -70,16 +76,38 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
   };
 }
 
-async function killAgainAndAgain(
-  arena: Arena,
-  { kills, lifeMs: [min, max] }: TortureOptions,
+/** What the log says of each turn that a worker, another one mostly, goes on with. */
+export const TAKEN_OVER: RegExp = /"start":(?!1\b)\d+[^\n]*"msg":"turn started"/;
+
+async function killAll(
+  { bridge }: Arena,
+  { kills, redis, lifeMs }: TortureOptions,
   random: () => number,
-): Promise<number> {
-  for (let kill = 0; kill < kills; kill += 1) {
-    await sleep(min + random() * (max - min));
-    await arena.bridge.killAndRestart();
+): Promise<TortureResult["kills"]> {
+  const again = async (times: number, kill: () => Promise<void>): Promise<void> => {
+    // Spread over the same time as the most frequent.
+    const [min, max] = lifeMs.map((ms) => (ms * kills) / times) as [number, number];
+    for (let time = 0; time < times; time += 1) {
+      await sleep(min + random() * (max - min));
+      await kill();
+    }
+  };
+  if (redis === undefined) {
+    await again(kills, () => bridge.killAndRestart());
+    return { bridge: kills };
   }
-  return kills;
+  const { intakeKills, redisKills } = redis;
+  const [intake, ...workers] = bridge.members;
+  const restart = async (member: Member | undefined): Promise<void> => {
+    await member?.kill();
+    await member?.start();
+  };
+  await Promise.all([
+    again(kills, () => restart(workers[Math.floor(random() * workers.length)])),
+    again(intakeKills, () => restart(intake)),
+    again(redisKills, async () => bridge.redis?.restart()),
+  ]);
+  return { workers: kills, intake: intakeKills, Redis: redisKills };
 }
 
 async function askAll(

@@ -2,23 +2,47 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type BridgeChild, startBridge } from "../../sandbox/bridge-child.ts";
+import { type BridgeChild, BridgeEnded, type Role, startBridge } from "../../sandbox/bridge-child.ts";
 import { holdsText } from "../../sandbox/same-text.ts";
 import { type Services, type ServicesOptions, startServices } from "../../sandbox/services.ts";
 import { botText, discordStage, type Stage, slackStage } from "../../sandbox/stage.ts";
 import { fastClock } from "../../sandbox/stand-in.ts";
+import { EXIT } from "../../src/cli/exit-code.ts";
+import { startRedis, type TestRedis } from "../redis-server.ts";
+import { type RedisTap, tapRedis } from "../redis-tap.ts";
 
-/** The three stand-ins and the real bridge in a process of its own. */
+/** One process of a bridge, over all its lives. */
+export interface Member {
+  readonly role: Role;
+  /** Its line to Redis. */
+  readonly tap: RedisTap | undefined;
+  /** SIGKILL, sent at once; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Starts it unless it runs; one that finds Redis away is started again, as a supervisor does. */
+  start(): Promise<void>;
+}
+
+/** The three stand-ins and the real bridge, in one or more processes of its own. */
 export interface BridgeUnderTest extends AsyncDisposable {
   readonly services: Services;
   readonly discord: Stage;
   readonly slack: Stage;
-  /** The running process; another one after {@link restart}. */
-  child(): BridgeChild;
-  /** SIGKILL, then the next process on the same data. */
+  readonly redis: TestRedis | undefined;
+  /** Its processes; one that takes questions in stands first. */
+  readonly members: readonly Member[];
+  /** How often the log has this; with Redis only. */
+  logged(pattern: RegExp): number;
+  /** All its processes: SIGKILL, then the next ones on the same data. */
   killAndRestart(): Promise<void>;
   kill(): Promise<void>;
   start(): Promise<void>;
+}
+
+export interface RedisSetup {
+  /** Default: an intake and two workers. */
+  readonly roles?: readonly Role[];
+  /** Default: the product's. */
+  readonly leaseMs?: number;
 }
 
 export interface TestOptions {
@@ -30,7 +54,12 @@ export interface TestOptions {
   readonly onLog?: (text: string) => void;
   /** How the stand-ins differ from their default. */
   readonly standIns?: Pick<ServicesOptions, "coze" | "discord" | "slack">;
+  /** Several processes on a Redis of their own; without it one, with the embedded queue. */
+  readonly redis?: RedisSetup;
 }
+
+const ROLES = ["intake", "worker", "worker"] as const;
+const SECRET_KEY = "a key for these tests, long enough for it";
 
 export async function openBridge({
   speed = 20,
@@ -38,46 +67,93 @@ export async function openBridge({
   clockSpeed = 1,
   onLog,
   standIns = {},
+  redis: setup,
 }: TestOptions = {}): Promise<BridgeUnderTest> {
   await using stack = new AsyncDisposableStack();
   const dataDir = await mkdtemp(join(tmpdir(), "coze-bridge-test-"));
   stack.defer(() => rm(dataDir, { recursive: true, force: true }));
   const services = stack.use(await startServices({ env: {}, speed, ...atSpeed(clockSpeed, standIns) }));
-  const start = (): Promise<BridgeChild> =>
+  const redis = setup === undefined ? undefined : stack.use(await startRedis());
+  let log = "";
+  const keepLog = (text: string): void => {
+    log += text;
+    if (process.env["LOG_LEVEL"] !== undefined) process.stderr.write(text);
+  };
+  const launch = (role: Role, index: number, tap: RedisTap | undefined): Promise<BridgeChild> =>
     startBridge({
       env: {
         ...services.bridgeEnv,
-        DATA_DIR: dataDir,
+        ...(tap !== undefined && { REDIS_URL: tap.url, SECRET_KEY }),
+        DATA_DIR: join(dataDir, String(index)),
         PORT: "0",
-        LOG_LEVEL: process.env["LOG_LEVEL"] ?? "silent",
+        LOG_LEVEL: process.env["LOG_LEVEL"] ?? (redis === undefined ? "silent" : "info"),
         ...env,
       },
       trustedOrigins: services.fileOrigins,
-      stderr: onLog ?? "inherit",
+      stderr: onLog ?? (redis === undefined ? "inherit" : keepLog),
+      role,
       clockSpeed,
+      leaseMs: setup?.leaseMs,
     });
-  let child = await start();
-  stack.defer(() => child[Symbol.asyncDispose]());
+  const members: Process[] = [];
+  for (const [index, role] of (setup === undefined ? ["all" as const] : (setup.roles ?? ROLES)).entries()) {
+    const tap = redis === undefined ? undefined : stack.use(await tapRedis(redis.port));
+    members.push(stack.use(new Process(role, tap, () => launch(role, index, tap))));
+  }
+  const start = async (): Promise<void> => void (await Promise.all(members.map((member) => member.start())));
+  const kill = async (): Promise<void> => void (await Promise.all(members.map((member) => member.kill())));
+  await start();
   const opened = stack.move();
-  const kill = async (): Promise<void> => {
-    child.kill("SIGKILL");
-    await child.exited;
-  };
   return {
     services,
     discord: discordStage(services),
     slack: slackStage(services),
-    child: () => child,
+    redis,
+    members,
+    logged: (pattern) => log.matchAll(new RegExp(pattern, "g")).toArray().length,
     kill,
-    async start() {
-      child = await start();
-    },
+    start,
     async killAndRestart() {
       await kill();
-      child = await start();
+      await start();
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+class Process implements Member, AsyncDisposable {
+  readonly role: Role;
+  readonly tap: RedisTap | undefined;
+  readonly #launch: () => Promise<BridgeChild>;
+  #child: BridgeChild | undefined;
+
+  constructor(role: Role, tap: RedisTap | undefined, launch: () => Promise<BridgeChild>) {
+    this.role = role;
+    this.tap = tap;
+    this.#launch = launch;
+  }
+
+  async start(): Promise<void> {
+    while (this.#child === undefined) {
+      try {
+        this.#child = await this.#launch();
+      } catch (error) {
+        const mayPass = error instanceof BridgeEnded && error.exitCode === EXIT.temporary;
+        if (this.tap === undefined || !mayPass) throw error;
+      }
+    }
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    child?.kill("SIGKILL");
+    await child?.exited;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child?.[Symbol.asyncDispose]();
+  }
 }
 
 /** Time for an acknowledgement (slack.md §3.4, discord.md §1.6). */

@@ -307,6 +307,45 @@ it("warns at start of a Redis that forgets at its restart", async () => {
   expect((await queue.health()).ok).toBe(true);
 });
 
+it("waits for its own run of a turn that it takes over from itself, and keeps the lease of the new one", async () => {
+  const { queue, prefix, ...scene } = await startScene({ leaseMs: 3_000 });
+  await using _scene = scene;
+  const [left, done] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const starts: number[] = [];
+  let [running, atOnce] = [0, 0];
+  await queue.work(
+    async (run) => {
+      starts.push(run.start);
+      running += 1;
+      atOnce = Math.max(atOnce, running);
+      // The first one is slow to leave.
+      await (run.start === 1 ? left : done).promise;
+      running -= 1;
+      run.signal.throwIfAborted();
+    },
+    { concurrency: 2 },
+  );
+  await queue.enqueue(aNewTurn("a:1"));
+  await expect.poll(() => starts).toEqual([1]);
+  const lock = async (): Promise<string | undefined> => (await raw.keys(`{${prefix}}:turns:*:lock`))[0];
+  const name = (await lock()) ?? "";
+  await raw.del(name);
+  // Found stalled, and taken again: here, since there is nobody else.
+  await expect.poll(lock, { timeout: 10_000 }).toBe(name);
+  left.resolve();
+  await expect.poll(() => starts, { timeout: 10_000 }).toEqual([1, 2]);
+  let leastMs = await raw.pttl(name);
+  const isRenewed = async (): Promise<boolean> => {
+    const leftMs = await raw.pttl(name);
+    leastMs = Math.min(leastMs, leftMs);
+    return leftMs > leastMs;
+  };
+  await expect.poll(isRenewed, { timeout: 10_000 }).toBe(true);
+  done.resolve();
+  await expect.poll(async () => (await queue.stats()).depth, { timeout: 10_000 }).toBe(0);
+  expect([starts, atOnce]).toEqual([[1, 2], 1]);
+});
+
 it("aborts its runs before anyone may take them over when Redis is away for longer than the lease", async () => {
   await using server = await startRedis();
   const { queue, ...scene } = await startScene({ url: server.url });

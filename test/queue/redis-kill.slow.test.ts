@@ -5,7 +5,7 @@ import { aNewTurn } from "../contract/queue-contract.ts";
 import { startRedis, type TestRedis } from "../redis-server.ts";
 import { type ProcessLine, startBridgeProcess } from "./bridge-process.ts";
 import { makeTestLog } from "./embedded.ts";
-import { judgeTorture } from "./redis-torture.ts";
+import { judgeLines } from "./judge-lines.ts";
 
 const LEASE_MS = 1_000;
 const KEYS = ["a:1", "a:2", "b:1"];
@@ -91,7 +91,7 @@ async function finishAndJudge(
   await using _next = startBridgeProcess({ ...scene, retry: ["a:1"] }, lines);
   const depth = async (): Promise<number> => (await queue.stats()).depth;
   await expect.poll(depth).toBe(0);
-  const report = judgeTorture(KEYS, lines, killedAt);
+  const report = judgeLines(KEYS, lines, killedAt);
   expect(report).toMatchObject({ lost: 0, outOfOrder: 0, atOnce: 0, lostCheckpoints: 0 });
   // The one window that no queue closes: the handler has ended, and that is not recorded yet.
   expect(report.endedAgain).toBeLessThanOrEqual(1);
