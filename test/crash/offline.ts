@@ -11,6 +11,8 @@ export interface OfflineOptions {
   /** How long it is gone, in ms by the platforms' clock; the questions are spread over that time. */
   readonly awayMs: number;
   readonly clockSpeed: number;
+  /** When Slack brings again what nobody acknowledged, in ms; as the stand-in does by default. */
+  readonly slackRetryMs?: readonly number[];
 }
 
 export interface OfflineResult {
@@ -37,9 +39,9 @@ const LATE = lateNotice("en");
 
 /** People ask all the time; in the middle of it the bridge is gone for a while. */
 export async function askWhileOffline(options: OfflineOptions): Promise<OfflineResult> {
-  const { places, perPlace, awayMs, clockSpeed } = options;
+  const { places, perPlace, awayMs, clockSpeed, slackRetryMs: retryMs } = options;
   const begun = performance.now();
-  await using arena = await Arena.open({ clockSpeed });
+  await using arena = await Arena.open({ clockSpeed, standIns: { slack: retryMs ? { retryMs } : {} } });
   const lanes = (Object.entries(places) as [LaneKind, number][]).flatMap(([kind, count]) =>
     Array.from({ length: count }, () => arena.lane(kind)),
   );

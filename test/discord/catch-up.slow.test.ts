@@ -32,7 +32,9 @@ it(
     await expect.poll(() => all(8), { timeout: MINUTE, interval: 50 }).toBe(true);
     const expected = ["echo before", ...texts, "echo live"];
     for (const place of places) {
-      for (const [index, text] of expected.entries()) expect(answers(place)[index]).toContain(text);
+      for (const [index, text] of expected.entries()) {
+        await expect.poll(() => answers(place)[index]).toContain(text);
+      }
     }
     // As long again as it takes to see a second answer, if there were one.
     await bridge.killAndRestart();
