@@ -80,9 +80,10 @@ export async function askWhileOffline(options: OfflineOptions): Promise<OfflineR
   };
 }
 
-/** Each place is told once, in one sentence with the number, where there is something to tell. */
+/** Each place is told once, in one sentence with the number, where there is something to tell; on Discord in small print. */
 function isTold({ left, texts }: { left: number; texts: readonly string[] }): boolean {
-  return left === 0 ? texts.length === 0 : texts.length === 1 && texts[0] === catchUpNotice(left, "en");
+  if (left === 0) return texts.length === 0;
+  return texts.length === 1 && texts[0]?.replace(/^-# /, "") === catchUpNotice(left, "en");
 }
 
 function askAll(arena: Arena, lanes: readonly Lane[]): JudgedTurn[] {
