@@ -3,7 +3,7 @@ import type { Gates } from "../../src/core/gate.ts";
 import type { CatchUpLimits, Log } from "../../src/core/ports.ts";
 import { type FollowedPlaces, isLater, type Place } from "./followed-places.ts";
 import { parseMessage, type WireMessage } from "./gateway-events.ts";
-import { idOfTime } from "./normalize.ts";
+import { idOfTime, timeOfId } from "./normalize.ts";
 import { DISCORD_BUCKET } from "./pacer.ts";
 import type { DiscordRest } from "./rest-client.ts";
 
@@ -16,9 +16,11 @@ export interface CatchUpOptions {
   /** Whether a message would have been a turn. */
   readonly isQuestion: (message: WireMessage) => boolean;
   /** Takes a question in. @returns False when it could not be. */
-  readonly take: (message: WireMessage) => Promise<boolean>;
+  readonly take: (message: WireMessage, options: { late: boolean }) => Promise<boolean>;
   /** Says under the last message of a place how many questions are left out there. */
   readonly sayLeftOut: (last: WireMessage, count: number) => Promise<void>;
+  /** Ms on a monotonic clock. */
+  readonly now: () => number;
   readonly signal: AbortSignal;
 }
 
@@ -31,6 +33,9 @@ const AT_ONCE = 4;
 /** Tries of one page. */
 const MAX_TRIES = 5;
 const FIRST_PAUSE_MS = 250;
+
+/** Discord's clock is known to about a second: its answers tell whole ones. */
+const CLOCK_ERROR_MS = 1_000;
 
 interface Waiting {
   readonly place: Place;
@@ -53,6 +58,8 @@ export class CatchUp {
   readonly #waiting = new Map<string, Waiting>();
   readonly #queue: Waiting[] = [];
   #loading: Promise<void> = Promise.resolve();
+  /** When the session began, by `now`. */
+  #readyAt = 0;
   readonly #underWay = new Set<Waiting>();
 
   constructor(options: CatchUpOptions) {
@@ -61,6 +68,7 @@ export class CatchUp {
 
   /** A new session began: everything since the last one may have been missed. */
   onReady(): void {
+    this.#readyAt = this.#options.now();
     const loading = this.#load();
     this.#loading = loading;
     this.#keep(loading);
@@ -192,18 +200,28 @@ export class CatchUp {
 
   async #takeMissed(place: Place): Promise<void> {
     const { isQuestion, take, limits, places, log, sayLeftOut } = this.#options;
-    const missed = (await this.#fetch(place)).filter(isQuestion);
+    const found = (await this.#fetch(place)).filter(isQuestion);
+    const missed = found.filter(({ id }) => this.#wasMissed(id));
     let taken = 0;
     for (const message of missed.slice(0, limits.perPlace)) {
-      if (!(await take(message))) break;
+      if (!(await take(message, { late: true }))) break;
       taken += 1;
     }
     const { channelId, guildId } = place;
     if (missed.length > 0) log.info({ channelId, found: missed.length, taken }, "missed questions taken in");
     const last = missed.at(-1);
-    if (last === undefined || taken === missed.length) return;
-    await sayLeftOut(last, missed.length - taken);
-    await places.advance({ channelId, guildId, seen: last.id });
+    if (last !== undefined && taken < missed.length) {
+      await sayLeftOut(last, missed.length - taken);
+      await places.advance({ channelId, guildId, seen: last.id });
+    }
+    for (const message of found.slice(missed.length)) if (!(await take(message, { late: false }))) return;
+  }
+
+  /** What was written since the session began comes over it, too, and may only not be here yet. */
+  #wasMissed(id: string): boolean {
+    const { rest, now } = this.#options;
+    if (!rest.knowsTime) return true;
+    return timeOfId(id) <= rest.discordNow() - (now() - this.#readyAt) - CLOCK_ERROR_MS;
   }
 
   /** Oldest first, and none from before the window. */

@@ -54,8 +54,9 @@ export class MessageIntake {
       limits,
       isQuestion: (message) =>
         !this.#live.has(message.id) && "turn" in normalizeMessage(message, options.context()),
-      take: (message) => this.#takeMissed(message),
+      take: (message, how) => this.#takeFound(message, how),
       sayLeftOut: (last, count) => this.#sayLeftOut(last, count),
+      now: options.now,
       signal,
     });
   }
@@ -122,12 +123,12 @@ export class MessageIntake {
     if (followed && !this.catchUp.waits(channelId)) await this.#advance(message);
   }
 
-  async #takeMissed(message: WireMessage): Promise<boolean> {
+  async #takeFound(message: WireMessage, { late }: { late: boolean }): Promise<boolean> {
     const { onTurn, context, log } = this.#options;
     const outcome = normalizeMessage(message, context());
     if (!("turn" in outcome)) return true;
     try {
-      await onTurn({ ...outcome.turn, late: true });
+      await onTurn({ ...outcome.turn, ...(late && { late }) });
     } catch (error) {
       log.error({ err: error, turnId: outcome.turn.id }, "turn could not be stored");
       return false;

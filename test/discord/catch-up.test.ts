@@ -22,7 +22,9 @@ beforeEach(async () => {
 
 afterEach(() => discord[Symbol.asyncDispose]());
 
+/** A process begins. Before, more time passes than Discord's clock is unsure by. */
 function open(options: BridgeOptions = {}): Promise<Bridge> {
+  clock.advance(3_000);
   return openBridge(discord, { wallNow: () => clock.now(), store, ...options });
 }
 
@@ -86,6 +88,19 @@ describe("what was asked while the bridge was down", () => {
     await expect.poll(() => texts(second)).toEqual(["missed", "live"]);
     expect(second.turns.map(({ late }) => late)).toEqual([true, undefined]);
     expect(notices()).toEqual([expect.stringMatching(/^-# 1 more question was/)]);
+  });
+
+  it("is not what was written since the session began, also where only the look has it so far", async () => {
+    const ada = discord.person("Ada");
+    await lived(ada.dmChannel);
+    ada.say(ada.dmChannel, "missed");
+    discord.faults.plan(LIST, { do: "delay", ms: 500 });
+    await using second = await open();
+    discord.gateway.loseNext();
+    ada.say(ada.dmChannel, "since");
+    clock.advance(500);
+    await expect.poll(() => texts(second)).toEqual(["missed", "since"]);
+    expect(second.turns.map(({ late }) => late)).toEqual([true, undefined]);
   });
 
   it("is found in threads and DMs too, and in replies to our messages", async () => {
