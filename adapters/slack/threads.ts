@@ -83,7 +83,10 @@ export class Threads {
     }
   }
 
-  /** Channels and threads, each the latest first, at most so many of each. */
+  /**
+   * Channels and threads, each the latest first, at most so many of each. Every direct message begins a thread: those
+   * that nobody went on with come last, or they would push out all others.
+   */
   async followed(most: { channels: number; threads: number }): Promise<readonly FollowedPlace[]> {
     const channels = await this.#list(CHANNEL_SPACE, most.channels);
     return [...channels, ...(await this.#list(THREAD_SPACE, most.threads))];
@@ -143,7 +146,13 @@ export class Threads {
 }
 
 function newest(places: readonly FollowedPlace[], most: number): FollowedPlace[] {
-  return [...places].sort((one, other) => Number(other.seen) - Number(one.seen)).slice(0, most);
+  const order = (one: FollowedPlace, other: FollowedPlace): number =>
+    Number(isUnused(one)) - Number(isUnused(other)) || Number(other.seen) - Number(one.seen);
+  return [...places].sort(order).slice(0, most);
+}
+
+function isUnused({ channel, thread, seen }: FollowedPlace): boolean {
+  return channel.startsWith("D") && thread === seen;
 }
 
 const followedPlace: z.ZodType<FollowedPlace> = z.object({
