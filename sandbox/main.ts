@@ -1,5 +1,6 @@
 /** `npm start`: the bridge when there are tokens, else the sandbox. The image has neither this file nor the stand-ins. */
 import { existsSync } from "node:fs";
+import { createInterface, type Interface } from "node:readline";
 import { shutdownSignals } from "../src/cli/shutdown-signals.ts";
 import { configuredServices } from "../src/config.ts";
 import { parseArguments, SANDBOX_HELP, type SandboxArguments } from "./arguments.ts";
@@ -31,14 +32,27 @@ async function main(): Promise<number> {
   // Whoever read has seen enough, e.g. `npm start | head`: that ends the sandbox as Ctrl-C does.
   const unread = new AbortController();
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => unread.abort());
+  const interrupted = new AbortController();
+  using keyboard = openKeyboard(() => interrupted.abort());
   const { runSandbox } = await import("./run-sandbox.ts");
-  return runSandbox({
+  return await runSandbox({
     env: process.env,
     once: options.once,
     plays: !configured.coze,
-    stdin: process.stdin,
+    keyboard,
     stdout: process.stdout,
     say,
-    signal: AbortSignal.any([signals.shutdown, unread.signal]),
+    signal: AbortSignal.any([signals.shutdown, unread.signal, interrupted.signal]),
   });
+}
+
+/**
+ * On a terminal Ctrl-C is a key, and no signal: that would also end the shell that npm starts, and npm would call it a
+ * failure.
+ */
+function openKeyboard(onInterrupt: () => void): Interface {
+  const { stdin: input, stdout: output } = process;
+  const isTerminal = input.isTTY && output.isTTY;
+  const keyboard = createInterface(isTerminal ? { input, output, terminal: true } : { input });
+  return keyboard.on("SIGINT", onInterrupt);
 }

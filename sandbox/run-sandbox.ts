@@ -1,8 +1,8 @@
+import { on } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
+import type { Interface } from "node:readline";
 import { BridgeEnded, startBridge } from "./bridge-child.ts";
 import { playScene, watchAnswer } from "./play.ts";
 import { scenes } from "./scenes.ts";
@@ -17,7 +17,8 @@ export interface SandboxOptions {
   readonly once: boolean;
   /** False with a real Coze: nobody's quota is used by itself. */
   readonly plays: boolean;
-  readonly stdin: Readable;
+  /** What somebody types, one line at a time. */
+  readonly keyboard: Interface;
   readonly stdout: Screen;
   readonly say: (text: string) => void;
   readonly signal: AbortSignal;
@@ -38,8 +39,10 @@ export async function runSandbox(options: SandboxOptions): Promise<number> {
 }
 
 async function playAndConverse(options: SandboxOptions): Promise<number> {
-  const { env, once, plays, say } = options;
+  const { env, once, plays, say, keyboard } = options;
   await using stack = new AsyncDisposableStack();
+  // From the beginning on, so that nothing that is typed while it plays is lost.
+  const lines = on(keyboard, "line", { close: ["close"] });
   const dataDir = await mkdtemp(join(tmpdir(), "coze-bridge-sandbox-"));
   stack.defer(() => rm(dataDir, { recursive: true, force: true }));
   const services = stack.use(await startServices({ env, speed: PLAY_SPEED }));
@@ -78,7 +81,7 @@ async function playAndConverse(options: SandboxOptions): Promise<number> {
   }
   if (options.signal.aborted) return 0;
   if (once || bridgeGone.signal.aborted) return failed === 0 && plays ? 0 : 1;
-  await converse(stages, screen, { stdin: options.stdin, help: typingHelp({ scripted: plays }), signal });
+  await converse(stages, screen, { keyboard, lines, help: typingHelp({ scripted: plays }), signal });
   return bridgeGone.signal.aborted && !options.signal.aborted ? 1 : 0;
 }
 
@@ -86,27 +89,33 @@ async function playAndConverse(options: SandboxOptions): Promise<number> {
 async function converse(
   stages: Readonly<Record<PlatformName, Stage>>,
   screen: ChatScreen,
-  { stdin, help, signal }: Pick<SandboxOptions, "stdin" | "signal"> & { help: string },
+  { keyboard, lines, help, signal }: Conversation,
 ): Promise<void> {
   if (signal.aborted) return;
   screen.say(help);
   let platform: PlatformName = "discord";
-  const lines = createInterface({ input: stdin, signal });
-  const prompt = (): void => screen.ask(`${platform}> `);
+  const prompt = (): void => {
+    keyboard.setPrompt(`${platform}> `);
+    if (keyboard.terminal) keyboard.prompt();
+    else screen.ask(keyboard.getPrompt());
+  };
   prompt();
-  try {
-    for await (const line of lines) {
-      const typed = readTypedLine(line, platform);
-      if ("platform" in typed) platform = typed.platform;
-      if (typed.do === "help") screen.say(help);
-      const act = await toAct(typed, stages[platform], screen);
-      if (act !== undefined) await watchAnswer(stages[platform], act, { screen, signal });
-      if (signal.aborted) return;
-      prompt();
-    }
-  } finally {
-    lines.close();
+  signal.addEventListener("abort", () => keyboard.close(), { once: true });
+  for await (const [line] of lines as AsyncIterable<[string]>) {
+    const typed = readTypedLine(line, platform);
+    if ("platform" in typed) platform = typed.platform;
+    if (typed.do === "help") screen.say(help);
+    const act = await toAct(typed, stages[platform], screen);
+    if (act !== undefined) await watchAnswer(stages[platform], act, { screen, signal });
+    if (signal.aborted) return;
+    prompt();
   }
+}
+
+interface Conversation extends Pick<SandboxOptions, "keyboard" | "signal"> {
+  /** Its lines, from the beginning on. */
+  readonly lines: AsyncIterable<unknown>;
+  readonly help: string;
 }
 
 /** What a typed line makes somebody do; `undefined` when nothing. */
