@@ -62,8 +62,13 @@ const TOKEN_LIVES_MS = 15 * 60_000;
  * that takes longer than this is waited for behind the acknowledgement: people see nothing of the command until then.
  */
 const STORE_FIRST_MS = 500;
+/** How long a command waits for the acknowledgement of the one before it; Discord's three seconds go on (discord.md §1.6). */
+const ORDER_MS = 1_000;
 /** Installation of what was asked in a DM. */
 const DM = "dm";
+
+/** Why a command's turn was not stored, if it is known and was not. */
+type Refusal = BridgeError["code"] | undefined;
 
 /** Before READY, when nothing is received. */
 const NOBODY: WireReady = { user: { id: "" }, application: { id: "" } };
@@ -78,6 +83,8 @@ export class DiscordIntake implements AsyncDisposable {
   readonly #messages: MessageIntake;
   /** The last piece of work of each channel: what is said in one place is taken in as it was said. */
   readonly #lanes = new Map<string, Promise<void>>();
+  /** The last command of each channel, until it is acknowledged. */
+  readonly #acknowledging = new Map<string, Promise<unknown>>();
   #closed: Promise<void> | undefined;
 
   constructor(options: IntakeOptions) {
@@ -233,15 +240,14 @@ export class DiscordIntake implements AsyncDisposable {
       return;
     }
     const storing = this.#store(command);
-    const refusal = await this.#soon(storing);
-    const taken = await this.#acknowledge(command, refusal);
+    const { refusal, taken } = await this.#acknowledgeInOrder(command, storing);
     const failure = await storing;
     if (failure === undefined) await this.#follow(command);
     else if (refusal === undefined && taken) await this.#apologize(command, failure);
   }
 
   /** @returns What the asker has to be told when it could not be stored. Never rejects. */
-  async #store(command: Command): Promise<BridgeError["code"] | undefined> {
+  async #store(command: Command): Promise<Refusal> {
     const { log, sealer, onTurn, rest } = this.#options;
     const { interactionId, token, applicationId, channelId, viaChannel, turn } = command;
     const at = timeOfId(interactionId);
@@ -258,18 +264,36 @@ export class DiscordIntake implements AsyncDisposable {
     }
   }
 
-  /** What storing came to, if it is quick. */
-  async #soon<T>(storing: Promise<T>): Promise<T | undefined> {
+  /** Behind the command before it in its channel: answers stand in the order of their acknowledgements. */
+  #acknowledgeInOrder(
+    command: Command,
+    storing: Promise<Refusal>,
+  ): Promise<{ refusal: Refusal; taken: boolean }> {
+    const { channelId } = command;
+    const before = this.#acknowledging.get(channelId);
+    const ended = (async () => {
+      const refusal = await this.#soon(storing, STORE_FIRST_MS);
+      if (before !== undefined) await this.#soon(before, ORDER_MS);
+      return { refusal, taken: await this.#acknowledge(command, refusal) };
+    })().finally(() => {
+      if (this.#acknowledging.get(channelId) === ended) this.#acknowledging.delete(channelId);
+    });
+    this.#acknowledging.set(channelId, ended);
+    return ended;
+  }
+
+  /** What a piece of work came to, if it is quick. */
+  async #soon<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
     const over = new AbortController();
     const signal = AbortSignal.any([over.signal, this.#closing.signal]);
-    const patience = sleep(this.#options.clock, STORE_FIRST_MS, signal).catch(() => undefined);
-    const soon = await Promise.race([storing, patience]);
+    const patience = sleep(this.#options.clock, ms, signal).catch(() => undefined);
+    const soon = await Promise.race([work, patience]);
     over.abort();
     return soon ?? undefined;
   }
 
   /** @returns Whether Discord took it, as far as is known. Never rejects: the command is stored already. */
-  async #acknowledge(command: Command, refusal: BridgeError["code"] | undefined): Promise<boolean> {
+  async #acknowledge(command: Command, refusal: Refusal): Promise<boolean> {
     const { log, rest, clock, store, onGone } = this.#options;
     const { interactionId, viaChannel, turn } = command;
     const says = refusal === undefined ? undefined : `-# ${noticeFor(refusal, turn.locale)}`;

@@ -9,6 +9,7 @@ import { answerOf, type Bridge, CREATE, calls, EDIT, HOOK_EDIT, openBridge } fro
 const CALLBACK = /^POST \/interactions\//;
 const FOLLOW_UP = /^POST \/webhooks\//;
 const MINUTE = 60_000;
+const REFUSED = { do: "answer", status: 500 } as const;
 const UNAVAILABLE = "-# The bridge cannot take questions right now. Please try again in a minute.";
 
 let clock: VirtualClock;
@@ -83,6 +84,25 @@ describe("a slash command", () => {
     await expect.poll(fromBot, { timeout: 5_000 }).toMatchObject([{ unfinished: true }]);
     refuse(new BridgeError("QUEUE_UNAVAILABLE", "down"));
     await expect.poll(fromBot).toMatchObject([{ text: UNAVAILABLE, unfinished: false }]);
+  });
+
+  it.each([
+    ["waits for the one before it, so that answers stand in order", REFUSED, ["first", "second"]],
+    ["does not wait for one that hangs", { do: "hang" }, ["second", "first"]],
+  ] as const)("%s", async (_what, fault, expected) => {
+    await using bridge = await open();
+    discord.faults.plan(CALLBACK, fault);
+    const ada = discord.person("Ada");
+    const asked = new Map([
+      [ada.slash(discord.general, { question: "why?" }), "first"],
+      [ada.slash(discord.general, { question: "how?" }), "second"],
+    ]);
+    await expect.poll(() => bridge.turns).toHaveLength(2);
+    const taken = (): readonly (string | undefined)[] =>
+      calls(discord, CALLBACK)
+        .filter(({ status }) => status === 200)
+        .map(({ name }) => asked.get(name.split("/")[2] ?? ""));
+    await expect.poll(taken, { timeout: 5_000 }).toEqual(expected);
   });
 
   it("may be answered before its acknowledgement is through, in the same message", async () => {
