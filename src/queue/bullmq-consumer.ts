@@ -32,6 +32,8 @@ export interface ConsumerParts {
   readonly newToken: () => string;
   /** Makes sure that somebody looks into the mailbox again. */
   readonly ring: (lane: string) => Promise<void>;
+  /** Puts a conversation we hold to the tail of BullMQ's queue, behind all that wait. */
+  readonly toTail: (jobId: string, lockToken: string) => Promise<void>;
   /** Starts a parked conversation now. */
   readonly promote: (lane: string) => Promise<void>;
   /** Whether a cancel of this turn was heard before its run was known here. */
@@ -153,8 +155,8 @@ export class BullmqConsumer implements Consumer {
   }
 
   async #answer(begun: Begun, held: Held, job: Job<Bell>, lockToken: string): Promise<void> {
-    const run = await this.#open(begun);
-    if (run === undefined) return;
+    const run = this.#open(begun);
+    if (run instanceof Error) return this.#finish(begun, describeError(run), job, lockToken);
     held.run = run;
     if (this.#parts.wasCancelled(run.head)) run.abort("cancelled");
     if (this.#stopping && this.#handover !== undefined) run.abort("handover");
@@ -163,17 +165,15 @@ export class BullmqConsumer implements Consumer {
     await this.#end(run, outcome, job, lockToken);
   }
 
-  async #open(begun: Begun): Promise<BullmqRun | undefined> {
+  /** What is stored and is not JSON would block its conversation for ever. */
+  #open(begun: Begun): BullmqRun | Error {
     try {
       return new BullmqRun(begun, this.#parts);
-    } catch (error) {
-      // What is stored is not JSON: it would block its conversation for ever.
-      this.#parts.log.error(
-        { err: error, conversationKey: begun.lane },
-        "stored turn is damaged: dead letter",
-      );
-      await this.#finish(begun, describeError(error));
-      return undefined;
+    } catch (cause) {
+      const error = cause instanceof Error ? cause : new Error(String(cause));
+      const fields = { err: error, conversationKey: begun.lane };
+      this.#parts.log.error(fields, "stored turn is damaged: dead letter");
+      return error;
     }
   }
 
@@ -198,10 +198,10 @@ export class BullmqConsumer implements Consumer {
     const fields = { conversationKey: run.conversation, queueIds: run.turns.map(({ id }) => id) };
     switch (outcome.end) {
       case "done":
-        return this.#finish(run.begun, undefined);
+        return this.#finish(run.begun, undefined, job, lockToken);
       case "dead":
         this.#parts.log.warn({ ...fields, reason: outcome.error }, "turn is a dead letter");
-        return this.#finish(run.begun, outcome.error);
+        return this.#finish(run.begun, outcome.error, job, lockToken);
       case "retry":
         return this.#park(run, outcome, job, lockToken);
       case "release":
@@ -210,12 +210,15 @@ export class BullmqConsumer implements Consumer {
     }
   }
 
-  async #finish(begun: Begun, problem: string | undefined): Promise<void> {
+  async #finish(begun: Begun, problem: string | undefined, job: Job<Bell>, lockToken: string): Promise<void> {
     const left = await this.#parts.mailbox.finish(begun, problem);
     if (left === undefined) {
       this.#parts.log.warn({ conversationKey: begun.lane }, "a run ended that was no longer ours");
+      await this.#parts.ring(begun.lane);
+    } else if (left > 0) {
+      await this.#parts.toTail(job.id ?? "", lockToken);
+      throw new WaitingError();
     }
-    if (left !== 0) await this.#parts.ring(begun.lane);
   }
 
   async #park(

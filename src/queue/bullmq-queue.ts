@@ -186,6 +186,7 @@ class BullmqQueue implements TurnQueue {
       log: this.#log,
       newToken: () => `${this.#epoch}:${++this.#runCount}`,
       ring: (lane) => this.#ring(lane),
+      toTail: (jobId, lockToken) => this.#bell.getBackend().retryJob(jobId, false, lockToken),
       promote: (lane) => this.#promote(lane),
       wasCancelled: (head) => this.#recentCancels.has(head),
       toError: (cause) =>

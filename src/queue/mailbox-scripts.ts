@@ -27,31 +27,28 @@ local function retire(id, dedupeMs, problem, maxDead)
   local found = redis.call('HMGET', turn, 'key', 'at')
   redis.call('ZREM', root .. 'age', id)
   if not found[1] then return end
-  local now = nowMs()
   local dup = dupKey(found[1])
-  if redis.call('GET', dup) == id then
-    local left = tonumber(found[2]) + dedupeMs - now
-    if left > 0 then redis.call('PEXPIRE', dup, text(left)) else redis.call('DEL', dup) end
-  end
+  -- A time that has passed already removes the key.
+  if redis.call('GET', dup) == id then redis.call('PEXPIREAT', dup, text(tonumber(found[2]) + dedupeMs)) end
   if problem == '' then
     redis.call('DEL', turn)
     return
   end
-  redis.call('HSET', turn, 'error', problem, 'died', text(now))
+  local now = text(nowMs())
+  redis.call('HSET', turn, 'error', problem, 'died', now)
   redis.call('RENAME', turn, root .. 'grave:' .. id)
-  redis.call('ZADD', root .. 'dead', text(now), id)
+  redis.call('ZADD', root .. 'dead', now, id)
   if redis.call('ZCARD', root .. 'dead') > maxDead then
     local oldest = redis.call('ZPOPMIN', root .. 'dead')
     redis.call('DEL', root .. 'grave:' .. oldest[1])
   end
 end
 
-local function retireBatch(lane, head, dedupeMs, problem, maxDead)
-  local size = tonumber(redis.call('HGET', turnKey(head), 'n') or '1')
-  for _, id in ipairs(redis.call('LRANGE', boxKey(lane), 0, size - 1)) do
-    retire(id, dedupeMs, problem, maxDead)
-  end
-  redis.call('LTRIM', boxKey(lane), size, -1)
+-- Returns the ids that left.
+local function retireBatch(lane, size, dedupeMs, problem, maxDead)
+  local ids = redis.call('LPOP', boxKey(lane), size) or {}
+  for _, id in ipairs(ids) do retire(id, dedupeMs, problem, maxDead) end
+  return ids
 end
 `;
 
@@ -95,51 +92,56 @@ local withinMs = tonumber(ARGV[4])
 local maxCrashes, dedupeMs, maxDead = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 if redis.call('GET', ARGV[8]) ~= ARGV[9] then return {'lost', {}} end
 local box = boxKey(lane)
-local buried, crashed, head = {}, 0, nil
+local buried, crashed = {}, 0
+local ids, head, facts
 while true do
-  head = redis.call('LINDEX', box, 0)
+  ids = redis.call('LRANGE', box, 0, maxMerge - 1)
+  head = ids[1]
   if not head then return {'empty', buried} end
-  local turn = turnKey(head)
-  local run = redis.call('HGET', turn, 'run')
-  if redis.call('EXISTS', turn) == 0 then
+  facts = redis.call('HMGET', turnKey(head),
+    'run', 'n', 'starts', 'tries', 'cancel', 'state', 'key', 'payload', 'at', 'group', 'written')
+  local run = facts[1]
+  if not facts[7] then
     redis.call('LPOP', box)
   elseif run and run ~= token then
     -- Nobody ended that run: its process died, or was cut off for longer than its lease.
-    redis.call('HDEL', turn, 'run')
+    redis.call('HDEL', turnKey(head), 'run')
     crashed = 1
-    if redis.call('HINCRBY', turn, 'crashes', 1) < maxCrashes then break end
-    local size = tonumber(redis.call('HGET', turn, 'n') or '1')
-    for _, id in ipairs(redis.call('LRANGE', box, 0, size - 1)) do table.insert(buried, id) end
-    retireBatch(lane, head, dedupeMs, 'its process died ' .. maxCrashes .. ' times while it ran', maxDead)
+    if redis.call('HINCRBY', turnKey(head), 'crashes', 1) < maxCrashes then break end
+    local problem = 'its process died ' .. maxCrashes .. ' times while it ran'
+    for _, id in ipairs(retireBatch(lane, tonumber(facts[2] or '1'), dedupeMs, problem, maxDead)) do
+      table.insert(buried, id)
+    end
     crashed = 0
   else
     break
   end
 end
-local turn = turnKey(head)
 -- Fixed at the first start, so that a later one answers the same turns its checkpoint is about (queue.md §8.12).
-local size = tonumber(redis.call('HGET', turn, 'n') or '0')
+local size = tonumber(facts[2] or '0')
 if size == 0 then
   -- As batchSize in outcome.ts.
-  local before
-  for _, id in ipairs(redis.call('LRANGE', box, 0, maxMerge - 1)) do
-    local turn = redis.call('HMGET', turnKey(id), 'group', 'written', 'cancel')
-    if before and not joins(before, turn, withinMs) then break end
+  local before = {facts[10], facts[11], facts[5]}
+  size = 1
+  while ids[size + 1] do
+    local turn = redis.call('HMGET', turnKey(ids[size + 1]), 'group', 'written', 'cancel')
+    if not joins(before, turn, withinMs) then break end
     before = turn
     size = size + 1
   end
-  size = math.max(1, size)
-  redis.call('HSET', turn, 'n', size)
 end
-if redis.call('HGET', turn, 'run') ~= token then
-  redis.call('HINCRBY', turn, 'starts', 1)
-  redis.call('HSET', turn, 'run', token)
+local starts = facts[3] or '0'
+if facts[1] ~= token then
+  starts = text(tonumber(starts) + 1)
+  redis.call('HSET', turnKey(head), 'n', size, 'run', token, 'starts', starts)
 end
-local facts = redis.call('HMGET', turn, 'starts', 'tries', 'cancel', 'state')
-local answer = {'run', buried, {facts[1], facts[2] or '0', facts[3] or '0', facts[4], crashed}}
-for _, id in ipairs(redis.call('LRANGE', box, 0, size - 1)) do
-  local one = redis.call('HMGET', turnKey(id), 'key', 'payload', 'at')
-  if one[1] then table.insert(answer, {id, one[1], one[2], one[3]}) end
+local answer = {'run', buried, {starts, facts[4] or '0', facts[5] or '0', facts[6], crashed}, {head, facts[7], facts[8], facts[9]}}
+if size > 1 then
+  ids = redis.call('LRANGE', box, 1, size - 1)
+  for _, id in ipairs(ids) do
+    local one = redis.call('HMGET', turnKey(id), 'key', 'payload', 'at')
+    if one[1] then table.insert(answer, {id, one[1], one[2], one[3]}) end
+  end
 end
 return answer
 `;
@@ -155,8 +157,9 @@ return redis.call('HEXISTS', turn, 'cancel') + 1
 /** lane, head, token, dedupe, problem or '', most dead → turns left, −1 when not ours (or done already) */
 const FINISH = `${PRELUDE}${RETIRE}
 local lane, head = ARGV[1], ARGV[2]
-if redis.call('HGET', turnKey(head), 'run') ~= ARGV[3] then return -1 end
-retireBatch(lane, head, tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6]))
+local facts = redis.call('HMGET', turnKey(head), 'run', 'n')
+if facts[1] ~= ARGV[3] then return -1 end
+retireBatch(lane, tonumber(facts[2] or '1'), tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6]))
 return redis.call('LLEN', boxKey(lane))
 `;
 
