@@ -9,7 +9,7 @@ import { findMessage } from "./find-message.ts";
 import { NO_MENTIONS } from "./mentions.ts";
 import { nonceOf } from "./nonce.ts";
 import { messageKey, triggerOf } from "./normalize.ts";
-import { DISCORD_BUCKET, tokensLeft } from "./pacer.ts";
+import { DISCORD_BUCKET } from "./pacer.ts";
 import { renderParts } from "./render.ts";
 import type { CommandResponse } from "./responses.ts";
 import type { DiscordAnswer, DiscordCall, DiscordRest } from "./rest-client.ts";
@@ -281,8 +281,7 @@ export class DiscordWriter implements PartWriter {
   }
 
   #made({ data, rate }: DiscordAnswer, call?: "create" | "edit"): Made {
-    const left = rate === undefined ? undefined : tokensLeft(rate);
-    if (call !== undefined && left !== undefined) this.gate(call).learn(left);
+    if (call !== undefined && rate !== undefined) this.gate(call).learn(rate);
     // Discord's own answer to a call of ours; `id` and `content` are required there (its OpenAPI: MessageResponse).
     const { id, content } = data as { readonly id: string; readonly content: string };
     return { id, content };

@@ -1,7 +1,7 @@
 import { DefaultRestOptions, parseResponse, REST, type RESTOptions, type RequestMethod } from "discord.js";
 import { PlatformError } from "../../src/core/errors.ts";
+import type { RateHeaders } from "../../src/core/pacer.ts";
 import { isBan, toPlatformError } from "./errors.ts";
-import type { RateHeaders } from "./pacer.ts";
 
 /** One call of Discord's API. */
 export interface DiscordCall {

@@ -1,5 +1,6 @@
 import { BridgeError } from "../../src/core/errors.ts";
-import type { BucketLimits, Gates } from "../../src/core/gate.ts";
+import type { Gates } from "../../src/core/gate.ts";
+import type { BucketLimits } from "../../src/core/pacer.ts";
 import type { Abortable } from "../../src/core/ports.ts";
 import type { DiscordRest } from "./rest-client.ts";
 
@@ -89,7 +90,7 @@ export class WaitingSign {
     try {
       await unlessAborted(before, unwanted);
       await gate.acquire("first", { signal: unwanted });
-      await this.#rest.main({ method, route, name: "show waiting", signal }).finally(() => gate.learn(0));
+      await this.#rest.main({ method, route, name: "show waiting", signal }).finally(() => gate.drained());
       return "sent";
     } catch (error) {
       return error instanceof BridgeError ? error : "not sent";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { PlatformError } from "../../src/core/errors.ts";
-import type { Permit } from "../../src/core/gate.ts";
+import type { Permit } from "../../src/core/pacer.ts";
 import type { SlackContext } from "./slack-context.ts";
 
 /** A message of a channel or thread, as far as we read it; the rest is kept for who normalizes it. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { BridgeError, PlatformError } from "../../src/core/errors.ts";
-import type { Permit } from "../../src/core/gate.ts";
+import type { Gate } from "../../src/core/gate.ts";
+import { type Arrivals, arrive, type Permit } from "../../src/core/pacer.ts";
 import type { FinishedReply, Reply, ReplyContent } from "../../src/core/ports.ts";
 import { messageKey } from "./address.ts";
 import type { FormerStreams, ReplyTarget } from "./edit-writer.ts";
@@ -71,6 +72,7 @@ export class NativeReply implements Reply {
   /** Another renderer took over. */
   #edit: Reply | undefined;
   #lastWriteAt: number | undefined;
+  #arrivals: Arrivals | undefined;
   /** Ends the wait for an interim append: the last one does not stand behind it. */
   readonly #hurry = new AbortController();
   #running: Promise<void> | undefined;
@@ -79,12 +81,14 @@ export class NativeReply implements Reply {
   constructor(context: SlackContext, options: NativeReplyOptions) {
     this.#context = context;
     this.#options = options;
-    this.#leave = context.pacer.method(options.target.team, "append").join();
+    this.#leave = this.#gate("append").join();
   }
 
   show(content: ReplyContent): void {
     if (this.#final || this.#stopped || this.#failure !== undefined) return;
     this.#latest = content;
+    this.#arrivals = arrive(this.#arrivals, this.#now());
+    this.#gate("append").look();
     if (this.#edit === undefined) this.#start();
     else this.#edit.show(content);
   }
@@ -183,8 +187,7 @@ export class NativeReply implements Reply {
 
   async #startSegment(): Promise<void> {
     const { target, recipient, signal } = this.#options;
-    const gate = this.#context.pacer.method(target.team, "startStream");
-    await gate.acquire(this.#permit(), { signal });
+    await this.#gate("startStream").acquire(this.#permit(), { signal });
     if (this.#stopped) return;
     const previous = this.#segments.at(-1);
     const reopen = previous === undefined ? "" : borderOf(previous.shown).reopen;
@@ -258,12 +261,12 @@ export class NativeReply implements Reply {
 
   /** @returns False when the last state came while an interim one waited: the loop looks again. */
   async #mayAppend(): Promise<boolean> {
-    const { target, signal } = this.#options;
+    const { signal } = this.#options;
     const permit = this.#permit();
     const waiting = permit === "final" ? signal : AbortSignal.any([signal, this.#hurry.signal]);
-    const gate = this.#context.pacer.method(target.team, "append");
+    const pace = { lastEditAt: this.#lastWriteAt, arrivals: () => this.#arrivals };
     try {
-      await gate.acquire(permit, { lastEditAt: this.#lastWriteAt, signal: waiting });
+      await this.#gate("append").acquire(permit, { ...pace, signal: waiting });
       return true;
     } catch (error) {
       if (signal.aborted || !this.#hurry.signal.aborted) throw error;
@@ -312,7 +315,7 @@ export class NativeReply implements Reply {
 
   async #stop(segment: Segment, { last }: { last: boolean }): Promise<void> {
     const { target, signal } = this.#options;
-    await this.#context.pacer.method(target.team, "stopStream").acquire("final", { signal });
+    await this.#gate("stopStream").acquire("final", { signal });
     const notice = last && !this.#repair ? this.#latest?.notice : undefined;
     const args = {
       channel: target.place.channel,
@@ -342,8 +345,11 @@ export class NativeReply implements Reply {
   }
 
   #refused(method: "startStream" | "append" | "stopStream", { retryAfterMs }: PlatformError): void {
-    const { team } = this.#options.target;
-    this.#context.pacer.method(team, method).refused(retryAfterMs ?? FIRST_PAUSE_MS);
+    this.#gate(method).refused(retryAfterMs ?? FIRST_PAUSE_MS);
+  }
+
+  #gate(method: "startStream" | "append" | "stopStream"): Gate {
+    return this.#context.pacer.method(this.#options.target.team, method);
   }
 
   #permit(): Permit {

@@ -1,74 +1,31 @@
-/**
- * Sharing one rate limit: a token bucket with real-valued tokens, and the queue in front of it.
- *
- * @see docs/reference/pacing.md §4
- */
-
-/** What a platform allows in one bucket. */
-export interface BucketLimits {
-  /** Tokens a full bucket holds. */
-  readonly burst: number;
-  readonly tokensPerSecond: number;
-  /** Shortest time between two edits of one reply, in ms. */
-  readonly minGapMs: number;
-}
-
-/** `first` and `final` are what people wait for: they go before `edit` and may use the kept token. */
-export type Permit = "first" | "edit" | "final";
-
-/** Tokens that an edit leaves for the end of an answer (pacing.md §4.5). */
-const KEPT_TOKENS = 0.75;
-/** Margin for jitter between our clock and theirs: 0.06 token (pacing.md §4.3). */
-const MARGIN_TOKENS = 0.06;
-/** How long the burst is stretched over, in s (pacing.md §4.4). */
-const SPEND_SECONDS = 1;
+import {
+  type Arrivals,
+  type Bucket,
+  type BucketLimits,
+  fullBucket,
+  learn,
+  type Permit,
+  type RateHeaders,
+  refill,
+  refusedUntil,
+  spend,
+  type Told,
+  waitForPermit,
+} from "./pacer.ts";
 
 /** Longest a refusal closes a gate, in ms, whatever it says: also the longest anything here waits for a timer. */
 const LONGEST_CLOSED_MS = 3_600_000;
 
-/** A bucket at a moment. Plain data; time is an argument. */
-export interface Bucket {
-  readonly tokens: number;
-  readonly at: number;
+interface AcquireOptions {
+  /** When the same reply was written last, on the gate's clock. */
+  readonly lastEditAt?: number | undefined;
+  /** How the reply's text comes; asked again at every {@link Gate.look}. */
+  readonly arrivals?: (() => Arrivals | undefined) | undefined;
+  readonly signal: AbortSignal;
 }
 
-export function fullBucket(limits: BucketLimits, now: number): Bucket {
-  return { tokens: limits.burst, at: now };
-}
-
-export function refill(bucket: Bucket, limits: BucketLimits, now: number): Bucket {
-  const gained = (Math.max(0, now - bucket.at) / 1000) * limits.tokensPerSecond;
-  return { tokens: Math.min(limits.burst, bucket.tokens + gained), at: Math.max(now, bucket.at) };
-}
-
-/**
- * How long a permit has to wait, in ms; 0 means now.
- *
- * @param lastEditAt - When the same reply was written last, on the clock of `now`; `undefined` before the first.
- * @param sharers - Replies that grow out of this bucket right now, at least 1.
- */
-export function waitForPermit(
-  bucket: Bucket,
-  limits: BucketLimits,
-  permit: Permit,
-  now: number,
-  { lastEditAt, sharers }: { lastEditAt: number | undefined; sharers: number },
-): number {
-  const tokens = refill(bucket, limits, now).tokens;
-  const needed = permit === "edit" ? Math.min(limits.burst, 1 + KEPT_TOKENS) : 1;
-  const missing = needed + MARGIN_TOKENS - tokens;
-  // A full bucket is enough even where the margin asks for more than it can hold.
-  const tokenWait = missing > 0 && tokens < limits.burst ? (missing / limits.tokensPerSecond) * 1000 : 0;
-  if (permit !== "edit" || lastEditAt === undefined) return tokenWait;
-  const spare = Math.max(0, tokens - KEPT_TOKENS);
-  const rate = (limits.tokensPerSecond + spare / SPEND_SECONDS) / sharers;
-  const gapMs = Math.max(limits.minGapMs, 1000 / rate);
-  return Math.max(tokenWait, lastEditAt + gapMs - now);
-}
-
-interface Waiting {
+interface Waiting extends AcquireOptions {
   readonly permit: Permit;
-  readonly lastEditAt: number | undefined;
   readonly grant: () => void;
 }
 
@@ -80,12 +37,13 @@ export interface Clock {
   after(ms: number, call: () => void): () => void;
 }
 
-/** Hands out permits of one bucket: finals and first texts first, then in the order of asking. */
+/** Shares one bucket among replies: hands out its permits, finals and first texts first, then in the order of asking. */
 export class Gate {
-  readonly #limits: BucketLimits;
+  #limits: BucketLimits;
   readonly #clock: Clock;
   readonly #waiting: Waiting[] = [];
   #bucket: Bucket;
+  #told: Told | undefined;
   #closedUntil = 0;
   #sharers = 0;
   #cancelTimer: (() => void) | undefined;
@@ -117,18 +75,15 @@ export class Gate {
   }
 
   /** Resolves when the call may go out, and takes the token. Rejects with the signal's reason. */
-  acquire(permit: Permit, options: { lastEditAt?: number | undefined; signal: AbortSignal }): Promise<void> {
+  acquire(permit: Permit, options: AcquireOptions): Promise<void> {
     const { signal } = options;
     if (signal.aborted) return Promise.reject(signal.reason);
     return new Promise<void>((resolve, reject) => {
-      const waiting: Waiting = {
-        permit,
-        lastEditAt: options.lastEditAt,
-        grant: () => {
-          signal.removeEventListener("abort", abort);
-          resolve();
-        },
+      const grant = (): void => {
+        signal.removeEventListener("abort", abort);
+        resolve();
       };
+      const waiting: Waiting = { ...options, permit, grant };
       const abort = (): void => {
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
         reject(signal.reason);
@@ -140,19 +95,31 @@ export class Gate {
     });
   }
 
+  /** Text has arrived: somebody who waits may go now. */
+  look(): void {
+    if (this.#waiting.length > 0) this.#pump();
+  }
+
   /** The platform refused: nothing goes out before `retryAfterMs` (an hour at most) have passed, then one token is there. */
   refused(retryAfterMs: number): void {
     const now = this.#clock.now();
+    const { burst, sureBurst = burst } = this.#limits;
+    this.#limits = { ...this.#limits, burst: sureBurst };
     this.#closedUntil = Math.max(this.#closedUntil, now + Math.min(LONGEST_CLOSED_MS, retryAfterMs));
-    this.#bucket = { tokens: 1 + MARGIN_TOKENS, at: this.#closedUntil };
+    this.#bucket = refusedUntil(this.#closedUntil);
     this.#pump();
   }
 
-  /** The platform told how many tokens are left; only ever lowers ours. */
-  learn(tokensLeft: number): void {
+  /** By now nothing is left, whatever we thought. */
+  drained(): void {
+    this.#bucket = { ...this.#bucket, tokens: 0, at: this.#clock.now() };
+  }
+
+  /** The platform told what is left. */
+  learn(headers: RateHeaders): void {
     const now = this.#clock.now();
-    const known = refill(this.#bucket, this.#limits, now);
-    this.#bucket = { tokens: Math.min(known.tokens, tokensLeft), at: known.at };
+    this.#bucket = learn(this.#bucket, this.#limits, { headers, before: this.#told, now });
+    this.#told = { remaining: headers.remaining, resetAt: now + headers.resetAfterMs };
   }
 
   #pump(): void {
@@ -168,8 +135,7 @@ export class Gate {
         return;
       }
       this.#waiting.splice(this.#waiting.indexOf(next.waiting), 1);
-      const filled = refill(this.#bucket, this.#limits, now);
-      this.#bucket = { tokens: filled.tokens - 1, at: filled.at };
+      this.#bucket = spend(this.#bucket, this.#limits, now);
       next.waiting.grant();
     }
   }
@@ -179,9 +145,9 @@ export class Gate {
     const urgent = this.#waiting.filter(({ permit }) => permit !== "edit");
     let best: { waiting: Waiting; waitMs: number } | undefined;
     for (const waiting of urgent.length > 0 ? urgent : this.#waiting) {
-      const sharers = Math.max(1, this.#sharers);
       const { permit, lastEditAt } = waiting;
-      const forToken = waitForPermit(this.#bucket, this.#limits, permit, now, { lastEditAt, sharers });
+      const pace = { lastEditAt, arrivals: waiting.arrivals?.(), sharers: Math.max(1, this.#sharers) };
+      const forToken = waitForPermit(this.#bucket, this.#limits, permit, now, pace);
       const waitMs = Math.max(forToken, this.#closedUntil - now);
       if (best === undefined || waitMs < best.waitMs) best = { waiting, waitMs };
     }

@@ -1,6 +1,7 @@
 import { BridgeError, type ErrorCode } from "./errors.ts";
-import type { Gate, Permit } from "./gate.ts";
+import type { Gate } from "./gate.ts";
 import type { Json } from "./json.ts";
+import { type Arrivals, arrive, type Permit } from "./pacer.ts";
 import type { FinishedReply, Log, Reply, ReplyContent } from "./ports.ts";
 
 /** One message of a reply as its platform takes it; equal JSON means nothing to edit. */
@@ -53,10 +54,11 @@ const LONGEST_PAUSE_MS = 30_000;
 /** Nothing can be shown there any more, whatever the text. */
 const TERMINAL: ReadonlySet<ErrorCode> = new Set(["PLATFORM_GONE", "PLATFORM_PERMISSION", "PLATFORM_AUTH"]);
 
-type Step = "save" | "create" | "edit" | "remove";
+/** `roll`: the last edit of a full message and the create of the next one, together. */
+type Step = "save" | "create" | "edit" | "roll" | "remove";
 
 /**
- * A reply of one or more messages: one latest-wins slot, at most one call in flight, always the newest text.
+ * A reply of one or more messages: one latest-wins slot, at most one call in flight per message, always the newest text.
  *
  * A draft that fails is forgotten as soon as a newer one goes out; only the last state must arrive.
  *
@@ -79,6 +81,9 @@ export class GrowingReply implements Reply {
   /** Whether the last try was for the last state. */
   #triedFinal = false;
   #lastWriteAt: number | undefined;
+  #arrivals: Arrivals | undefined;
+  /** Where a draft waits for its permit: it may go when text arrives. */
+  #waitingAt: Gate | undefined;
   #isFirst = true;
   #busy = false;
   /** Something came in since the writer last began to look. */
@@ -96,6 +101,8 @@ export class GrowingReply implements Reply {
   show(content: ReplyContent): void {
     if (this.#final || this.#stopped || this.#ended !== undefined) return;
     this.#latest = content;
+    this.#arrivals = arrive(this.#arrivals, this.#options.now());
+    this.#waitingAt?.look();
     if (this.#failuresInARow < MAX_TRIES) this.#start();
   }
 
@@ -168,7 +175,9 @@ export class GrowingReply implements Reply {
     if (this.#unsaved) return "save";
     if (this.#stopped) return undefined;
     const parts = this.#parts();
-    if (this.#staleIndex(parts) >= 0) return "edit";
+    const stale = this.#staleIndex(parts);
+    const isLast = stale === this.#shown.length - 1;
+    if (stale >= 0) return isLast && parts.length > this.#shown.length ? "roll" : "edit";
     if (parts.length > this.#shown.length) return "create";
     // Found by being repeated; without a place in the last state it is removed then.
     if (this.#final && this.#doubtful !== undefined) return "create";
@@ -203,19 +212,24 @@ export class GrowingReply implements Reply {
   }
 
   /** Waits for the pace. False when the wait was interrupted. */
-  #isPermitted(step: Exclude<Step, "save">): Promise<boolean> {
+  async #isPermitted(step: Exclude<Step, "save">): Promise<boolean> {
     const { writer } = this.#options;
+    const edits = writer.gate("edit");
     // Counted in from the first text on: a reply that has nothing to show takes nobody's share.
-    this.#leave ??= writer.gate("edit").join();
-    const gate = writer.gate(step === "create" ? "create" : "edit");
-    const lastEditAt = step === "create" ? undefined : this.#lastWriteAt;
-    const permit = this.#permit();
-    return this.#waits((signal) => gate.acquire(permit, { lastEditAt, signal }));
+    this.#leave ??= edits.join();
+    const permit = this.#permit(step);
+    if (step === "create") return this.#waits((signal) => writer.gate("create").acquire(permit, { signal }));
+    const pace = { lastEditAt: this.#lastWriteAt, arrivals: () => this.#arrivals };
+    this.#waitingAt = edits;
+    const mayEdit = await this.#waits((signal) => edits.acquire(permit, { ...pace, signal }));
+    this.#waitingAt = undefined;
+    return mayEdit && (step !== "roll" || this.#isPermitted("create"));
   }
 
-  #permit(): Permit {
+  /** A message that begins is a first text: the one before it is full. */
+  #permit(step: Step): Permit {
     if (this.#final) return "final";
-    return this.#shown.length === 0 ? "first" : "edit";
+    return step === "create" || step === "roll" ? "first" : "edit";
   }
 
   async #waits(wait: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
@@ -239,9 +253,25 @@ export class GrowingReply implements Reply {
     this.#lastWriteAt = this.#options.now();
     if (this.#isFirst) this.#options.onFirst?.();
     this.#isFirst = false;
-    if (step === "create") await this.#create(parts);
-    else if (step === "edit") await this.#edit(parts);
-    else await this.#remove(parts);
+    switch (step) {
+      case "create":
+        return this.#create(parts);
+      case "edit":
+        return this.#edit(parts);
+      case "roll":
+        return this.#roll(parts);
+      case "remove":
+        return this.#remove(parts);
+    }
+  }
+
+  /** In one moment: else a piece of the text were nowhere for a round trip. */
+  async #roll(parts: readonly Part[]): Promise<void> {
+    const ends = await Promise.allSettled([this.#edit(parts), this.#create(parts)]);
+    const errors: readonly unknown[] = ends.flatMap((end) => (end.status === "rejected" ? [end.reason] : []));
+    // What can't be repeated decides.
+    const error = errors.find((one) => !(one instanceof BridgeError && one.retryable)) ?? errors[0];
+    if (error !== undefined) throw error;
   }
 
   async #create(parts: readonly Part[]): Promise<void> {
@@ -255,6 +285,7 @@ export class GrowingReply implements Reply {
       // A repeated create may find the message as any of the tries wrote it.
       this.#shown.push({ id, key: keys.size === 1 ? toKey(part) : undefined });
     } catch (error) {
+      this.#heed("create", error);
       if (!wasRefused(error)) this.#doubtful = { part, keys };
       throw error;
     }
@@ -273,6 +304,7 @@ export class GrowingReply implements Reply {
     try {
       await writer.edit(shown.id, part, { signal, final: this.#triedFinal });
     } catch (error) {
+      this.#heed("edit", error);
       if (wasRefused(error)) shown.key = before;
       throw error;
     }
@@ -285,6 +317,7 @@ export class GrowingReply implements Reply {
     try {
       await this.#options.writer.remove(surplus.id, { signal: this.#options.signal });
     } catch (error) {
+      this.#heed("edit", error);
       // Somebody, or an earlier process, was faster.
       if (!(error instanceof BridgeError && error.code === "PLATFORM_GONE")) throw error;
     }
@@ -307,18 +340,19 @@ export class GrowingReply implements Reply {
     log.debug({ err: error, step }, "reply could not be written");
     // A draft that was turned down is not sent again; the next one may pass.
     if (known?.retryable !== true) return false;
-    await this.#pause(step, known);
+    if (known.code !== "PLATFORM_RATE_LIMITED") await this.#pause(known);
     return true;
   }
 
-  async #pause(step: Step | undefined, { code, retryAfterMs }: BridgeError): Promise<void> {
-    const { writer, sleep } = this.#options;
-    if (code === "PLATFORM_RATE_LIMITED") {
-      writer
-        .gate(step === "create" ? "create" : "edit")
-        .refused(Math.max(SHORTEST_PAUSE_MS, retryAfterMs ?? FIRST_PAUSE_MS));
-      return;
-    }
+  /** A refusal closes the gate: that is all the waiting there is. */
+  #heed(call: "create" | "edit", error: unknown): void {
+    if (!(error instanceof BridgeError) || error.code !== "PLATFORM_RATE_LIMITED") return;
+    const pauseMs = Math.max(SHORTEST_PAUSE_MS, error.retryAfterMs ?? FIRST_PAUSE_MS);
+    this.#options.writer.gate(call).refused(pauseMs);
+  }
+
+  async #pause({ retryAfterMs }: BridgeError): Promise<void> {
+    const { sleep } = this.#options;
     const backOff = FIRST_PAUSE_MS * 2 ** Math.min(10, this.#failuresInARow - 1);
     const pauseMs = Math.min(LONGEST_PAUSE_MS, retryAfterMs ?? backOff);
     await this.#waits((signal) => sleep(pauseMs, signal));

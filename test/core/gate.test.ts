@@ -1,14 +1,7 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
-import {
-  type BucketLimits,
-  fullBucket,
-  Gate,
-  Gates,
-  type Permit,
-  refill,
-  waitForPermit,
-} from "../../src/core/gate.ts";
+import { Gate, Gates } from "../../src/core/gate.ts";
+import type { BucketLimits, Permit } from "../../src/core/pacer.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 /** Discord's edits: 5 in 5 s (docs/reference/pacing.md §3). */
@@ -37,52 +30,6 @@ function ask(
 async function take(gate: Gate, count: number): Promise<void> {
   for (let taken = 0; taken < count; taken += 1) await clock.settle(gate.acquire("final", { signal: never }));
 }
-
-describe("a bucket", () => {
-  it("fills at its rate up to its burst, and never by a clock that goes back", () => {
-    const empty = { tokens: 0, at: 1000 };
-    expect(refill(empty, LIMITS, 2500)).toEqual({ tokens: 1.5, at: 2500 });
-    expect(refill(empty, LIMITS, 100_000).tokens).toBe(5);
-    expect(refill(empty, LIMITS, 0)).toEqual({ tokens: 0, at: 1000 });
-  });
-
-  it("lets a last write go with one token, a draft only when more than the kept one is left", () => {
-    const bucket = { tokens: 1.2, at: 0 };
-    const alone = { lastEditAt: undefined, sharers: 1 };
-    expect(waitForPermit(bucket, LIMITS, "final", 0, alone)).toBe(0);
-    expect(waitForPermit(bucket, LIMITS, "first", 0, alone)).toBe(0);
-    expect(waitForPermit(bucket, LIMITS, "edit", 0, alone)).toBeCloseTo(610);
-  });
-
-  it("is enough when full, even where it holds a single token", () => {
-    const limits = { burst: 1, tokensPerSecond: 1, minGapMs: 0 };
-    const alone = { lastEditAt: undefined, sharers: 1 };
-    expect(waitForPermit(fullBucket(limits, 0), limits, "edit", 0, alone)).toBe(0);
-    expect(waitForPermit(fullBucket(limits, 0), limits, "final", 0, alone)).toBe(0);
-  });
-
-  it("spends its burst early and settles at its rate", () => {
-    const gap = (tokens: number): number =>
-      waitForPermit({ tokens, at: 0 }, LIMITS, "edit", 0, { lastEditAt: 0, sharers: 1 });
-    expect(gap(5)).toBeCloseTo(1000 / 5.25);
-    expect(gap(2)).toBeCloseTo(1000 / 2.25);
-    expect(gap(1)).toBeGreaterThan(800);
-  });
-
-  it("keeps the platform's shortest gap between two edits of one message", () => {
-    const limits = { ...LIMITS, minGapMs: 1200 };
-    expect(waitForPermit(fullBucket(limits, 0), limits, "edit", 500, { lastEditAt: 0, sharers: 1 })).toBe(
-      700,
-    );
-    expect(waitForPermit(fullBucket(limits, 0), limits, "final", 500, { lastEditAt: 0, sharers: 1 })).toBe(0);
-  });
-
-  it("gives each of several replies its share of the rate", () => {
-    const gap = (sharers: number): number =>
-      waitForPermit(fullBucket(LIMITS, 0), LIMITS, "edit", 0, { lastEditAt: 0, sharers });
-    expect(gap(3)).toBeCloseTo(3 * gap(1));
-  });
-});
 
 describe("a gate", () => {
   it("serves last writes and first texts before drafts that asked earlier", async () => {
@@ -152,8 +99,8 @@ describe("a gate", () => {
 
   it("learns that fewer tokens are left, never that there are more", async () => {
     const gate = new Gate(LIMITS, clock);
-    gate.learn(0);
-    gate.learn(5);
+    gate.learn({ limit: 5, remaining: 0, resetAfterMs: 5_000 });
+    gate.learn({ limit: 5, remaining: 5, resetAfterMs: 0 });
     const log: string[] = [];
     await clock.settle(ask(gate, "final", { log, name: "a" }));
     expect(log).toEqual(["a 1060"]);

@@ -88,6 +88,40 @@ describe("a growing reply", () => {
     await clock.settle(reply.finish(aContent("done")));
   });
 
+  it("fills a message and begins the next one in the same moment", async () => {
+    platform = new TextPlatform(clock, { maxLength: 10 });
+    const reply = aReply();
+    reply.show(aContent("0123456"));
+    await clock.advance(300);
+    reply.show(aContent("0123456789ab"));
+    await clock.advance(300);
+    const [, edited, created] = platform.calls;
+    expect([edited, created]).toMatchObject([
+      { kind: "edit", text: "0123456789" },
+      { kind: "create", text: "ab" },
+    ]);
+    expect(created?.at).toBe(edited?.at);
+    await clock.settle(reply.finish(aContent("0123456789ab")));
+    expect(platform.written).toHaveLength(3);
+  });
+
+  it.each([
+    [undefined, { code: "PLATFORM_UNKNOWN_OUTCOME", retryable: true, arrives: true }],
+    [{ code: "PLATFORM_UNREACHABLE", retryable: true }, undefined],
+    [
+      { code: "PLATFORM_RATE_LIMITED", retryable: true, retryAfterMs: 700 },
+      { code: "PLATFORM_RATE_LIMITED", retryable: true, retryAfterMs: 300 },
+    ],
+  ] as const)("repeats of the two what failed (%o, %o)", async (edit, create) => {
+    platform = new TextPlatform(clock, { maxLength: 10 });
+    const reply = aReply();
+    reply.show(aContent("0123456"));
+    await clock.advance(300);
+    platform.faults.push(edit, create);
+    await clock.settle(reply.finish(aContent("0123456789ab")));
+    expect(platform.screen).toEqual(["0123456789", "ab"]);
+  });
+
   it("sends nothing when nothing changed", async () => {
     const reply = aReply();
     reply.show(aContent("same"));

@@ -1,7 +1,8 @@
 import { type AnswerState, answerMarkdown, EMPTY_ANSWER } from "../../src/core/answer-state.ts";
 import { type ErrorCode, PlatformError } from "../../src/core/errors.ts";
-import { type BucketLimits, Gate } from "../../src/core/gate.ts";
+import { Gate } from "../../src/core/gate.ts";
 import type { Part, PartWriter } from "../../src/core/growing-reply.ts";
+import type { BucketLimits } from "../../src/core/pacer.ts";
 import type { ReplyContent } from "../../src/core/ports.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
@@ -43,7 +44,12 @@ export class TextPlatform implements PartWriter {
   readonly #idByIndex = new Map<number, string>();
   readonly #maxLength: number;
   readonly #roundTripMs: number;
-  inFlight = 0;
+  readonly #inFlight = new Map<string, number>();
+  get inFlight(): number {
+    return [...this.#inFlight.values()].reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Calls at once for one message. */
   mostInFlight = 0;
 
   constructor(
@@ -114,12 +120,13 @@ export class TextPlatform implements PartWriter {
   ): Promise<void> {
     const fault = this.faults.shift();
     const at = this.#clock.now();
-    this.inFlight += 1;
-    this.mostInFlight = Math.max(this.mostInFlight, this.inFlight);
+    const inFlight = (this.#inFlight.get(id) ?? 0) + 1;
+    this.#inFlight.set(id, inFlight);
+    this.mostInFlight = Math.max(this.mostInFlight, inFlight);
     try {
       await this.#clock.sleep(this.#roundTripMs, signal);
     } finally {
-      this.inFlight -= 1;
+      this.#inFlight.set(id, (this.#inFlight.get(id) ?? 0) - 1);
     }
     this.calls.push({ kind, id, text: textOf(part), at, failed: fault !== undefined });
     if (fault === undefined || (fault.arrives === true && fault.code !== "PLATFORM_RATE_LIMITED")) effect();

@@ -2,7 +2,6 @@ import { describe, expect, it } from "vitest";
 import { hasExpired } from "../../adapters/discord/fetch-attachment.ts";
 import { nonceOf } from "../../adapters/discord/nonce.ts";
 import { timeOfId } from "../../adapters/discord/normalize.ts";
-import { tokensLeft } from "../../adapters/discord/pacer.ts";
 import { TypingSign } from "../../adapters/discord/typing-sign.ts";
 import { VirtualClock } from "../../sandbox/stand-in.ts";
 import { BridgeError } from "../../src/core/errors.ts";
@@ -21,20 +20,6 @@ describe("a nonce", () => {
     ];
     expect(new Set(nonces).size).toBe(4);
     expect(nonceOf("t", 0, "answer")).toBe(nonces[0]);
-  });
-});
-
-describe("tokens left, by the headers", () => {
-  it("are exact for a leaky bucket", () => {
-    expect(tokensLeft({ limit: 5, remaining: 3, resetAfterMs: 1400 })).toBeCloseTo(3.6);
-  });
-
-  it("are the remaining ones of a fixed window that has just begun", () => {
-    expect(tokensLeft({ limit: 5, remaining: 4, resetAfterMs: 5000 })).toBe(4);
-  });
-
-  it("are unknown behind a large outer limit", () => {
-    expect(tokensLeft({ limit: 50_000, remaining: 49_999, resetAfterMs: 1000 })).toBeUndefined();
   });
 });
 

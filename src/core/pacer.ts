@@ -1,0 +1,198 @@
+/**
+ * When the next call of a growing answer may go out: a token bucket with real-valued tokens, and a policy that spends
+ * early, keeps something for the end, and sends when text arrives. Pure; time is an argument, in ms.
+ *
+ * @see docs/reference/pacing.md §4
+ */
+
+/** What a platform allows in one bucket. */
+export interface BucketLimits {
+  /** Tokens a full bucket holds. */
+  readonly burst: number;
+  readonly tokensPerSecond: number;
+  /** Shortest time between two edits of one reply, in ms. */
+  readonly minGapMs: number;
+  /** How long the burst is stretched over, in s; default 1 (pacing.md §4.4). */
+  readonly spendSeconds?: number;
+  /** Where `burst` is an assumption: what a bucket holds for certain, and all we believe after a refusal. */
+  readonly sureBurst?: number;
+}
+
+/** `first` and `final` are what people wait for: they go before `edit` and may use the kept token. */
+export type Permit = "first" | "edit" | "final";
+
+/** Tokens that an edit leaves for the end of an answer (pacing.md §4.5). */
+const KEPT_TOKENS = 0.75;
+/** Margin for jitter between our clock and theirs: 0.06 token (pacing.md §4.3). */
+const MARGIN_TOKENS = 0.06;
+const SPEND_SECONDS = 1;
+
+/** A bucket at a moment. Plain data. */
+export interface Bucket {
+  readonly tokens: number;
+  readonly at: number;
+  /** Set where the platform counts in fixed windows: until then no token comes back, then all do. */
+  readonly windowEndsAt?: number;
+}
+
+export function fullBucket(limits: BucketLimits, now: number): Bucket {
+  return { tokens: limits.burst, at: now };
+}
+
+export function refill(bucket: Bucket, limits: BucketLimits, now: number): Bucket {
+  const { tokens, at, windowEndsAt } = bucket;
+  const later = Math.max(now, at);
+  if (windowEndsAt !== undefined) {
+    return now < windowEndsAt ? { ...bucket, at: later } : { ...bucket, tokens: limits.burst, at: later };
+  }
+  const gained = (Math.max(0, now - at) / 1000) * limits.tokensPerSecond;
+  return { tokens: Math.min(limits.burst, tokens + gained), at: later };
+}
+
+/** The bucket after a call. A fixed window begins with its first call. */
+export function spend(bucket: Bucket, limits: BucketLimits, now: number): Bucket {
+  const filled = refill(bucket, limits, now);
+  const begins = filled.windowEndsAt !== undefined && now >= filled.windowEndsAt;
+  return { ...filled, tokens: filled.tokens - 1, ...(begins && { windowEndsAt: now + windowMs(limits) }) };
+}
+
+function windowMs({ burst, tokensPerSecond }: BucketLimits): number {
+  return (burst / tokensPerSecond) * 1000;
+}
+
+/** How the text of one answer comes in. */
+export interface Arrivals {
+  readonly lastAt: number;
+  readonly meanGapMs: number;
+}
+
+/** Weight of the newest gap in the mean, and how many means it counts for at most: a pause is no pace. */
+const GAP_WEIGHT = 0.2;
+const GAP_CAP = 4;
+/** Believed of an answer of which one piece is known; Coze sends some tens a second. */
+const FIRST_GAP_MS = 40;
+
+/** The arrivals after one more piece. */
+export function arrive(before: Arrivals | undefined, now: number): Arrivals {
+  if (before === undefined) return { lastAt: now, meanGapMs: FIRST_GAP_MS };
+  const gap = Math.min(now - before.lastAt, GAP_CAP * before.meanGapMs);
+  return { lastAt: now, meanGapMs: Math.max(1, before.meanGapMs + GAP_WEIGHT * (gap - before.meanGapMs)) };
+}
+
+/** From when on nothing coming means that nothing comes: 5.5 mean gaps, at least 40 ms (pacing.md §4.7). */
+function pauseMs({ meanGapMs }: Arrivals): number {
+  return Math.max(40, 5.5 * meanGapMs);
+}
+
+/** One reply among those that share a bucket. */
+export interface ReplyPace {
+  /** When it was written last; `undefined` before the first time. */
+  readonly lastEditAt: number | undefined;
+  /** How its text comes; `undefined` where that does not matter. */
+  readonly arrivals: Arrivals | undefined;
+  /** Replies that grow out of this bucket right now, at least 1. */
+  readonly sharers: number;
+}
+
+/**
+ * How long a permit has to wait, in ms, if no more text arrives; 0 means now.
+ *
+ * An edit goes out at the first arrival when it is due (half a mean gap early is early enough), or in a pause, where it may
+ * use the token kept for the end: the end has nothing new to say then.
+ */
+export function waitForPermit(
+  bucket: Bucket,
+  limits: BucketLimits,
+  permit: Permit,
+  now: number,
+  { lastEditAt, arrivals, sharers }: ReplyPace,
+): number {
+  const filled = refill(bucket, limits, now);
+  if (permit !== "edit") return waitForTokens(filled, limits, 1, now);
+  const keeping = waitForTokens(filled, limits, 1 + KEPT_TOKENS, now);
+  if (lastEditAt === undefined) return keeping;
+  const dueAt = lastEditAt + gapMs(filled, limits, { elapsedMs: now - lastEditAt, sharers });
+  if (arrivals === undefined) return Math.max(keeping, dueAt - now);
+  const isDue = arrivals.lastAt >= dueAt - arrivals.meanGapMs / 2;
+  const collectedAt = filled.tokens >= limits.burst ? lastEditAt : lastEditAt + limits.minGapMs;
+  const pausedAt = Math.max(arrivals.lastAt + pauseMs(arrivals), collectedAt);
+  const inPause = Math.max(0, pausedAt - now, waitForTokens(filled, limits, 1, now));
+  return isDue ? Math.min(keeping, inPause) : inPause;
+}
+
+/** Until so many tokens are there, and the margin. A full bucket is enough even where that is more than it holds. */
+function waitForTokens(filled: Bucket, limits: BucketLimits, wanted: number, now: number): number {
+  const missing = Math.min(limits.burst, wanted) + MARGIN_TOKENS - filled.tokens;
+  if (missing <= 0 || filled.tokens >= limits.burst) return 0;
+  const { windowEndsAt } = filled;
+  if (windowEndsAt === undefined) return (missing / limits.tokensPerSecond) * 1000;
+  // In a window tokens are whole, and nothing comes back before its end.
+  return filled.tokens >= Math.ceil(wanted) ? 0 : windowEndsAt - now;
+}
+
+/** From one edit of a reply to the next: its share of the rate, faster while there is more than the kept tokens. */
+function gapMs(
+  filled: Bucket,
+  limits: BucketLimits,
+  { elapsedMs, sharers }: { elapsedMs: number; sharers: number },
+): number {
+  const { burst, tokensPerSecond, minGapMs, spendSeconds = SPEND_SECONDS } = limits;
+  // Spending ahead makes no sense where nothing comes back before the window's end (pacing.md §4.11).
+  if (filled.windowEndsAt !== undefined) return Math.max(minGapMs, (windowMs(limits) / burst) * sharers);
+  // What there was right after the last edit decides, not what has come back since; a full bucket gained nothing.
+  const gained = filled.tokens < burst ? (elapsedMs / 1000) * tokensPerSecond : 0;
+  const atEdit = filled.tokens - gained;
+  const spare = Math.max(0, atEdit - KEPT_TOKENS);
+  return Math.max(minGapMs, (1000 * sharers) / (tokensPerSecond + spare / spendSeconds));
+}
+
+/** What a platform told about a bucket with one answer. */
+export interface RateHeaders {
+  readonly limit: number;
+  readonly remaining: number;
+  readonly resetAfterMs: number;
+}
+
+/** What was told last, and when the bucket would be as new by that. */
+export interface Told {
+  readonly remaining: number;
+  readonly resetAt: number;
+}
+
+/**
+ * The bucket after what the platform told; it only ever lowers our tokens. A leaky bucket tells them exactly by its
+ * reset time, which moves with every call; a reset time that stands still while tokens go is a fixed window's (pacing.md
+ * §4.3, §4.11). An outer limit that hides the real one says nothing.
+ */
+export function learn(
+  bucket: Bucket,
+  limits: BucketLimits,
+  { headers, before, now }: { headers: RateHeaders; before: Told | undefined; now: number },
+): Bucket {
+  const { limit, remaining, resetAfterMs } = headers;
+  if (limit > limits.burst) return bucket;
+  const known = refill(bucket, limits, now);
+  const resetAt = now + resetAfterMs;
+  if (isFixed(known, limits, { remaining, resetAt, before })) {
+    return { tokens: Math.min(known.tokens, remaining), at: known.at, windowEndsAt: resetAt };
+  }
+  const told = Math.max(remaining, limit - (resetAfterMs / 1000) * limits.tokensPerSecond);
+  return { tokens: Math.min(known.tokens, told), at: known.at };
+}
+
+function isFixed(
+  known: Bucket,
+  { tokensPerSecond }: BucketLimits,
+  { remaining, resetAt, before }: Told & { before: Told | undefined },
+): boolean {
+  const wasFixed = known.windowEndsAt !== undefined;
+  // Another window, or tokens that have come back: nothing to compare.
+  if (before === undefined || remaining >= before.remaining) return wasFixed;
+  const tokenMs = 1000 / tokensPerSecond;
+  return resetAt - before.resetAt < ((before.remaining - remaining) * tokenMs) / 2;
+}
+
+/** Nothing goes out before `openAt`, then one token is there. */
+export function refusedUntil(openAt: number): Bucket {
+  return { tokens: 1 + MARGIN_TOKENS, at: openAt };
+}

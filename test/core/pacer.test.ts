@@ -1,0 +1,173 @@
+import { describe, expect, it } from "vitest";
+import {
+  type Arrivals,
+  arrive,
+  type Bucket,
+  type BucketLimits,
+  fullBucket,
+  learn,
+  refill,
+  spend,
+  waitForPermit,
+} from "../../src/core/pacer.ts";
+
+/** Discord's edits: 5 in 5 s (docs/reference/pacing.md §3). */
+const LIMITS: BucketLimits = { burst: 5, tokensPerSecond: 1, minGapMs: 0 };
+
+describe("a bucket", () => {
+  it("fills at its rate up to its burst, and never by a clock that goes back", () => {
+    const empty = { tokens: 0, at: 1000 };
+    expect(refill(empty, LIMITS, 2500)).toEqual({ tokens: 1.5, at: 2500 });
+    expect(refill(empty, LIMITS, 100_000).tokens).toBe(5);
+    expect(refill(empty, LIMITS, 0)).toEqual({ tokens: 0, at: 1000 });
+  });
+
+  it("lets a last write go with one token, a draft only when more than the kept one is left", () => {
+    const bucket = { tokens: 1.2, at: 0 };
+    const alone = { lastEditAt: undefined, arrivals: undefined, sharers: 1 };
+    expect(waitForPermit(bucket, LIMITS, "final", 0, alone)).toBe(0);
+    expect(waitForPermit(bucket, LIMITS, "first", 0, alone)).toBe(0);
+    expect(waitForPermit(bucket, LIMITS, "edit", 0, alone)).toBeCloseTo(610);
+  });
+
+  it("is enough when full, even where it holds a single token", () => {
+    const limits = { burst: 1, tokensPerSecond: 1, minGapMs: 0 };
+    const alone = { lastEditAt: undefined, arrivals: undefined, sharers: 1 };
+    expect(waitForPermit(fullBucket(limits, 0), limits, "edit", 0, alone)).toBe(0);
+    expect(waitForPermit(fullBucket(limits, 0), limits, "final", 0, alone)).toBe(0);
+  });
+
+  it("spends its burst early and settles at its rate", () => {
+    const gap = (tokens: number): number =>
+      waitForPermit({ tokens, at: 0 }, LIMITS, "edit", 0, { lastEditAt: 0, arrivals: undefined, sharers: 1 });
+    expect(gap(5)).toBeCloseTo(1000 / 5.25);
+    expect(gap(2)).toBeCloseTo(1000 / 2.25);
+    expect(gap(1)).toBeGreaterThan(800);
+  });
+
+  it("keeps the platform's shortest gap between two edits of one message", () => {
+    const limits = { ...LIMITS, minGapMs: 1200 };
+    expect(
+      waitForPermit(fullBucket(limits, 0), limits, "edit", 500, {
+        lastEditAt: 0,
+        arrivals: undefined,
+        sharers: 1,
+      }),
+    ).toBe(700);
+    expect(
+      waitForPermit(fullBucket(limits, 0), limits, "final", 500, {
+        lastEditAt: 0,
+        arrivals: undefined,
+        sharers: 1,
+      }),
+    ).toBe(0);
+  });
+
+  it("gives each of several replies its share of the rate", () => {
+    const gap = (sharers: number): number =>
+      waitForPermit(fullBucket(LIMITS, 0), LIMITS, "edit", 0, {
+        lastEditAt: 0,
+        arrivals: undefined,
+        sharers,
+      });
+    expect(gap(3)).toBeCloseTo(3 * gap(1));
+  });
+});
+
+describe("an edit", () => {
+  const limits = { ...LIMITS, minGapMs: 260 };
+  /** Pieces every 20 ms until `lastAt`. */
+  const steady = (lastAt: number): Arrivals => ({ lastAt, meanGapMs: 20 });
+  const wait = (now: number, arrivals: Arrivals, tokens = 2): number =>
+    waitForPermit({ tokens, at: now }, limits, "edit", now, { lastEditAt: 0, arrivals, sharers: 1 });
+
+  it("goes out at the arrival that is due, and half a mean gap early", () => {
+    // With two tokens at 610 ms there was 0.64 to spare after the last edit: 1 / (1 + 0.64) s.
+    expect(wait(610, steady(610))).toBe(0);
+    expect(wait(600, steady(600))).toBe(0);
+    expect(wait(585, steady(585))).toBeGreaterThan(0);
+  });
+
+  it("does not go between two arrivals, though it is due, but in a pause it does", () => {
+    expect(wait(650, steady(545))).toBeCloseTo(545 + 110 - 650);
+    expect(wait(655, steady(545))).toBe(0);
+  });
+
+  it("may use the token kept for the end in a pause, and only then", () => {
+    expect(wait(2_000, steady(1_000), 1.1)).toBe(0);
+    // Due, but 0.71 token short: it has to wait for a pause, which comes sooner if it comes.
+    expect(wait(2_000, steady(2_000), 1.1)).toBeCloseTo(110);
+    expect(wait(2_000, { lastAt: 2_000, meanGapMs: 200 }, 1.1)).toBeCloseTo(710);
+  });
+
+  it("collects for a while before it goes in a pause, unless its bucket is full", () => {
+    expect(wait(150, steady(0), 4)).toBeCloseTo(110);
+    expect(wait(150, steady(0), 5)).toBe(0);
+  });
+});
+
+describe("arrivals", () => {
+  const all = (gaps: readonly number[]): Arrivals | undefined => {
+    let now = 0;
+    let arrivals: Arrivals | undefined;
+    for (const gap of [0, ...gaps]) {
+      now += gap;
+      arrivals = arrive(arrivals, now);
+    }
+    return arrivals;
+  };
+
+  it("have the mean gap of what comes, which a pause hardly changes", () => {
+    const steady = Array.from({ length: 50 }, () => 20);
+    expect(all(steady)).toEqual({ lastAt: 1_000, meanGapMs: expect.closeTo(20, 1) });
+    expect(all([...steady, 5_000])?.meanGapMs).toBeLessThan(35);
+  });
+
+  it("get used to a slow stream", () => {
+    expect(
+      all([...Array.from({ length: 50 }, () => 20), ...Array.from({ length: 30 }, () => 200)])?.meanGapMs,
+    ).toBeGreaterThan(190);
+  });
+});
+
+describe("what a platform tells", () => {
+  const told = (
+    bucket: Bucket,
+    headers: { remaining: number; resetAfterMs: number; limit?: number },
+  ): Bucket => learn(bucket, LIMITS, { headers: { limit: 5, ...headers }, before: undefined, now: 0 });
+
+  it("is exact for a leaky bucket", () => {
+    expect(told(fullBucket(LIMITS, 0), { remaining: 3, resetAfterMs: 1_400 }).tokens).toBeCloseTo(3.6);
+  });
+
+  it("never gives us more than we thought", () => {
+    expect(told({ tokens: 1, at: 0 }, { remaining: 4, resetAfterMs: 1_000 }).tokens).toBe(1);
+  });
+
+  it("means nothing where a large outer limit hides the real one", () => {
+    expect(told({ tokens: 2, at: 0 }, { limit: 50_000, remaining: 0, resetAfterMs: 60_000 }).tokens).toBe(2);
+  });
+
+  it("shows a fixed window by a reset that stands still, and a leaky bucket by one that moves", () => {
+    const after = (resetAfterMs: number): Bucket =>
+      learn({ tokens: 3, at: 200 }, LIMITS, {
+        headers: { limit: 5, remaining: 3, resetAfterMs },
+        before: { remaining: 4, resetAt: 5_000 },
+        now: 200,
+      });
+    expect(after(4_800).windowEndsAt).toBe(5_000);
+    expect(after(5_800).windowEndsAt).toBeUndefined();
+  });
+
+  it("of a fixed window gives nothing back before its end, then all, and the next begins with a call", () => {
+    const bucket: Bucket = { tokens: 1, at: 0, windowEndsAt: 3_000 };
+    expect(refill(bucket, LIMITS, 2_999).tokens).toBe(1);
+    expect(refill(bucket, LIMITS, 3_000).tokens).toBe(5);
+    expect(spend(bucket, LIMITS, 4_000)).toMatchObject({ tokens: 4, windowEndsAt: 9_000 });
+    const pace = { lastEditAt: 0, arrivals: undefined, sharers: 1 };
+    expect(waitForPermit(bucket, LIMITS, "final", 500, pace)).toBe(0);
+    expect(waitForPermit(bucket, LIMITS, "edit", 1_500, pace)).toBe(1_500);
+    // Paced over the window, not spent at its begin.
+    expect(waitForPermit({ ...bucket, tokens: 4 }, LIMITS, "edit", 500, pace)).toBe(500);
+  });
+});
