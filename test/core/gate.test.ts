@@ -153,6 +153,32 @@ describe("a gate", () => {
     expect(log).toEqual(["a 381"]);
   });
 
+  it("lets a draft that is due go when text arrives, not before", async () => {
+    const gate = new Gate(LIMITS, clock);
+    await take(gate, 4);
+    let arrivals = { lastAt: 0, meanGapMs: 400 };
+    const went: number[] = [];
+    const waiting = gate
+      .acquire("edit", { lastEditAt: 0, arrivals: () => arrivals, signal: never })
+      .then(() => went.push(clock.now()));
+    await clock.advance(1_500);
+    expect(went).toEqual([]);
+    arrivals = { lastAt: 1_500, meanGapMs: 400 };
+    gate.look();
+    await waiting;
+    expect(went).toEqual([1_500]);
+  });
+
+  it("believes only in a sure burst once the assumed one was refused", async () => {
+    const gate = new Gate({ ...LIMITS, burst: 50, sureBurst: 2 }, clock);
+    await take(gate, 20);
+    expect(clock.now()).toBe(0);
+    gate.refused(1_000);
+    await clock.advance(60_000);
+    await take(gate, 4);
+    expect(clock.now()).toBeGreaterThan(61_900);
+  });
+
   it("is idle when it is full, open, and nobody uses it", async () => {
     const gate = new Gate(LIMITS, clock);
     expect(gate.idle).toBe(true);

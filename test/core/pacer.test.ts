@@ -149,14 +149,14 @@ describe("what a platform tells", () => {
   });
 
   it("shows a fixed window by a reset that stands still, and a leaky bucket by one that moves", () => {
-    const after = (resetAfterMs: number): Bucket =>
+    const toldLater = (resetAfterMs: number): Bucket =>
       learn({ tokens: 3, at: 200 }, LIMITS, {
         headers: { limit: 5, remaining: 3, resetAfterMs },
         before: { remaining: 4, resetAt: 5_000 },
         now: 200,
       });
-    expect(after(4_800).windowEndsAt).toBe(5_000);
-    expect(after(5_800).windowEndsAt).toBeUndefined();
+    expect(toldLater(4_800).windowEndsAt).toBe(5_000);
+    expect(toldLater(5_800).windowEndsAt).toBeUndefined();
   });
 
   it("of a fixed window gives nothing back before its end, then all, and the next begins with a call", () => {
