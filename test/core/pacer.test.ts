@@ -119,7 +119,8 @@ describe("arrivals", () => {
 
   it("have the mean gap of what comes, which a pause hardly changes", () => {
     const steady = Array.from({ length: 50 }, () => 20);
-    expect(all(steady)).toEqual({ lastAt: 1_000, meanGapMs: expect.closeTo(20, 1) });
+    expect(all(steady)?.lastAt).toBe(1_000);
+    expect(all(steady)?.meanGapMs).toBeCloseTo(20, 1);
     expect(all([...steady, 5_000])?.meanGapMs).toBeLessThan(35);
   });
 
