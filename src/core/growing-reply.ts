@@ -268,7 +268,7 @@ export class GrowingReply implements Reply {
   /** In one moment: else a piece of the text were nowhere for a round trip. */
   async #roll(parts: readonly Part[]): Promise<void> {
     const ends = await Promise.allSettled([this.#edit(parts), this.#create(parts)]);
-    const errors = ends.filter(({ status }) => status === "rejected").map(({ reason }): unknown => reason);
+    const errors = ends.filter((end) => end.status === "rejected").map(({ reason }): unknown => reason);
     // What can't be repeated decides.
     const error = errors.find((one) => !(one instanceof BridgeError && one.retryable)) ?? errors[0];
     if (error !== undefined) throw error;
