@@ -1,11 +1,12 @@
 import { BridgeError } from "../../src/core/errors.ts";
-import type { Gates } from "../../src/core/gate.ts";
+import type { Clock, Gates } from "../../src/core/gate.ts";
 import type { CatchUpLimits, Log } from "../../src/core/ports.ts";
 import { type FollowedPlaces, isLater, type Place } from "./followed-places.ts";
 import { parseMessage, type WireMessage } from "./gateway-events.ts";
 import { idOfTime, timeOfId } from "./normalize.ts";
 import { DISCORD_BUCKET } from "./pacer.ts";
 import type { DiscordRest } from "./rest-client.ts";
+import { sleep } from "./sleep.ts";
 
 export interface CatchUpOptions {
   readonly places: FollowedPlaces;
@@ -19,8 +20,7 @@ export interface CatchUpOptions {
   readonly take: (message: WireMessage, options: { late: boolean }) => Promise<boolean>;
   /** Says under the last message of a place how many questions are left out there. */
   readonly sayLeftOut: (last: WireMessage, count: number) => Promise<void>;
-  /** Ms on a monotonic clock. */
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
@@ -33,17 +33,24 @@ const AT_ONCE = 4;
 /** Tries of one page. */
 const MAX_TRIES = 5;
 const FIRST_PAUSE_MS = 250;
+/** After so long a place is looked through again that could not be, in ms. */
+const AGAIN_MS = 30_000;
 
 /** Discord's clock is known to about a second: its answers tell whole ones. */
 const CLOCK_ERROR_MS = 1_000;
 
 interface Waiting {
   readonly place: Place;
+  /** It could not be looked through before: what is known of it since then is not all. */
+  readonly repeated: boolean;
   /** Another session began while it was looked through. */
   again: boolean;
   /** Whether it was looked through. */
   readonly done: PromiseWithResolvers<boolean>;
 }
+
+/** How a look ended: `later` is worth another one. */
+type LookEnd = "looked" | "later" | "never";
 
 /**
  * Finds what was written while no session was there: after READY, which replays nothing. DMs are looked through at
@@ -57,6 +64,8 @@ export class CatchUp {
   /** Not looked through yet, by channel; a guild's wait here for its GUILD_CREATE. */
   readonly #waiting = new Map<string, Waiting>();
   readonly #queue: Waiting[] = [];
+  /** Could not be looked through, and will be again. */
+  readonly #unread = new Set<string>();
   #loading: Promise<void> = Promise.resolve();
   /** When the session began, by `now`. */
   #readyAt = 0;
@@ -68,7 +77,7 @@ export class CatchUp {
 
   /** A new session began: everything since the last one may have been missed. */
   onReady(): void {
-    this.#readyAt = this.#options.now();
+    this.#readyAt = this.#options.clock.now();
     const loading = this.#load();
     this.#loading = loading;
     this.#keep(loading);
@@ -101,14 +110,14 @@ export class CatchUp {
   async before(channelId: string): Promise<boolean> {
     await this.#loading;
     const waiting = this.#waiting.get(channelId);
-    if (waiting === undefined) return true;
+    if (waiting === undefined) return !this.#unread.has(channelId);
     this.#enqueue(waiting, true);
     return waiting.done.promise;
   }
 
   /** Whether something missed may still be in this place. */
   waits(channelId: string): boolean {
-    return this.#waiting.has(channelId);
+    return this.#waiting.has(channelId) || this.#unread.has(channelId);
   }
 
   /** Resolves when nothing runs any more; the signal has to be aborted before. */
@@ -130,10 +139,15 @@ export class CatchUp {
         known.again = true;
         continue;
       }
-      const waiting = { place, again: false, done: Promise.withResolvers<boolean>() };
-      this.#waiting.set(place.channelId, waiting);
+      const waiting = this.#add(place, { repeated: false });
       if (place.guildId === undefined) this.#enqueue(waiting);
     }
+  }
+
+  #add(place: Place, { repeated }: { repeated: boolean }): Waiting {
+    const waiting = { place, repeated, again: false, done: Promise.withResolvers<boolean>() };
+    this.#waiting.set(place.channelId, waiting);
+    return waiting;
   }
 
   #enqueue(waiting: Waiting, first = false): void {
@@ -154,14 +168,30 @@ export class CatchUp {
   }
 
   async #lookThroughNext(waiting: Waiting): Promise<void> {
-    let looked: boolean;
+    let end: LookEnd;
     do {
       waiting.again = false;
-      looked = await this.#lookThrough(waiting);
-    } while (waiting.again && looked);
+      end = await this.#lookThrough(waiting);
+    } while (waiting.again && end === "looked");
     this.#underWay.delete(waiting);
-    this.#finish(waiting, looked);
+    if (end === "later") this.#keep(this.#lookLater(waiting.place));
+    else this.#unread.delete(waiting.place.channelId);
+    this.#finish(waiting, end === "looked");
     this.#next();
+  }
+
+  /** Nobody else looks there, so it is tried until what was missed is too old. */
+  async #lookLater(place: Place): Promise<void> {
+    const { clock, limits, signal } = this.#options;
+    if (clock.now() - this.#readyAt > limits.windowMs) {
+      this.#unread.delete(place.channelId);
+      return;
+    }
+    this.#unread.add(place.channelId);
+    await sleep(clock, AGAIN_MS, signal).catch(() => undefined);
+    // A new session looks through all of them.
+    if (signal.aborted || this.#waiting.has(place.channelId)) return;
+    this.#enqueue(this.#add(place, { repeated: true }));
   }
 
   #finish(waiting: Waiting, looked: boolean): void {
@@ -177,17 +207,18 @@ export class CatchUp {
   }
 
   /** Never rejects: a place that cannot be read shall not hold up what is said there now. */
-  async #lookThrough({ place }: Waiting): Promise<boolean> {
+  async #lookThrough({ place, repeated }: Waiting): Promise<LookEnd> {
     const { places, log, signal } = this.#options;
-    if (signal.aborted) return false;
+    if (signal.aborted) return "never";
     try {
-      await this.#takeMissed(places.get(place.channelId) ?? place);
-      return true;
+      await this.#takeMissed(repeated ? place : (places.get(place.channelId) ?? place));
+      return "looked";
     } catch (error) {
-      if (signal.aborted) return false;
+      if (signal.aborted) return "never";
       log.warn({ err: error, channelId: place.channelId }, "missed messages could not be read");
-      if (error instanceof BridgeError && error.code === "PLATFORM_GONE") await this.#forget(place.channelId);
-      return false;
+      if (!(error instanceof BridgeError)) return "never";
+      if (error.code === "PLATFORM_GONE") await this.#forget(place.channelId);
+      return error.retryable ? "later" : "never";
     }
   }
 
@@ -219,9 +250,9 @@ export class CatchUp {
 
   /** What was written since the session began comes over it, too, and may only not be here yet. */
   #wasMissed(id: string): boolean {
-    const { rest, now } = this.#options;
+    const { rest, clock } = this.#options;
     if (!rest.knowsTime) return true;
-    return timeOfId(id) <= rest.discordNow() - (now() - this.#readyAt) - CLOCK_ERROR_MS;
+    return timeOfId(id) <= rest.discordNow() - (clock.now() - this.#readyAt) - CLOCK_ERROR_MS;
   }
 
   /** Oldest first, and none from before the window. */

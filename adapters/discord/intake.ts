@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { BridgeError } from "../../src/core/errors.ts";
 import type { Clock, Gates } from "../../src/core/gate.ts";
 import { noticeFor } from "../../src/core/notices.ts";
@@ -36,7 +37,6 @@ import {
 } from "./normalize.ts";
 import { keepResponse } from "./responses.ts";
 import type { DiscordRest } from "./rest-client.ts";
-import { sleep } from "./sleep.ts";
 
 export interface IntakeOptions {
   readonly token: string;
@@ -105,7 +105,6 @@ export class DiscordIntake implements AsyncDisposable {
       ...options,
       places: this.#places,
       limits: options.catchUp,
-      now: () => clock.now(),
       context: () => this.#context(),
       run: (failure, work) => void this.#run(failure, work),
       signal: this.#closing.signal,
@@ -282,11 +281,11 @@ export class DiscordIntake implements AsyncDisposable {
     return ended;
   }
 
-  /** What a piece of work came to, if it is quick. */
+  /** What a piece of work came to, if it is quick: in real time, as Discord's three seconds are. */
   async #soon<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
     const over = new AbortController();
     const signal = AbortSignal.any([over.signal, this.#closing.signal]);
-    const patience = sleep(this.#options.clock, ms, signal).catch(() => undefined);
+    const patience = sleep(ms, undefined, { signal }).catch(() => undefined);
     const soon = await Promise.race([work, patience]);
     over.abort();
     return soon ?? undefined;

@@ -1,5 +1,5 @@
 import { BridgeError } from "../../src/core/errors.ts";
-import type { Gates } from "../../src/core/gate.ts";
+import type { Clock, Gates } from "../../src/core/gate.ts";
 import { catchUpNotice, noticeFor } from "../../src/core/notices.ts";
 import type { CatchUpLimits, Log, OnTurn, OpenIntakeOptions } from "../../src/core/ports.ts";
 import type { IncomingTurn } from "../../src/core/turn.ts";
@@ -21,7 +21,7 @@ export interface MessageIntakeOptions {
   readonly onTurn: OnTurn;
   readonly onEdited: OpenIntakeOptions["onEdited"];
   /** Ms on a monotonic clock. */
-  readonly now: () => number;
+  readonly clock: Clock;
   /** Who we are; asked for only after READY. */
   readonly context: () => NormalizeContext;
   /** Keeps a piece of work until it is done; its failure ends in the log. */
@@ -56,7 +56,7 @@ export class MessageIntake {
         !this.#live.has(message.id) && "turn" in normalizeMessage(message, options.context()),
       take: (message, how) => this.#takeFound(message, how),
       sayLeftOut: (last, count) => this.#sayLeftOut(last, count),
-      now: options.now,
+      clock: options.clock,
       signal,
     });
   }
@@ -151,10 +151,10 @@ export class MessageIntake {
 
   /** Not once per question: a hundred of them would make a hundred messages in the worst moment. */
   async #refuse(message: WireMessage, turn: IncomingTurn, error: unknown): Promise<void> {
-    const { log, now } = this.#options;
+    const { log, clock } = this.#options;
     log.error({ err: error, turnId: turn.id }, "turn could not be stored");
     const { channel_id: channelId, id: messageId } = message;
-    const at = now();
+    const at = clock.now();
     if (at - (this.#refusedAt.get(channelId) ?? Number.NEGATIVE_INFINITY) < REFUSED_EVERY_MS) return;
     if (this.#refusedAt.size >= MAX_REMEMBERED) this.#refusedAt.clear();
     this.#refusedAt.set(channelId, at);

@@ -13,6 +13,8 @@ const MOST = { channels: 150, threads: 100 };
 const MAX_PAGES = 5;
 const MAX_TRIES = 5;
 const PAUSE_MS = 3_000;
+/** After so long a place is looked at again that could not be, in ms. */
+const AGAIN_MS = 30_000;
 /** Where it is kept that a place was told about its questions, and which ones they were. */
 const NOTICE_SPACE = "slack-notice";
 const LEFT_SPACE = "slack-left-out";
@@ -56,10 +58,9 @@ export class CatchUp {
   }
 
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
-    const { context, threads, now } = this.#parts;
-    const { windowMs } = context.tools.catchUp;
+    const { threads, now } = this.#parts;
     const startedAt = now();
-    let found = 0;
+    const failed: FollowedPlace[] = [];
     try {
       for (const place of await threads.followed(MOST)) {
         this.#unseen.set(placeKey(place), { place, looked: Promise.withResolvers() });
@@ -67,15 +68,37 @@ export class CatchUp {
       this.#listed.resolve();
       for (let next = this.#next(); next !== undefined; next = this.#next()) {
         // Where Slack allows one look a minute, the window closes before all places were looked at.
-        if (now() - startedAt > windowMs) break;
-        found += await catchUpPlace(this.#parts, next.place, { signal });
+        if (this.#isOver(startedAt)) break;
+        if (!(await catchUpPlace(this.#parts, next.place, { signal }))) failed.push(next.place);
         this.#seen(next, true);
       }
     } finally {
       this.#listed.resolve();
       for (const unseen of [...this.#unseen.values()]) this.#seen(unseen, !signal.aborted);
     }
-    if (found > 0) context.log.info({ found }, "slack questions of the time away found");
+    await this.#again(failed, startedAt, { signal });
+  }
+
+  /** Nobody else looks there, so it is tried until what was missed is too old. What is asked there now does not wait. */
+  async #again(
+    places: readonly FollowedPlace[],
+    startedAt: number,
+    { signal }: { signal: AbortSignal },
+  ): Promise<void> {
+    let left = places;
+    while (left.length > 0 && !this.#isOver(startedAt)) {
+      await this.#parts.context.sleep(AGAIN_MS, signal);
+      const failed: FollowedPlace[] = [];
+      for (const place of left) {
+        if (!(await catchUpPlace(this.#parts, place, { signal }))) failed.push(place);
+      }
+      left = failed;
+    }
+  }
+
+  #isOver(startedAt: number): boolean {
+    const { context, now } = this.#parts;
+    return now() - startedAt > context.tools.catchUp.windowMs;
   }
 
   /**
@@ -109,11 +132,12 @@ function placeKey({ channel, thread = "" }: Pick<FollowedPlace, "channel" | "thr
   return `${channel}:${thread}`;
 }
 
+/** @returns False when it is worth another look later. */
 async function catchUpPlace(
   parts: CatchUpParts,
   place: FollowedPlace,
   { signal }: { signal: AbortSignal },
-): Promise<number> {
+): Promise<boolean> {
   const { context } = parts;
   try {
     const messages = await read(parts, place, { signal });
@@ -122,11 +146,17 @@ async function catchUpPlace(
     const left = missed.slice(0, Math.max(0, missed.length - context.tools.catchUp.perPlace));
     if (left.length > 0) await tell(parts, place, left, { signal });
     for (const turn of turns) if (!left.includes(turn)) await take(parts, place, turn, { signal });
-    return missed.length;
+    if (missed.length > 0) {
+      context.log.info(
+        { channel: place.channel, found: missed.length },
+        "slack questions of the time away found",
+      );
+    }
+    return true;
   } catch (error) {
     signal.throwIfAborted();
     context.log.warn({ err: error, channel: place.channel }, "slack place not caught up");
-    return 0;
+    return !(error instanceof BridgeError && error.retryable);
   }
 }
 

@@ -6,7 +6,15 @@ import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-d
 import { VirtualClock } from "../../sandbox/stand-in.ts";
 import { BridgeError } from "../../src/core/errors.ts";
 import { MemoryStore } from "../core/platform-double.ts";
-import { answerOf, type Bridge, type BridgeOptions, CREATE, calls, openBridge } from "./harness.ts";
+import {
+  answerOf,
+  type Bridge,
+  type BridgeOptions,
+  CREATE,
+  calls,
+  openBridge,
+  QUICK_TIME,
+} from "./harness.ts";
 
 const LIST = /^GET \/channels\/\d+\/messages$/;
 
@@ -137,6 +145,21 @@ describe("what was asked while the bridge was down", () => {
     discord.person("Ada").say(discord.general, "@Coze live");
     await expect.poll(() => texts(bridge).at(-1)).toBe("live");
     expect(texts(bridge)[0]).toBe("missed");
+  });
+
+  it("is found after all when Discord had trouble for longer than the tries of one look", async () => {
+    await lived(discord.general);
+    discord.person("Ada").say(discord.general, "@Coze missed");
+    discord.faults.plan(LIST, { do: "answer", status: 500 }, 5);
+    await using bridge = await open({ clock: QUICK_TIME });
+    // Meanwhile it is answered there, and the mark of what is known stays where it was.
+    discord.person("Ada").say(discord.general, "@Coze live");
+    await expect.poll(() => texts(bridge)).toEqual(["live"]);
+    // The queue knows the live one by its key.
+    await expect.poll(() => texts(bridge)).toEqual(["live", "missed", "live"]);
+    expect(bridge.turns[1]?.late).toBe(true);
+    expect(bridge.turns[2]?.dedupeKey).toBe(bridge.turns[0]?.dedupeKey);
+    expect(calls(discord, LIST)).toHaveLength(6);
   });
 
   it("is not answered any more after the window", async () => {

@@ -268,3 +268,16 @@ it("reads all pages of a place", async () => {
   await expect.poll(() => textsOf(bridge).length, SOON).toBe(40);
   expect(textsOf(bridge)).toEqual(Array.from({ length: 40 }, (_, number) => `late ${number}`));
 });
+
+it.concurrent("finds what was asked when Slack had trouble for longer than the tries of one look", async ({
+  expect: see,
+}) => {
+  await using bridge = await wentDown({ speed: 100 });
+  const { slack } = bridge;
+  slack.person("Ada").dm("three");
+  slack.faults.plan("POST /api/conversations.history", { do: "answer", status: 500 }, 10);
+  await bridge.openAnother();
+  await see.poll(() => textsOf(bridge), SOON).toEqual(["three"]);
+  const failed = bridge.log.filter(({ message }) => message === "slack place not caught up");
+  see(failed.length).toBeGreaterThan(0);
+});
