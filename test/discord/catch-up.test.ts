@@ -155,6 +155,8 @@ describe("what was asked while the bridge was down", () => {
     // Meanwhile it is answered there, and the mark of what is known stays where it was.
     discord.person("Ada").say(discord.general, "@Coze live");
     await expect.poll(() => texts(bridge)).toEqual(["live"]);
+    // Time passes for Discord as for the bridge: half a minute until the next look.
+    clock.advance(40_000);
     // The queue knows the live one by its key.
     await expect.poll(() => texts(bridge)).toEqual(["live", "missed", "live"]);
     expect(bridge.turns[1]?.late).toBe(true);
