@@ -41,8 +41,6 @@ const CLOCK_ERROR_MS = 1_000;
 
 interface Waiting {
   readonly place: Place;
-  /** It could not be looked through before: what is known of it since then is not all. */
-  readonly repeated: boolean;
   /** Another session began while it was looked through. */
   again: boolean;
   /** Whether it was looked through. */
@@ -64,7 +62,7 @@ export class CatchUp {
   /** Not looked through yet, by channel; a guild's wait here for its GUILD_CREATE. */
   readonly #waiting = new Map<string, Waiting>();
   readonly #queue: Waiting[] = [];
-  /** Could not be looked through, and will be again. */
+  /** Could not be looked through, and will be again: their marks stay where they are. */
   readonly #unread = new Set<string>();
   #loading: Promise<void> = Promise.resolve();
   /** When the session began, by `now`. */
@@ -139,13 +137,13 @@ export class CatchUp {
         known.again = true;
         continue;
       }
-      const waiting = this.#add(place, { repeated: false });
+      const waiting = this.#add(place);
       if (place.guildId === undefined) this.#enqueue(waiting);
     }
   }
 
-  #add(place: Place, { repeated }: { repeated: boolean }): Waiting {
-    const waiting = { place, repeated, again: false, done: Promise.withResolvers<boolean>() };
+  #add(place: Place): Waiting {
+    const waiting = { place, again: false, done: Promise.withResolvers<boolean>() };
     this.#waiting.set(place.channelId, waiting);
     return waiting;
   }
@@ -191,7 +189,7 @@ export class CatchUp {
     await sleep(clock, AGAIN_MS, signal).catch(() => undefined);
     // A new session looks through all of them.
     if (signal.aborted || this.#waiting.has(place.channelId)) return;
-    this.#enqueue(this.#add(place, { repeated: true }));
+    this.#enqueue(this.#add(place));
   }
 
   #finish(waiting: Waiting, looked: boolean): void {
@@ -207,11 +205,11 @@ export class CatchUp {
   }
 
   /** Never rejects: a place that cannot be read shall not hold up what is said there now. */
-  async #lookThrough({ place, repeated }: Waiting): Promise<LookEnd> {
+  async #lookThrough({ place }: Waiting): Promise<LookEnd> {
     const { places, log, signal } = this.#options;
     if (signal.aborted) return "never";
     try {
-      await this.#takeMissed(repeated ? place : (places.get(place.channelId) ?? place));
+      await this.#takeMissed(places.get(place.channelId) ?? place);
       return "looked";
     } catch (error) {
       if (signal.aborted) return "never";
