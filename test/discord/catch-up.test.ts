@@ -155,12 +155,16 @@ describe("what was asked while the bridge was down", () => {
     // Meanwhile it is answered there, and the mark of what is known stays where it was.
     discord.person("Ada").say(discord.general, "@Coze live");
     await expect.poll(() => texts(bridge)).toEqual(["live"]);
+    discord.person("Ada").say(discord.general, "@Coze another");
+    await expect.poll(() => texts(bridge)).toEqual(["live", "another"]);
+    discord.person("Ada").say(discord.general, "nothing for the bot");
+    await expect.poll(() => bridge.log.map(({ message }) => message)).toContain("message dropped");
     // Time passes for Discord as for the bridge: half a minute until the next look.
     clock.advance(40_000);
-    // The queue knows the live one by its key.
-    await expect.poll(() => texts(bridge)).toEqual(["live", "missed", "live"]);
-    expect(bridge.turns[1]?.late).toBe(true);
-    expect(bridge.turns[2]?.dedupeKey).toBe(bridge.turns[0]?.dedupeKey);
+    // The queue knows the live ones by their keys.
+    await expect.poll(() => texts(bridge)).toEqual(["live", "another", "missed", "live", "another"]);
+    expect(bridge.turns[2]?.late).toBe(true);
+    expect(bridge.turns[3]?.dedupeKey).toBe(bridge.turns[0]?.dedupeKey);
     expect(calls(discord, LIST)).toHaveLength(6);
   });
 
