@@ -1,17 +1,17 @@
 import { BridgeError } from "../../src/core/errors.ts";
-import type { Clock, Gates } from "../../src/core/gate.ts";
+import type { Clock } from "../../src/core/gate.ts";
 import type { CatchUpLimits, Log } from "../../src/core/ports.ts";
 import { type FollowedPlaces, isLater, type Place } from "./followed-places.ts";
 import { parseMessage, type WireMessage } from "./gateway-events.ts";
 import { idOfTime, timeOfId } from "./normalize.ts";
-import { DISCORD_BUCKET } from "./pacer.ts";
+import type { DiscordPacer } from "./pacer.ts";
 import type { DiscordRest } from "./rest-client.ts";
 import { sleep } from "./sleep.ts";
 
 export interface CatchUpOptions {
   readonly places: FollowedPlaces;
   readonly rest: DiscordRest;
-  readonly gates: Gates;
+  readonly pacer: DiscordPacer;
   readonly log: Log;
   readonly limits: CatchUpLimits;
   /** Whether a message would have been a turn. */
@@ -280,8 +280,8 @@ export class CatchUp {
   }
 
   async #page(channelId: string, after: string): ReturnType<DiscordRest["main"]> {
-    const { rest, gates, signal } = this.#options;
-    const gate = gates.of(`list:${channelId}`, DISCORD_BUCKET);
+    const { rest, pacer, signal } = this.#options;
+    const gate = pacer.list(channelId);
     const query = new URLSearchParams({ after, limit: String(PAGE) });
     const route: `/${string}` = `/channels/${channelId}/messages`;
     for (let tries = 1; ; tries += 1) {

@@ -1,4 +1,3 @@
-import { Gates } from "../../src/core/gate.ts";
 import { GrowingReply, savedIds } from "../../src/core/growing-reply.ts";
 import { noticeFor } from "../../src/core/notices.ts";
 import type {
@@ -21,6 +20,7 @@ import { DiscordWriter } from "./discord-writer.ts";
 import { fetchAttachment } from "./fetch-attachment.ts";
 import { DiscordIntake } from "./intake.ts";
 import { triggerOf } from "./normalize.ts";
+import { DiscordPacer } from "./pacer.ts";
 import { responseOf } from "./responses.ts";
 import { DiscordRest } from "./rest-client.ts";
 import type { DiscordSettings } from "./settings.ts";
@@ -41,7 +41,7 @@ export class DiscordAdapter implements Adapter {
   readonly #settings: DiscordSettings;
   readonly #tools: DiscordTools;
   readonly #rest: DiscordRest;
-  readonly #gates: Gates;
+  readonly #pacer: DiscordPacer;
   readonly #waiting: WaitingSign;
   readonly #closedPlaces: ClosedPlaces;
   readonly #typing = new Set<TypingSign>();
@@ -50,10 +50,10 @@ export class DiscordAdapter implements Adapter {
   constructor(settings: DiscordSettings, tools: DiscordTools) {
     this.#settings = settings;
     this.#tools = tools;
+    this.#pacer = new DiscordPacer(tools.clock);
     this.#rest = new DiscordRest({ ...settings, now: tools.wallNow ?? Date.now });
-    this.#gates = new Gates(tools.clock);
     this.#closedPlaces = new ClosedPlaces(() => tools.clock.now());
-    this.#waiting = new WaitingSign(this.#rest, this.#gates);
+    this.#waiting = new WaitingSign(this.#rest, this.#pacer);
   }
 
   async openIntake(onTurn: OnTurn, options: OpenIntakeOptions): Promise<AsyncDisposable> {
@@ -62,7 +62,7 @@ export class DiscordAdapter implements Adapter {
       ...this.#settings,
       ...this.#tools,
       rest: this.#rest,
-      gates: this.#gates,
+      pacer: this.#pacer,
       onTurn,
       onGone,
       onEdited,
@@ -86,7 +86,7 @@ export class DiscordAdapter implements Adapter {
       token: sealed === undefined ? undefined : sealer.open(sealed),
       response: () => responseOf(this.#tools.store, triggerOf(turn.id)),
       rest: this.#rest,
-      gates: this.#gates,
+      pacer: this.#pacer,
       resumed: saved !== undefined,
       savedBefore: options.again ? new Set(savedIds(saved)) : undefined,
     });

@@ -1,5 +1,5 @@
 import { BridgeError, PlatformError } from "../../src/core/errors.ts";
-import type { Gate, Gates } from "../../src/core/gate.ts";
+import type { Gate } from "../../src/core/gate.ts";
 import type { Part, PartWriter } from "../../src/core/growing-reply.ts";
 import type { ReplyContent } from "../../src/core/ports.ts";
 import type { Turn } from "../../src/core/turn.ts";
@@ -9,7 +9,7 @@ import { findMessage } from "./find-message.ts";
 import { NO_MENTIONS } from "./mentions.ts";
 import { nonceOf } from "./nonce.ts";
 import { messageKey, triggerOf } from "./normalize.ts";
-import { DISCORD_BUCKET } from "./pacer.ts";
+import type { DiscordPacer } from "./pacer.ts";
 import { renderParts } from "./render.ts";
 import type { CommandResponse } from "./responses.ts";
 import type { DiscordAnswer, DiscordCall, DiscordRest } from "./rest-client.ts";
@@ -22,7 +22,7 @@ export interface WriterOptions {
   /** What is known by now of the command's acknowledgement. */
   readonly response: () => Promise<CommandResponse | undefined>;
   readonly rest: DiscordRest;
-  readonly gates: Gates;
+  readonly pacer: DiscordPacer;
   /** An earlier process wrote the first message already. */
   readonly resumed: boolean;
   /** An earlier process may have made messages that it did not live to save: those that it saved. */
@@ -108,12 +108,11 @@ export class DiscordWriter implements PartWriter {
   }
 
   gate(call: "create" | "edit"): Gate {
-    const { address, gates } = this.#options;
+    const { address, pacer } = this.#options;
     // Later parts of a command's answer are channel messages where the bot may write: they have nonces.
     const throughHook =
       this.#hook() !== undefined && (call === "edit" || !this.#hasFirst || !this.#viaChannel());
-    const bucket = throughHook ? `hook:${hookName(address)}` : `${call}:${address.channelId}`;
-    return gates.of(bucket, DISCORD_BUCKET);
+    return throughHook ? pacer.hook(hookName(address)) : pacer.messages(call, address.channelId);
   }
 
   messageKey(messageId: string): string {
@@ -166,7 +165,7 @@ export class DiscordWriter implements PartWriter {
    * later the message is looked for.
    */
   async #postOrFind(text: string, index: number, signal: AbortSignal): Promise<Made> {
-    const { turn, address, rest, gates, savedBefore } = this.#options;
+    const { turn, address, rest, pacer, savedBefore } = this.#options;
     if (savedBefore === undefined || rest.discordNow() - turn.sentAt < NONCE_HOLDS_MS) {
       return this.#post(text, index, "answer", signal);
     }
@@ -178,7 +177,7 @@ export class DiscordWriter implements PartWriter {
       text,
       known: this.#known,
     };
-    const found = await findMessage(lost, { rest, gates, signal });
+    const found = await findMessage(lost, { rest, pacer, signal });
     return found ?? this.#post(text, index, "answer", signal);
   }
 

@@ -1,8 +1,7 @@
 import { z } from "zod";
 import { BridgeError } from "../../src/core/errors.ts";
-import type { Gates } from "../../src/core/gate.ts";
 import { isLater } from "./followed-places.ts";
-import { DISCORD_BUCKET } from "./pacer.ts";
+import type { DiscordPacer } from "./pacer.ts";
 import type { DiscordRest } from "./rest-client.ts";
 
 /** A message that an earlier process may have made without living to save its id. */
@@ -50,7 +49,7 @@ type Listed = z.infer<typeof pageSchema>[number];
  */
 export async function findMessage(
   lost: LostMessage,
-  { rest, gates, signal }: { rest: DiscordRest; gates: Gates; signal: AbortSignal },
+  { rest, pacer, signal }: { rest: DiscordRest; pacer: DiscordPacer; signal: AbortSignal },
 ): Promise<FoundMessage | undefined> {
   try {
     const { data: me } = await rest.main({
@@ -62,7 +61,7 @@ export async function findMessage(
     const botId = meSchema.safeParse(me).data?.id;
     let after = lost.trigger;
     for (let page = 0; page < MAX_PAGES; page += 1) {
-      await gates.of(`list:${lost.channelId}`, DISCORD_BUCKET).acquire("first", { signal });
+      await pacer.list(lost.channelId).acquire("first", { signal });
       const query = new URLSearchParams({ after, limit: String(PAGE) });
       const route: `/${string}` = `/channels/${lost.channelId}/messages`;
       const { data } = await rest.main({ method: "GET", route, query, name: "list messages", signal });

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { BridgeError } from "../../src/core/errors.ts";
-import type { Clock, Gates } from "../../src/core/gate.ts";
+import type { Clock } from "../../src/core/gate.ts";
 import { noticeFor } from "../../src/core/notices.ts";
 import type {
   Abortable,
@@ -35,6 +35,7 @@ import {
   normalizeInteraction,
   timeOfId,
 } from "./normalize.ts";
+import type { DiscordPacer } from "./pacer.ts";
 import { keepResponse } from "./responses.ts";
 import type { DiscordRest } from "./rest-client.ts";
 
@@ -45,7 +46,7 @@ export interface IntakeOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly sealer: Sealer;
-  readonly gates: Gates;
+  readonly pacer: DiscordPacer;
   readonly store: Store;
   readonly leases: Leases;
   readonly catchUp: CatchUpLimits;

@@ -1,5 +1,5 @@
 import { BridgeError } from "../../src/core/errors.ts";
-import type { Clock, Gates } from "../../src/core/gate.ts";
+import type { Clock } from "../../src/core/gate.ts";
 import { catchUpNotice, noticeFor } from "../../src/core/notices.ts";
 import type { CatchUpLimits, Log, OnTurn, OpenIntakeOptions } from "../../src/core/ports.ts";
 import type { IncomingTurn } from "../../src/core/turn.ts";
@@ -10,11 +10,12 @@ import { helpFor } from "./help.ts";
 import { NO_MENTIONS } from "./mentions.ts";
 import { nonceOf } from "./nonce.ts";
 import { type Help, type NormalizeContext, normalizeEdit, normalizeMessage } from "./normalize.ts";
+import type { DiscordPacer } from "./pacer.ts";
 import type { DiscordRest } from "./rest-client.ts";
 
 export interface MessageIntakeOptions {
   readonly rest: DiscordRest;
-  readonly gates: Gates;
+  readonly pacer: DiscordPacer;
   readonly log: Log;
   readonly places: FollowedPlaces;
   readonly limits: CatchUpLimits;
@@ -45,11 +46,11 @@ export class MessageIntake {
 
   constructor(options: MessageIntakeOptions) {
     this.#options = options;
-    const { rest, gates, log, places, limits, signal } = options;
+    const { rest, pacer, log, places, limits, signal } = options;
     this.catchUp = new CatchUp({
       places,
       rest,
-      gates,
+      pacer,
       log,
       limits,
       isQuestion: (message) =>

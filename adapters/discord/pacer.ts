@@ -1,7 +1,47 @@
+import { type Clock, Gate, Gates } from "../../src/core/gate.ts";
 import type { BucketLimits } from "../../src/core/pacer.ts";
 
 /** After an edit, what comes is collected this long before the next one (pacing.md §4.8). */
 const COLLECT_MS = 260;
 
 /** 5 per 5 s, leaky: create, edit and webhook each count apart (discord.md §1.1). */
-export const DISCORD_BUCKET: BucketLimits = { burst: 5, tokensPerSecond: 1, minGapMs: COLLECT_MS };
+const MESSAGES: BucketLimits = { burst: 5, tokensPerSecond: 1, minGapMs: COLLECT_MS };
+/** One per 0.25 s and channel (discord.md §1.1). */
+const REACTIONS: BucketLimits = { burst: 1, tokensPerSecond: 4, minGapMs: 0 };
+/**
+ * Of all calls with the bot's token together: 50 in any second (discord.md §1.2). Burst and rate together stay below
+ * that, and leave some to the calls that count nowhere else, such as typing.
+ */
+const OVERALL: BucketLimits = { burst: 5, tokensPerSecond: 40, minGapMs: 0 };
+
+/** The gates of one process, by Discord's own buckets. */
+export class DiscordPacer {
+  /** Behind all others but the webhooks'. */
+  readonly #overall: Gate;
+  readonly #gates: Gates;
+
+  constructor(clock: Clock) {
+    this.#gates = new Gates(clock);
+    this.#overall = new Gate(OVERALL, clock);
+  }
+
+  /** Making or editing messages of a channel. */
+  messages(call: "create" | "edit", channelId: string): Gate {
+    return this.#gates.of(`${call}:${channelId}`, MESSAGES, this.#overall);
+  }
+
+  /** Reading messages of a channel. */
+  list(channelId: string): Gate {
+    return this.#gates.of(`list:${channelId}`, MESSAGES, this.#overall);
+  }
+
+  /** Reactions in a channel. */
+  reactions(channelId: string): Gate {
+    return this.#gates.of(`react:${channelId}`, REACTIONS, this.#overall);
+  }
+
+  /** What goes through one interaction: outside the overall limit (discord.md §1.2). */
+  hook(name: string): Gate {
+    return this.#gates.of(`hook:${name}`, MESSAGES);
+  }
+}

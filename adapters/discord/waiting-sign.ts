@@ -1,13 +1,11 @@
 import { BridgeError } from "../../src/core/errors.ts";
-import type { Gates } from "../../src/core/gate.ts";
-import type { BucketLimits } from "../../src/core/pacer.ts";
+import type { Gate } from "../../src/core/gate.ts";
 import type { Abortable } from "../../src/core/ports.ts";
+import type { DiscordPacer } from "./pacer.ts";
 import type { DiscordRest } from "./rest-client.ts";
 
 /** ⏳ */
 const HOURGLASS = encodeURIComponent("\u23f3");
-/** One per 0.25 s and channel (discord.md §1.1). */
-const REACTION_BUCKET: BucketLimits = { burst: 1, tokensPerSecond: 4, minGapMs: 0 };
 /** Tries to take it away again; one that stays would lie. */
 const MAX_TRIES = 5;
 const FIRST_PAUSE_MS = 250;
@@ -27,14 +25,14 @@ interface Adding {
 /** An hourglass at a question whose turn has not come. Cosmetic: nothing of it ever fails. */
 export class WaitingSign {
   readonly #rest: DiscordRest;
-  readonly #gates: Gates;
+  readonly #pacer: DiscordPacer;
   /** By channel, the end of the call on its way: two at once could arrive closer together than they left. */
   readonly #sending = new Map<string, Promise<unknown>>();
   readonly #adding = new Map<string, Adding>();
 
-  constructor(rest: DiscordRest, gates: Gates) {
+  constructor(rest: DiscordRest, pacer: DiscordPacer) {
     this.#rest = rest;
-    this.#gates = gates;
+    this.#pacer = pacer;
   }
 
   async add(question: Question, { signal }: Abortable): Promise<void> {
@@ -100,8 +98,8 @@ export class WaitingSign {
     }
   }
 
-  #gate({ channelId }: Question): ReturnType<Gates["of"]> {
-    return this.#gates.of(`react:${channelId}`, REACTION_BUCKET);
+  #gate({ channelId }: Question): Gate {
+    return this.#pacer.reactions(channelId);
   }
 }
 

@@ -41,6 +41,7 @@ export interface Clock {
 export class Gate {
   #limits: BucketLimits;
   readonly #clock: Clock;
+  readonly #outer: Gate | undefined;
   readonly #waiting: Waiting[] = [];
   #bucket: Bucket;
   #told: Told | undefined;
@@ -48,9 +49,10 @@ export class Gate {
   #sharers = 0;
   #cancelTimer: (() => void) | undefined;
 
-  constructor(limits: BucketLimits, clock: Clock) {
+  constructor(limits: BucketLimits, clock: Clock, outer?: Gate) {
     this.#limits = limits;
     this.#clock = clock;
+    this.#outer = outer;
     this.#bucket = fullBucket(limits, clock.now());
   }
 
@@ -75,7 +77,12 @@ export class Gate {
   }
 
   /** Resolves when the call may go out, and takes the token. Rejects with the signal's reason. */
-  acquire(permit: Permit, options: AcquireOptions): Promise<void> {
+  async acquire(permit: Permit, options: AcquireOptions): Promise<void> {
+    await this.#acquire(permit, options);
+    await this.#outer?.acquire(permit, { signal: options.signal });
+  }
+
+  #acquire(permit: Permit, options: AcquireOptions): Promise<void> {
     const { signal } = options;
     if (signal.aborted) return Promise.reject(signal.reason);
     return new Promise<void>((resolve, reject) => {
@@ -167,11 +174,12 @@ export class Gates {
     this.#clock = clock;
   }
 
-  of(bucket: string, limits: BucketLimits): Gate {
+  /** @param outer - A limit of several buckets together: a permit of this one includes one of that. */
+  of(bucket: string, limits: BucketLimits, outer?: Gate): Gate {
     const known = this.#gates.get(bucket);
     if (known !== undefined) return known;
     if (this.#gates.size >= MAX_GATES) this.#forgetIdle();
-    const fresh = new Gate(limits, this.#clock);
+    const fresh = new Gate(limits, this.#clock, outer);
     this.#gates.set(bucket, fresh);
     return fresh;
   }

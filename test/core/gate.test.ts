@@ -179,6 +179,21 @@ describe("a gate", () => {
     expect(clock.now()).toBeGreaterThan(61_900);
   });
 
+  it("keeps to a limit of several buckets together, finals first", async () => {
+    const outer = new Gate({ burst: 2, tokensPerSecond: 10, minGapMs: 0 }, clock);
+    const gates = new Gates(clock);
+    const log: string[] = [];
+    const all = Array.from({ length: 12 }, (_, index) => {
+      const permit = index === 11 ? "final" : "edit";
+      return ask(gates.of(`bucket ${index}`, LIMITS, outer), permit, { log, name: permit });
+    });
+    await clock.settle(Promise.all(all));
+    // The burst goes at once, the rest ten a second.
+    expect(clock.now()).toBeGreaterThan(900);
+    expect(clock.now()).toBeLessThan(1_300);
+    expect(log.findIndex((entry) => entry.startsWith("final"))).toBeLessThan(3);
+  });
+
   it("is idle when it is full, open, and nobody uses it", async () => {
     const gate = new Gate(LIMITS, clock);
     expect(gate.idle).toBe(true);

@@ -296,6 +296,16 @@ describe("limits", () => {
     expect(calls(discord, CREATE).map(({ status }) => status)).toEqual([429, 200]);
   });
 
+  it("§11.26 more answers at once than the bot may have calls a second meet no refusal", async () => {
+    for (let index = 0; index < 60; index += 1) {
+      discord.person("Ada").say(discord.addChannel(`channel-${index}`), "@Coze hi");
+    }
+    await expect.poll(() => bridge.turns).toHaveLength(60);
+    const replies = await Promise.all(bridge.turns.map((turn) => bridge.reply(turn)));
+    await Promise.all(replies.map((reply) => reply.finish(done("answer"))));
+    expect(calls(discord, CREATE).map(({ status }) => status)).toEqual(bridge.turns.map(() => 200));
+  });
+
   it("§11.26 an HTML 429 without Retry-After is not hammered at", async () => {
     const reply = await bridge.reply(await ask());
     discord.faults.plan(CREATE, { do: "answer", status: 429, body: "<html>slow down</html>" }, 100);
