@@ -118,7 +118,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
     adapters.find((adapter) => adapter.platform === platform);
   const answer = async (run: Run): Promise<void> => {
     try {
-      await answerRun(run, { adapterOf, source, store, log });
+      await answerRun(run, { adapterOf, source, store, log, live: config.streamStyle === "live" });
     } catch (error) {
       if (error instanceof RetryLater && !error.counts) {
         const fields = { conversation: run.conversation, start: run.start, err: error.cause };
@@ -201,6 +201,7 @@ async function answerRun(
     source,
     store,
     log,
+    live,
   }: Pick<SignParts, "adapterOf"> & Omit<AnswerParts, "adapter" | "now" | "wallNow" | "sleep">,
 ): Promise<void> {
   const turns = run.turns.map(({ payload }) => parseTurn(payload));
@@ -222,6 +223,7 @@ async function answerRun(
     now: OWN_CLOCK.now,
     wallNow: Date.now,
     sleep: (ms, signal) => sleep(ms, undefined, { signal }),
+    live,
   });
 }
 

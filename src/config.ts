@@ -21,7 +21,12 @@ export interface Config extends StorageConfig {
   readonly catchUpWindowMs: number;
   /** Messages of one person at most this far apart are answered together when they had to wait, in ms; 0 is off. */
   readonly mergeBurstMs: number;
+  /** Whether people see an answer grow, or only when it is complete. */
+  readonly streamStyle: StreamStyle;
 }
+
+export const STREAM_STYLES = ["live", "final"] as const;
+export type StreamStyle = (typeof STREAM_STYLES)[number];
 
 /** Where queue and store are. */
 export interface StorageConfig {
@@ -86,6 +91,7 @@ export const VARIABLE_NAMES = [
   "SHUTDOWN_GRACE",
   "CATCHUP_WINDOW",
   "MERGE_BURST",
+  "STREAM_STYLE",
 ] as const;
 
 type Name = (typeof VARIABLE_NAMES)[number];
@@ -169,6 +175,10 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
   MERGE_BURST: {
     schema: duration(60_000),
     help: "a time with its unit up to 1m, e.g. 1500ms (default); 0 answers each message for itself",
+  },
+  STREAM_STYLE: {
+    schema: z.enum(STREAM_STYLES),
+    help: "live (the answer grows while Coze writes it) or final (it appears when it is complete)",
   },
 };
 
@@ -354,5 +364,6 @@ function toConfig(values: Values): Config {
     // Slack repeats for about 6 minutes (slack.md §3.4); what is much older than this nobody waits for any more.
     catchUpWindowMs: parseDuration(values.CATCHUP_WINDOW ?? "") ?? 15 * 60_000,
     mergeBurstMs: parseDuration(values.MERGE_BURST ?? "") ?? 1_500,
+    streamStyle: STREAM_STYLES.find((style) => style === values.STREAM_STYLE) ?? "live",
   };
 }

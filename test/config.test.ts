@@ -40,6 +40,7 @@ describe("configuration", () => {
       shutdownGraceMs: 25_000,
       catchUpWindowMs: 900_000,
       mergeBurstMs: 1_500,
+      streamStyle: "live",
     });
   });
 

@@ -41,6 +41,8 @@ export interface AnswerParts {
   /** Ms since the epoch. */
   readonly wallNow: () => number;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Whether the answer is shown while it grows, or only its end. */
+  readonly live: boolean;
 }
 
 /** How long a reply to one of our messages continues its conversation. */
@@ -184,7 +186,7 @@ async function askIn(work: Work, conversationId: string, signal: AbortSignal): P
     signal,
   )) {
     work.answer = reduceAnswer(work.answer, event);
-    reply.show(contentOf(work));
+    if (work.live) reply.show(contentOf(work));
   }
   const answered = work.answer.conversationId;
   if (answered !== undefined && answered !== conversationId) {

@@ -34,6 +34,10 @@ const message = (text: string): AnswerEvent => ({
 const ANSWER: Script = { events: [CREATED, delta("Hel"), delta("lo"), message("Hello!"), COMPLETED] };
 
 function aBridge(...scripts: Script[]) {
+  return aBridgeThat({ live: true }, ...scripts);
+}
+
+function aBridgeThat({ live }: { live: boolean }, ...scripts: Script[]) {
   const parts = {
     adapter: new MemoryPlatform(),
     source: new ScriptedSource(...scripts),
@@ -46,6 +50,7 @@ function aBridge(...scripts: Script[]) {
       now: () => 0,
       wallNow: () => 0,
       sleep: () => Promise.resolve(),
+      live,
     });
   const answer = (turn: Partial<Turn> = {}, run: Partial<Run> = {}) => answerAll([aTurn(turn)], run);
   return { ...parts, answer, answerAll };
@@ -57,6 +62,12 @@ describe("a turn", () => {
     await answer();
     expect(adapter.shown).toEqual(["", "Hel", "Hello", "Hello!", "Hello!"]);
     expect([adapter.final, adapter.notice]).toEqual(["Hello!", undefined]);
+  });
+
+  it("is shown only when it is complete, if that is wanted", async () => {
+    const { adapter, answer } = aBridgeThat({ live: false }, ANSWER);
+    await answer();
+    expect([adapter.shown, adapter.final]).toEqual([[], "Hello!"]);
   });
 
   it("says so when the answer was too long to be shown", async () => {
