@@ -13,7 +13,7 @@ const METHOD_RATES: Readonly<Record<string, Rate>> = {
   "chat.startStream": { capacity: 20, perMinute: 20 },
   "chat.stopStream": { capacity: 20, perMinute: 20 },
   "chat.update": { capacity: 3, perMinute: 50 },
-  "chat.appendStream": { capacity: 20, perMinute: 100 },
+  "chat.appendStream": { capacity: 100, perMinute: 100 },
   "chat.delete": { capacity: 50, perMinute: 50 },
   "conversations.replies": { capacity: 50, perMinute: 50 },
   "conversations.history": { capacity: 50, perMinute: 50 },
@@ -28,6 +28,9 @@ const METHOD_RATES: Readonly<Record<string, Rate>> = {
 /** One message a second in a channel, short bursts (slack.md §1.8). */
 const POST_RATE: Rate = { capacity: 4, perMinute: 60 };
 
+/** Appends in a burst where Slack allows fewer than assumed (pacing.md §3). */
+const SMALL_APPEND_BURST: Rate = { capacity: 20, perMinute: 100 };
+
 /** What an app gets that is sold outside of Slack's marketplace (slack.md §8.4). */
 const LIMITED_HISTORY: Rate = { capacity: 1, perMinute: 1 };
 /** Objects per request of such an app. */
@@ -36,9 +39,17 @@ export const LIMITED_PAGE = 15;
 export class Limits {
   readonly #clock: StandInClock;
   readonly #limitedHistory: boolean;
+  readonly #smallAppendBurst: boolean;
   readonly #buckets = new Map<string, LeakyBucket>();
 
-  constructor(clock: StandInClock, { limitedHistory = false }: { limitedHistory?: boolean } = {}) {
+  constructor(
+    clock: StandInClock,
+    {
+      limitedHistory = false,
+      smallAppendBurst = false,
+    }: { limitedHistory?: boolean; smallAppendBurst?: boolean } = {},
+  ) {
+    this.#smallAppendBurst = smallAppendBurst;
     this.#clock = clock;
     this.#limitedHistory = limitedHistory;
   }
@@ -63,6 +74,7 @@ export class Limits {
 
   #rateOf(method: string): Rate | undefined {
     if (this.#limitedHistory && /^conversations\.(history|replies)$/.test(method)) return LIMITED_HISTORY;
+    if (this.#smallAppendBurst && method === "chat.appendStream") return SMALL_APPEND_BURST;
     return method === "chat.postMessage" ? POST_RATE : METHOD_RATES[method];
   }
 }

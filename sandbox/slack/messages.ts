@@ -19,6 +19,8 @@ export interface MessageSwitches {
   readonly refuseEmptyCells: boolean;
   /** Whether the app gets one look at history a minute, of 15 objects (slack.md §8.4). */
   readonly limitedHistory: boolean;
+  /** Whether a burst of appends is smaller than assumed (pacing.md §3). */
+  readonly smallAppendBurst: boolean;
 }
 
 /** The chat methods. Each throws a {@link SlackRefusal}, or returns the body beside `ok`. */

@@ -99,6 +99,7 @@ export class SlackStandIn implements PlatformStandIn {
       recipientInDms: false,
       refuseEmptyCells: false,
       limitedHistory: false,
+      smallAppendBurst: false,
       ...options.switches,
     };
     this.#limits = new Limits(clock, switches);

@@ -30,3 +30,24 @@ it.each([
     expect(Math.max(...gaps)).toBeLessThan(longestGapMs);
   },
 );
+
+it("slows down after one refusal where a burst of appends is smaller than assumed", async () => {
+  await using bridge = await openBridge({ slack: { switches: { smallAppendBurst: true } } });
+  const { slack } = bridge;
+  const { channel } = slack.person("Ada").dm("question?");
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  const { reply } = await bridge.reply();
+  let text = "";
+  const statuses = (): readonly (number | undefined)[] =>
+    slack.traffic.exchanges.filter(({ name }) => name.endsWith("appendStream")).map(({ status }) => status);
+  const timer = setInterval(() => {
+    text += "word ";
+    reply.show({ answer: answer(text) });
+  }, 20);
+  // The burst ends in a refusal after some thirty; what comes then is one every 0.6 s.
+  await expect.poll(() => statuses().length, { timeout: 60_000 }).toBeGreaterThan(45);
+  clearInterval(timer);
+  await reply.finish({ answer: answer(`${text}end.`) });
+  expect(statuses().filter((status) => status === 429)).toHaveLength(1);
+  expect(slack.view(channel).messages.at(-1)?.text).toBe(`${text}end.`);
+});
