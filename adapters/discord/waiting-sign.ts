@@ -1,6 +1,7 @@
 import { BridgeError } from "../../src/core/errors.ts";
 import type { Gate } from "../../src/core/gate.ts";
 import type { Abortable } from "../../src/core/ports.ts";
+import { untilAborted } from "../../src/core/until-aborted.ts";
 import type { DiscordPacer } from "./pacer.ts";
 import type { DiscordRest } from "./rest-client.ts";
 
@@ -86,7 +87,7 @@ export class WaitingSign {
     this.#sending.set(channelId, over);
     const route: `/${string}` = `/channels/${channelId}/messages/${messageId}/reactions/${HOURGLASS}/@me`;
     try {
-      await unlessAborted(before, unwanted);
+      await untilAborted(before, unwanted);
       await gate.acquire("first", { signal: unwanted });
       await this.#rest.main({ method, route, name: "show waiting", signal }).finally(() => gate.drained());
       return "sent";
@@ -101,13 +102,4 @@ export class WaitingSign {
   #gate({ channelId }: Question): Gate {
     return this.#pacer.reactions(channelId);
   }
-}
-
-/** Waits for `earlier`, but not longer than until `signal` fires: then it rejects. */
-async function unlessAborted(earlier: Promise<unknown> | undefined, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  await Promise.race([earlier, aborted]).finally(() => signal.removeEventListener("abort", onAbort));
 }

@@ -2,6 +2,7 @@ import { WebClient, type WebClientOptions } from "@slack/web-api";
 import { request } from "undici";
 import { z } from "zod";
 import type { Log } from "../../src/core/ports.ts";
+import { untilAborted } from "../../src/core/until-aborted.ts";
 import { toPlatformError, toPlatformFailure } from "./errors.ts";
 import { toSdkLogger } from "./sdk-logger.ts";
 
@@ -129,12 +130,4 @@ function parseJson(text: string): unknown {
     // A proxy's or Slack's error page: whoever looks at the value sees that it is no answer.
     return undefined;
   }
-}
-
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }
