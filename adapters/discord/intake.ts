@@ -62,9 +62,9 @@ const TOKEN_LIVES_MS = 15 * 60_000;
  * A command is stored before it is acknowledged, so that a kill in between loses nothing (docs/decisions/0004). A queue
  * that takes longer than this is waited for behind the acknowledgement: people see nothing of the command until then.
  */
-const STORE_FIRST_MS = 500;
+const STORE_FIRST_MS = 1_000;
 /** How long a command waits for the acknowledgement of the one before it; Discord's three seconds go on (discord.md §1.6). */
-const ORDER_MS = 1_000;
+const ORDER_MS = 500;
 /** Installation of what was asked in a DM. */
 const DM = "dm";
 
