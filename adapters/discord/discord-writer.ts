@@ -10,7 +10,7 @@ import { NO_MENTIONS } from "./mentions.ts";
 import { nonceOf } from "./nonce.ts";
 import { messageKey, triggerOf } from "./normalize.ts";
 import type { DiscordPacer } from "./pacer.ts";
-import { renderParts } from "./render.ts";
+import { createRenderer } from "./render.ts";
 import type { CommandResponse } from "./responses.ts";
 import type { DiscordAnswer, DiscordCall, DiscordRest } from "./rest-client.ts";
 
@@ -56,6 +56,7 @@ export class DiscordWriter implements PartWriter {
   #hasFirst: boolean;
   #withReference = true;
   readonly #known: Set<string>;
+  readonly #draw = createRenderer();
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -65,7 +66,7 @@ export class DiscordWriter implements PartWriter {
   }
 
   render(content: ReplyContent, { final }: { final: boolean }): readonly Part[] {
-    return renderParts(content, { final, locale: this.#options.turn.locale });
+    return this.#draw(content, { final, locale: this.#options.turn.locale });
   }
 
   async create(part: Part, index: number, { signal }: Signal): Promise<string> {

@@ -4,9 +4,12 @@ import { noticeFor } from "../../src/core/notices.ts";
 import type { ReplyContent } from "../../src/core/ports.ts";
 import type { Locale } from "../../src/core/turn.ts";
 import { codeRanges, neutralizeOutsideCode } from "../../src/markdown/code-ranges.ts";
-import { healMarkdown } from "../../src/markdown/heal.ts";
-import { splitMarkdown } from "../../src/markdown/split.ts";
-import { withHonestLinks } from "./honest-links.ts";
+import { FinishedBlocks } from "../../src/markdown/finished-blocks.ts";
+import { closeOpenFence, healMarkdown } from "../../src/markdown/heal.ts";
+import { remember } from "../../src/markdown/remember.ts";
+import { CutMemory, splitMarkdown } from "../../src/markdown/split.ts";
+import { toDiscordMarkdown } from "./dialect.ts";
+import { codePoints, discordSize } from "./size.ts";
 
 /** One Discord message. */
 export interface DiscordPart extends Part {
@@ -19,29 +22,55 @@ const ZERO_WIDTH_SPACE = "\u200b";
 /** At least one letter, digit or picture: a lone `##` is not worth a message (pacing.md §4.1). */
 const WORTH_SHOWING = /[\p{L}\p{N}\p{Extended_Pictographic}]/u;
 
+/** How far an answer is, and in which language the bridge speaks. */
+interface RenderOptions {
+  readonly final: boolean;
+  readonly locale: Locale;
+}
+
+type DiscordRenderer = (content: ReplyContent, options: RenderOptions) => readonly DiscordPart[];
+
 /**
  * Cuts an answer into the messages that show it. Nothing yet to show: none; at the end there is always at least one,
  * because Discord refuses an empty message.
  */
-export function renderParts(
-  content: ReplyContent,
-  { final, locale }: { readonly final: boolean; readonly locale: Locale },
-): readonly DiscordPart[] {
-  const answer = harmless(answerMarkdown(content.answer));
-  const notice = content.notice === undefined ? "" : toSubtext(content.notice);
-  if (!final && notice === "" && !WORTH_SHOWING.test(answer)) return [];
-  const shown = final ? answer : healMarkdown(answer);
-  const parts = splitMarkdown(shown, { limit: MAX_CONTENT, measure: codePoints });
-  const texts = notice === "" ? parts : appendNotice(parts, notice);
-  if (texts.length > 0 || !final) return texts.map((text) => ({ content: text }));
-  return [{ content: toSubtext(noticeFor("COZE_NO_ANSWER", locale)) }];
+export function renderParts(content: ReplyContent, options: RenderOptions): readonly DiscordPart[] {
+  return createRenderer()(content, options);
 }
 
-/** Discord counts code points, JavaScript UTF-16 units (discord.md §2.1). */
-export function codePoints(text: string): number {
-  let count = 0;
-  for (const _ of text) count += 1;
-  return count;
+/** {@link renderParts} for one answer that grows: what is finished of it is not worked on again. */
+export function createRenderer(): DiscordRenderer {
+  const draw = createPencil();
+  return (content, { final, locale }) => {
+    const answer = withoutControls(answerMarkdown(content.answer));
+    const notice = content.notice === undefined ? "" : toSubtext(content.notice);
+    if (!final && notice === "" && !WORTH_SHOWING.test(answer)) return [];
+    const parts = draw(answer, { final });
+    const texts = notice === "" ? parts : appendNotice(parts, notice);
+    if (texts.length > 0 || !final) return texts.map((text) => ({ content: text }));
+    return [{ content: toSubtext(noticeFor("COZE_NO_ANSWER", locale)) }];
+  };
+}
+
+/** Cuts the source, where a longer text leaves the cuts before its end alone, and draws each piece by itself. */
+function createPencil(): (markdown: string, options: { final: boolean }) => readonly string[] {
+  const memory = new CutMemory();
+  const lastPiece = new FinishedBlocks();
+  const drawBlock = remember(toHarmlessMarkdown);
+  const drawWhole = remember((piece) => new FinishedBlocks().cut(piece).map(drawBlock).join(""));
+  const drawLast = (piece: string, final: boolean): string => {
+    const blocks = lastPiece.cut(piece);
+    const open = blocks.at(-1) ?? "";
+    const finished = blocks.slice(0, -1).map(drawBlock).join("");
+    return finished + toHarmlessMarkdown(final ? open : closeOpenFence(healMarkdown(open)));
+  };
+  return (markdown, { final }) => {
+    const pieces = splitMarkdown(markdown, { limit: MAX_CONTENT, measure: discordSize, memory });
+    const last = pieces.length - 1;
+    return pieces
+      .map((piece, index) => (index === last ? drawLast(piece, final) : drawWhole(piece)))
+      .flatMap((text) => splitMarkdown(text, { limit: MAX_CONTENT, measure: codePoints }));
+  };
 }
 
 /** The notice stands below the answer: in the last message if there is room, else in one of its own. */
@@ -57,7 +86,7 @@ function appendNotice(parts: readonly string[], notice: string): readonly string
 
 /** Small grey lines, one per line; names of files in it may hold mentions. */
 function toSubtext(notice: string): string {
-  return harmless(notice)
+  return toHarmlessMarkdown(notice)
     .split("\n")
     .filter((line) => line.trim() !== "")
     .map((line) => `-# ${line}`)
@@ -69,8 +98,8 @@ function cut(text: string): string {
 }
 
 /** What the model or the name of a file may hold, so that it neither calls, nor misleads, nor hides anything. */
-function harmless(markdown: string): string {
-  return withoutMentions(withHonestLinks(withoutControls(markdown)));
+function toHarmlessMarkdown(markdown: string): string {
+  return withoutMentions(toDiscordMarkdown(withoutControls(markdown)));
 }
 
 /** Control characters, and those that turn the direction of what follows. */

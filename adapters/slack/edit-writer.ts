@@ -7,7 +7,7 @@ import type { Locale } from "../../src/core/turn.ts";
 import { messageKey } from "./address.ts";
 import { findTurnMessages, turnMetadata } from "./own-messages.ts";
 import type { Place } from "./place.ts";
-import { renderParts, renderSlices, type SlackPart, toPlainBlocks } from "./render.ts";
+import { createRenderer, type SlackPart, toPlainBlocks } from "./render.ts";
 import type { SlackContext } from "./slack-context.ts";
 
 /** Which reply a writer writes. */
@@ -42,6 +42,7 @@ export class EditWriter implements PartWriter {
   readonly #target: ReplyTarget;
   readonly #streams: FormerStreams;
   readonly #unmarked: Set<string>;
+  readonly #draw = createRenderer();
   /** Parts that were posted without an answer from Slack. */
   readonly #uncertain = new Set<number>();
 
@@ -57,10 +58,7 @@ export class EditWriter implements PartWriter {
   }
 
   render(content: ReplyContent, { final }: { final: boolean }): readonly SlackPart[] {
-    const { locale } = this.#target;
-    const { cuts } = this.#streams;
-    if (cuts.length === 0) return renderParts(content, { final, locale });
-    return renderSlices(content, { final, locale, cuts });
+    return this.#draw(content, { final, locale: this.#target.locale, cuts: this.#streams.cuts });
   }
 
   async create(part: Part, index: number, { signal }: { signal: AbortSignal }): Promise<string> {

@@ -4,10 +4,14 @@ import type { Json } from "../../src/core/json.ts";
 import { noticeFor } from "../../src/core/notices.ts";
 import type { ReplyContent } from "../../src/core/ports.ts";
 import type { Locale } from "../../src/core/turn.ts";
-import { healMarkdown } from "../../src/markdown/heal.ts";
-import { splitMarkdown } from "../../src/markdown/split.ts";
+import { FinishedBlocks } from "../../src/markdown/finished-blocks.ts";
+import { closeOpenFence, healMarkdown } from "../../src/markdown/heal.ts";
+import { remember } from "../../src/markdown/remember.ts";
+import { CutMemory, splitMarkdown } from "../../src/markdown/split.ts";
+import { type SlackMarkdown, toSlackMarkdown } from "./dialect.ts";
 import { neutralize, stableLength, toInertText } from "./neutralize.ts";
 import { borderOf } from "./segments.ts";
+import { slackSize } from "./size.ts";
 
 /** Markdown blocks of one payload may hold 12,000 characters in sum (slack.md §1.5, §1.8); 10 % margin (§9.2). */
 const PART_LIMIT = 10_800;
@@ -26,54 +30,107 @@ export interface SlackPart extends Part {
 
 /** The answer as far as it may be shown: harmless, and nothing half that could become something else. */
 export function showableMarkdown(content: ReplyContent, { final }: { final: boolean }): string {
-  const markdown = answerMarkdown(content.answer);
-  return neutralize(final ? markdown : markdown.slice(0, stableLength(markdown)));
+  return neutralize(stableMarkdown(content, { final }));
 }
+
+function stableMarkdown({ answer }: ReplyContent, { final }: { final: boolean }): string {
+  const markdown = answerMarkdown(answer);
+  return final ? markdown : markdown.slice(0, stableLength(markdown));
+}
+
+interface RenderOptions {
+  readonly final: boolean;
+  readonly locale: Locale;
+  /** Where the messages are cut that were streams, in characters of the answer, ascending. */
+  readonly cuts?: readonly number[];
+}
+
+type SlackRenderer = (content: ReplyContent, options: RenderOptions) => readonly SlackPart[];
 
 /** Cuts the content into messages; none when there is nothing to show yet. */
-export function renderParts(
-  content: ReplyContent,
-  { final, locale }: { final: boolean; locale: Locale },
-): readonly SlackPart[] {
-  const markdown = showableMarkdown(content, { final });
-  const texts = hasLetter(markdown)
-    ? splitMarkdown(final ? markdown : healMarkdown(markdown), {
-        limit: PART_LIMIT,
-        measure: (text) => text.length,
-      })
-    : [];
-  return toParts(texts, content, { final, locale });
+export function renderParts(content: ReplyContent, options: RenderOptions): readonly SlackPart[] {
+  return createRenderer()(content, options);
 }
 
-/**
- * The same for messages that were streams: cut where these were cut, the rest into further messages. A draft that
- * ends before the last cut shows nothing: more than that stands there already.
- *
- * @param cuts - In characters of the answer, ascending.
- */
-export function renderSlices(
-  content: ReplyContent,
-  { final, locale, cuts }: { final: boolean; locale: Locale; cuts: readonly number[] },
-): readonly SlackPart[] {
-  const markdown = showableMarkdown(content, { final });
-  if (!final && markdown.length <= (cuts.at(-1) ?? 0)) return [];
-  const texts: string[] = [];
+/** {@link renderParts} for one answer that grows: what is finished of it is not worked on again. */
+export function createRenderer(): SlackRenderer {
+  const blocks = new FinishedBlocks();
+  const neutralizeBlock = remember(neutralize);
+  const memory = new CutMemory();
+  const draw = createPencil();
+  return (content, { final, locale, cuts = [] }) => {
+    const stretches = blocks.cut(stableMarkdown(content, { final }));
+    const finished = stretches.slice(0, -1).map(neutralizeBlock).join("");
+    const markdown = finished + neutralize(stretches.at(-1) ?? "");
+    // More than that stands there already.
+    if (!final && cuts.length > 0 && markdown.length <= (cuts.at(-1) ?? 0)) return [];
+    const texts = cuts.length > 0 ? draw(slicesOf(markdown, cuts), { final }) : [];
+    // Another text than the one that was cut may leave nothing visible in a slice, or more than a message takes.
+    const showable = texts.length > 0 && texts.every((text) => hasLetter(text) && text.length <= BLOCK_LIMIT);
+    if (showable) return toParts(texts, content, { final, locale });
+    const pieces = hasLetter(markdown) ? splitMarkdown(markdown, { ...PIECES, memory }) : [];
+    return toParts(draw(pieces, { final }).flatMap(withinBlock), content, { final, locale });
+  };
+}
+
+/** Draws each piece of an answer by itself, the last one as half-written while more may come. */
+function createPencil(): (pieces: readonly string[], options: { final: boolean }) => readonly string[] {
+  const lastPiece = new FinishedBlocks();
+  const withTable = remember((block) => toHarmlessMarkdown(block, { mayHoldTable: true }));
+  const withoutTable = remember((block) => toHarmlessMarkdown(block, { mayHoldTable: false }));
+  const drawBlocks = (blocks: readonly string[]): SlackMarkdown => {
+    let text = "";
+    let hasTable = false;
+    for (const block of blocks) {
+      const drawn: SlackMarkdown = hasTable ? withoutTable(block) : withTable(block);
+      text += drawn.text;
+      hasTable ||= drawn.hasTable;
+    }
+    return { text, hasTable };
+  };
+  const drawWhole = remember((piece) => drawBlocks(new FinishedBlocks().cut(piece)).text);
+  const drawLast = (piece: string, final: boolean): string => {
+    const blocks = lastPiece.cut(piece);
+    const open = blocks.at(-1) ?? "";
+    const { text, hasTable } = drawBlocks(blocks.slice(0, -1));
+    const healed = final ? open : closeOpenFence(healMarkdown(open));
+    return text + toHarmlessMarkdown(healed, { mayHoldTable: !hasTable }).text;
+  };
+  return (pieces, { final }) =>
+    pieces.map((piece, index) => (index === pieces.length - 1 ? drawLast(piece, final) : drawWhole(piece)));
+}
+
+/** What is written anew of harmless Markdown is looked at once more: nothing in it may have become a token. */
+function toHarmlessMarkdown(markdown: string, options: { mayHoldTable: boolean }): SlackMarkdown {
+  const { text, hasTable } = toSlackMarkdown(markdown, options);
+  return { text: text === markdown ? text : neutralize(text), hasTable };
+}
+
+function withinBlock(text: string): readonly string[] {
+  return text.length <= BLOCK_LIMIT ? [text] : splitMarkdown(text, { limit: PART_LIMIT, measure: lengthOf });
+}
+
+function lengthOf(text: string): number {
+  return text.length;
+}
+
+/** Pieces are chosen in the source, what is drawn of them must fit. */
+const PIECES = { limit: PART_LIMIT, measure: slackSize };
+
+/** Pieces of an answer that was shown as streams: cut where these were cut, the rest into further ones. */
+function slicesOf(markdown: string, cuts: readonly number[]): readonly string[] {
+  const slices: string[] = [];
   let from = 0;
   let reopen = "";
   for (const cut of cuts.map((at) => wordBorder(markdown, at))) {
     if (cut <= from || cut >= markdown.length) continue;
     const shown = reopen + markdown.slice(from, cut);
     const border = borderOf(shown);
-    texts.push(shown + border.close);
+    slices.push(shown + border.close);
     reopen = border.reopen;
     from = cut;
   }
-  const rest = reopen + markdown.slice(from);
-  const limit = { limit: PART_LIMIT, measure: (text: string) => text.length };
-  texts.push(...splitMarkdown(final ? rest : healMarkdown(rest), limit));
-  // Another text than the one that was cut may leave nothing visible in a slice, or more than a message takes.
-  const showable = texts.every((text) => hasLetter(text) && text.length <= BLOCK_LIMIT);
-  return showable ? toParts(texts, content, { final, locale }) : renderParts(content, { final, locale });
+  return [...slices, ...splitMarkdown(reopen + markdown.slice(from), PIECES)];
 }
 
 /** What one markdown block takes (slack.md §1.8). */

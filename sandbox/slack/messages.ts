@@ -1,5 +1,5 @@
 import { type Arguments, isTrue, textOf } from "./arguments.ts";
-import { blocksError } from "./blocks.ts";
+import { blocksError, hasTable } from "./blocks.ts";
 import { fileJson } from "./files.ts";
 import { LIMITED_PAGE } from "./limits.ts";
 import { SlackRefusal } from "./refusal.ts";
@@ -15,8 +15,8 @@ const MAX_STREAM_BYTES = 11_600;
 export interface MessageSwitches {
   /** Whether a stream in a DM needs recipient ids as well (slack.md §1.1). */
   readonly recipientInDms: boolean;
-  /** Whether a table with an empty cell is refused (slack.md §9.1). */
-  readonly refuseEmptyCells: boolean;
+  /** Whether every table is refused, whatever is wrong with it (slack.md §9.1). */
+  readonly refuseTables: boolean;
   /** Whether the app gets one look at history a minute, of 15 objects (slack.md §8.4). */
   readonly limitedHistory: boolean;
   /** Whether a burst of appends is smaller than assumed (pacing.md §3). */
@@ -283,7 +283,7 @@ export class Messages {
     const list = blocks as readonly unknown[];
     if (text.trim() === "" && list.length === 0) throw new SlackRefusal("no_text");
     if (text.length > maxText) throw new SlackRefusal("msg_too_long");
-    if (this.#switches.refuseEmptyCells && hasEmptyCell(list)) throw new SlackRefusal("invalid_blocks");
+    if (this.#switches.refuseTables && hasTable(list)) throw new SlackRefusal("invalid_blocks");
     return { text, blocks: list };
   }
 
@@ -310,11 +310,4 @@ function streamText(args: Arguments): string | undefined {
     .filter(({ type }) => type === "markdown_text")
     .map((chunk) => textOf(chunk, "text"))
     .join("");
-}
-
-function hasEmptyCell(blocks: readonly unknown[]): boolean {
-  return blocks.some((block) => {
-    const { type, text } = block as Arguments;
-    return type === "markdown" && /^\|.*\|\s*\|/m.test(String(text));
-  });
 }

@@ -97,7 +97,7 @@ export class SlackStandIn implements PlatformStandIn {
     this.workspace = new Workspace(clock);
     const switches = {
       recipientInDms: false,
-      refuseEmptyCells: false,
+      refuseTables: false,
       limitedHistory: false,
       smallAppendBurst: false,
       ...options.switches,

@@ -1,4 +1,4 @@
-import type { Nodes } from "mdast";
+import type { Definition, Nodes } from "mdast";
 import { parseMarkdown, type Range, rangeOf, walk } from "./parse.ts";
 
 /**
@@ -45,7 +45,16 @@ function protectedRange(node: Nodes, source: string): Range | undefined {
   if (node.type === "inlineCode" || isFence(node, source)) return range;
   if (node.type === "link" && source[range.start] === "<") return range;
   if (node.type === "link" || node.type === "image") return afterLast("](", range, source);
-  return node.type === "definition" ? afterLast("]:", range, source) : undefined;
+  return node.type === "definition" ? definedAddress(node, source) : undefined;
+}
+
+/** The address of a definition, without its title; a note such as `[^1]: @everyone` reads as one and has none. */
+function definedAddress(node: Definition, source: string): Range | undefined {
+  const { start, end } = rangeOf(node);
+  const text = source.slice(start, end);
+  const at = text.indexOf(node.url, text.indexOf("]:"));
+  if (at < 0 || !/^[a-z][a-z\d+.-]*:/i.test(node.url)) return undefined;
+  return { start: start + at, end: start + at + node.url.length };
 }
 
 /** From behind the last `mark` in the range to its end. The last one: rather touch an odd URL than spare a label. */

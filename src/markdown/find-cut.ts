@@ -3,6 +3,9 @@ import { healForRanges } from "./heal.ts";
 import { parseMarkdown, type Range, rangeOf, walk } from "./parse.ts";
 import { type Fence, lineStart, type Reopening, reopen, toFence } from "./reopen.ts";
 
+/** How far behind a cut is looked, to see how the text goes on. */
+export const FOLLOWING = 200;
+
 /** Where a part ends, where the next begins in the source, and what is closed and reopened there. */
 export interface Cut {
   readonly end: number;
@@ -217,7 +220,7 @@ function toCut(scene: Scene, rest: string, end: number): Cut {
   const open = fenceAt(scene, at);
   const fence = open !== undefined && at > open.content ? open : undefined;
   const next = skipBlank(rest, end, atLineStart);
-  const following = rest.slice(next, next + 200);
+  const following = rest.slice(next, next + FOLLOWING);
   const ancestors = ancestorsAt(scene, at, next > end ? "#" : following);
   const after = fence === undefined ? "" : `\n${fence.margin}${fence.marker}`;
   return { end, next, after, open: reopen({ ancestors, fence, following, atLineStart }, text) };

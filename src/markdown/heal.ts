@@ -1,6 +1,7 @@
 import type { Nodes } from "mdast";
 import remend, { INCOMPLETE_IMAGE_PLACEHOLDER } from "remend";
 import { parseMarkdown, rangeOf, walk } from "./parse.ts";
+import { toFence } from "./reopen.ts";
 
 /**
  * Closes what a half-written answer leaves open (`**`, code spans, half links), so that it looks right on screen. For
@@ -18,6 +19,14 @@ export function healMarkdown(markdown: string): string {
     comparisonOperators: false,
   });
   return markdown.slice(0, start) + withoutHalfImages(tail);
+}
+
+/** Closes a fence that is open at the end and holds something already; for display only, as {@link healMarkdown}. */
+export function closeOpenFence(markdown: string): string {
+  const last = lastLeaf(parseMarkdown(markdown));
+  const fence = last.type === "code" && last.value.trim() !== "" ? toFence(last, markdown) : undefined;
+  if (fence === undefined || fence.end !== Number.POSITIVE_INFINITY) return markdown;
+  return `${markdown.trimEnd()}\n${fence.margin}${fence.marker}`;
 }
 
 /**

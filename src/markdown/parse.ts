@@ -45,3 +45,11 @@ export function* walk(node: Nodes): Generator<Nodes, void, undefined> {
   if (!("children" in node)) return;
   for (const child of node.children) yield* walk(child);
 }
+
+/** From the start of a node's first child to the end of its last one. */
+export function contentOf(node: Nodes): Range | undefined {
+  const children: readonly Nodes[] = "children" in node ? node.children : [];
+  const first = children[0];
+  const last = children.at(-1);
+  return first && last && { start: rangeOf(first).start, end: rangeOf(last).end };
+}

@@ -1,4 +1,4 @@
-import { findCut } from "./find-cut.ts";
+import { FOLLOWING, findCut } from "./find-cut.ts";
 import { closingLength, dedentList, NOTHING_OPEN, type Reopening } from "./reopen.ts";
 
 export interface SplitOptions {
@@ -6,6 +6,20 @@ export interface SplitOptions {
   readonly limit: number;
   /** Size of a text as the platform counts it; must not shrink when text is appended. */
   readonly measure: (text: string) => number;
+  /** Where the same answer was cut before, when it was shorter. */
+  readonly memory?: CutMemory;
+}
+
+/** The cuts of one growing answer by one limit: what is before the last part is not looked at again. */
+export class CutMemory {
+  readonly steps: CutStep[] = [];
+}
+
+interface CutStep {
+  readonly before: string;
+  /** All that the cut was chosen by. */
+  readonly seen: string;
+  readonly taken: Omit<Taken, "rest"> & { readonly next: number };
 }
 
 /** One part and what of it is ours: `before + body + after` is the part, the bodies are the source. */
@@ -38,16 +52,44 @@ export function cutMarkdown(markdown: string, options: SplitOptions): readonly P
   let rest = withoutBlankLines(markdown);
   let open: Reopening = NOTHING_OPEN;
   while (rest.trim() !== "") {
-    const fits = fittingLength(open.before, rest, options);
-    if (fits >= rest.length) {
+    const taken =
+      remembered(open, rest, pieces.length, options) ?? takeNext(open, rest, pieces.length, options);
+    if (taken === undefined) {
       pieces.push({ before: open.before, body: rest.trimEnd(), after: "" });
       break;
     }
-    const taken = takePiece(open, rest, fits, options);
     pieces.push(taken.piece);
     ({ rest, open } = goOn(taken.rest, taken.open, options));
   }
   return pieces;
+}
+
+function remembered(
+  open: Reopening,
+  rest: string,
+  index: number,
+  { memory }: SplitOptions,
+): Taken | undefined {
+  const step = memory?.steps[index];
+  if (step === undefined || step.before !== open.before || !rest.startsWith(step.seen)) return undefined;
+  return { ...step.taken, rest: rest.slice(step.taken.next) };
+}
+
+/** @returns Nothing when all of the rest fits. */
+function takeNext(open: Reopening, rest: string, index: number, options: SplitOptions): Taken | undefined {
+  const fits = fittingLength(open.before, rest, options);
+  if (fits >= rest.length) return undefined;
+  const taken = takePiece(open, rest, fits, options);
+  const next = rest.length - taken.rest.length;
+  const reach = Math.max(fits, next) + FOLLOWING;
+  if (options.memory !== undefined && reach < rest.length) {
+    options.memory.steps[index] = {
+      before: open.before,
+      seen: rest.slice(0, reach),
+      taken: { piece: taken.piece, open: taken.open, next },
+    };
+  }
+  return taken;
 }
 
 function withoutBlankLines(text: string): string {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { codePoints, MAX_CONTENT, renderParts } from "../../adapters/discord/render.ts";
+import { MAX_CONTENT, renderParts } from "../../adapters/discord/render.ts";
+import { codePoints } from "../../adapters/discord/size.ts";
 import { answerOf } from "./harness.ts";
 
 function texts(markdown: string, options: { final?: boolean; notice?: string } = {}): readonly string[] {

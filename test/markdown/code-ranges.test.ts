@@ -21,6 +21,8 @@ describe("a mention", () => {
     ["in a table", "| a |\n|---|\n| @here |", "| a |\n|---|\n| @-here |"],
     ["behind an escaped backtick", "\\`@here\\`", "\\`@-here\\`"],
     ["behind a single backtick", "a ` b @here", "a ` b @-here"],
+    ["a note at the foot, which has no address", "[^1]: @here", "[^1]: @-here"],
+    ["the title of a definition", '[a]: https://a.example "@here"', '[a]: https://a.example "@-here"'],
     [
       "between a closed and an open fence",
       "```\n@here\n```\n@here\n```\n@here",

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { healForRanges, healMarkdown } from "../../src/markdown/heal.ts";
+import { closeOpenFence, healForRanges, healMarkdown } from "../../src/markdown/heal.ts";
 
 describe("half-written Markdown", () => {
   it.each([
@@ -29,4 +29,15 @@ it("keeps every offset when it heals for a cut", () => {
     const kept = text.replace(/\(htt$/, "");
     expect(healed.startsWith(kept)).toBe(true);
   }
+});
+
+describe("a fence that is still open", () => {
+  it.each([
+    ["is closed with its own marker", "~~~~js\nlet a;", "~~~~js\nlet a;\n~~~~"],
+    ["is closed in its list and its quote", "- > ```\n  > let a;\n", "- > ```\n  > let a;\n  > ```"],
+    ["stays open while it holds nothing", "```js\n", "```js\n"],
+    ["is left alone once it is closed", "```\na\n```", "```\na\n```"],
+  ])("%s", (_, written, shown) => {
+    expect(closeOpenFence(written)).toBe(shown);
+  });
 });

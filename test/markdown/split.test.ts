@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseMarkdown, rangeOf, walk } from "../../src/markdown/parse.ts";
-import { cutMarkdown, splitMarkdown } from "../../src/markdown/split.ts";
+import { CutMemory, cutMarkdown, splitMarkdown } from "../../src/markdown/split.ts";
 import { markdownDocument } from "./documents.ts";
 import { joinParts, withoutSpace } from "./join-parts.ts";
 
@@ -361,5 +361,43 @@ describe("a quote", () => {
       "> a long line of quoted text",
       "> that must be cut",
     ]);
+  });
+});
+
+describe("a text that was cut before", () => {
+  const paragraphs = Array.from(
+    { length: 40 },
+    (_, index) => `Paragraph ${index} says something of its own.`,
+  );
+
+  it("is looked at again only behind its last cut", () => {
+    const memory = new CutMemory();
+    let characters = 0;
+    const counted = (text: string): number => {
+      characters += text.length;
+      return text.length;
+    };
+    const cut = (count: number): readonly string[] =>
+      splitMarkdown(paragraphs.slice(0, count).join("\n\n"), { limit: 200, measure: counted, memory });
+    cut(39);
+    characters = 0;
+    expect(cut(40)).toEqual(split(paragraphs.join("\n\n"), 200));
+    expect(characters).toBeLessThan(5_000);
+  });
+
+  it("is cut anew where it is another one", () => {
+    const memory = new CutMemory();
+    const options = { limit: 200, measure, memory };
+    splitMarkdown(paragraphs.join("\n\n"), options);
+    const other = paragraphs.toReversed().join("\n\n");
+    expect(splitMarkdown(other, options)).toEqual(split(other, 200));
+  });
+
+  it("is cut anew behind a fence of another language", () => {
+    const code = `${"let a = 1;\n".repeat(100)}\`\`\``;
+    const memory = new CutMemory();
+    splitMarkdown(`\`\`\`js\n${code}`, { limit: 200, measure, memory });
+    const other = `\`\`\`py\n${code}`;
+    expect(splitMarkdown(other, { limit: 200, measure, memory })).toEqual(split(other, 200));
   });
 });

@@ -277,13 +277,23 @@ it.concurrent("§14.42 keeps every message within Slack's limits, in both styles
   }
 });
 
-it.concurrent("§14.43 shows a table with an empty cell as plain text where Slack refuses it", async ({
+it.concurrent("§14.43 shows a table as plain text where Slack refuses it", async ({ expect }) => {
+  await using bridge = await asked("channel", { slack: { switches: { refuseTables: true } } });
+  const { reply } = await bridge.reply();
+  await reply.finish({ answer: answer("| a | b |\n|---|---|\n| 1 | 2 |\n") });
+  expect(shown(bridge).join()).toContain("| 1 | 2 |");
+  expect(callsOf(bridge.slack, "chat.postMessage")).toHaveLength(2);
+});
+
+it.concurrent("§14.43 fills the empty cells of a table, and makes text of a second one", async ({
   expect,
 }) => {
-  await using bridge = await asked("channel", { slack: { switches: { refuseEmptyCells: true } } });
+  await using bridge = await asked("channel");
   const { reply } = await bridge.reply();
-  await reply.finish({ answer: answer("| a | b |\n|---|---|\n| 1 | |\n| | |\n") });
-  expect(shown(bridge).join()).toContain("| 1 | |");
+  const table = "| a | b |\n|---|---|\n| 1 | |\n";
+  await reply.finish({ answer: answer(`${table}\n${table}`) });
+  expect(shown(bridge).join()).toBe("| a | b |\n| --- | --- |\n| 1 | – |\n\n```\na  b\n-  -\n1\n```");
+  expect(callsOf(bridge.slack, "chat.postMessage")).toHaveLength(1);
 });
 
 it.concurrent("§14.44 ends when somebody removed its message, and posts no other", async ({ expect }) => {

@@ -198,3 +198,10 @@ it("leaves honest links as they are", () => {
     '[docs](https://en.wikipedia.org/wiki/Bridge_(card_game) "title") and [x](<https://a.example/b c>), a[0](1)';
   expect(showableMarkdown({ answer: answer(text) }, { final: true })).toBe(text);
 });
+
+it("leaves no live token in a table that is drawn as code", () => {
+  const table = "| a | b |\n|---|---|\n| <!here> | <@U1> |\n";
+  const parts = renderParts({ answer: answer(`${table}\n${table}`) }, { final: true, locale: "en" });
+  expect(JSON.stringify(parts)).toContain("```");
+  expect(JSON.stringify(parts)).not.toMatch(LIVE_TOKEN);
+});

@@ -1,0 +1,267 @@
+import type { Code, Heading, Image, Link, ListItem, Nodes, Paragraph, Strong, Table, Text } from "mdast";
+import { boundUrls } from "../../src/markdown/bare-urls.ts";
+import { applyEdits, type Edit } from "../../src/markdown/edits.ts";
+import { flatQuotes, marginAt } from "../../src/markdown/margin.ts";
+import { contentOf, parseMarkdown, rangeOf } from "../../src/markdown/parse.ts";
+import { formulaForms, lineBreakForm, tableForm } from "../../src/markdown/readable-forms.ts";
+import { toFence } from "../../src/markdown/reopen.ts";
+import { isHonest, wordsOf } from "./honest-links.ts";
+
+/** Columns that a code block shows without breaking its lines, on most screens. */
+export const TABLE_COLUMNS = 60;
+const ZERO_WIDTH_SPACE = "\u200b";
+
+/** What is known of the place of a node. */
+interface Place {
+  readonly source: string;
+  /** All of it is bold already: marks inside would end that. */
+  readonly bold: boolean;
+  /** A line end would end the block: a heading, a cell. */
+  readonly oneLine: boolean;
+  /** What further lines of the paragraph start with. */
+  readonly margin: string;
+}
+
+/**
+ * Markdown in Discord's dialect: what Discord does not show becomes something that it does. Everything else stays as
+ * the model wrote it.
+ *
+ * @see docs/reference/discord.md §2.5
+ */
+export function toDiscordMarkdown(markdown: string): string {
+  const tree = parseMarkdown(markdown);
+  const edits = editsOf(tree, { source: markdown, bold: false, oneLine: false, margin: "" });
+  return applyEdits(markdown, edits, { start: 0, end: markdown.length });
+}
+
+function editsOf(node: Nodes, place: Place): readonly Edit[] {
+  switch (node.type) {
+    case "heading":
+      return headingEdits(node, place);
+    case "thematicBreak":
+      return [{ ...rangeOf(node), text: "───" }];
+    case "table":
+      return [tableEdit(node, place)];
+    case "listItem":
+      return [...itemEdits(node, place), ...below(node, place)];
+    case "blockquote":
+      return [...flatQuotes(node, place.source), ...below(node, place)];
+    case "code":
+      return codeEdits(node, place);
+    case "paragraph":
+      return paragraphEdits(node, place);
+    case "html":
+      return lineBreakForm(node, place.source, place);
+    case "link":
+      return linkEdits(node, place);
+    case "image":
+      return [imageEdit(node)];
+    case "strong":
+      return strongEdits(node, place);
+    case "break":
+      return place.source[rangeOf(node).start] === "\\" ? [withoutOne(rangeOf(node).start)] : [];
+    case "text":
+      return textEdits(node, place);
+    case "definition":
+    case "delete":
+    case "emphasis":
+    case "footnoteDefinition":
+    case "footnoteReference":
+    case "imageReference":
+    case "inlineCode":
+    case "linkReference":
+    case "list":
+    case "root":
+    case "tableCell":
+    case "tableRow":
+    case "yaml":
+      return below(node, place);
+  }
+}
+
+function below(node: Nodes, place: Place): readonly Edit[] {
+  return "children" in node ? node.children.flatMap((child) => editsOf(child, place)) : [];
+}
+
+function withoutOne(start: number): Edit {
+  return { start, end: start + 1, text: "" };
+}
+
+/** Three sizes of headings, each on one line behind its marks; the smaller ones are bold. */
+function headingEdits(node: Heading, place: Place): readonly Edit[] {
+  const content = contentOf(node);
+  if (content === undefined) return [];
+  const { start, end } = rangeOf(node);
+  const underlined = place.source[start] !== "#";
+  const lines = place.source.slice(content.start, content.end).includes("\n");
+  const bold = node.depth > 3 || lines;
+  const marks = bold ? "**" : `${"#".repeat(node.depth)} `;
+  return [
+    ...(bold || underlined ? [{ start, end: content.start, text: marks }] : []),
+    ...below(node, { ...place, bold, oneLine: true }),
+    ...(bold || content.end < end ? [{ start: content.end, end, text: bold ? "**" : "" }] : []),
+  ];
+}
+
+function tableEdit(node: Table, place: Place): Edit {
+  return tableForm(node, place.source, {
+    maxColumns: TABLE_COLUMNS,
+    editsIn: (cell, { bold }) => below(cell, { ...place, bold, oneLine: true }),
+  });
+}
+
+/** Boxes are signs; bullets are `-`, numbers end with a dot. */
+function itemEdits(node: ListItem, { source }: Place): readonly Edit[] {
+  const { start } = rangeOf(node);
+  const marker = /^(?:\+|\d{1,9}\))/.exec(source.slice(start, start + 10))?.[0];
+  const edits: Edit[] = [];
+  if (marker === "+") edits.push({ start, end: start + 1, text: "-" });
+  else if (marker !== undefined)
+    edits.push({ start: start + marker.length - 1, end: start + marker.length, text: "." });
+  if (typeof node.checked === "boolean") {
+    const box = source.indexOf("[", start);
+    edits.push({ start: box, end: box + 3, text: node.checked ? "☑" : "☐" });
+  }
+  return edits;
+}
+
+/** Fences of three backticks with the name of a language, and none of those inside. */
+function codeEdits(node: Code, { source }: Place): readonly Edit[] {
+  const fence = toFence(node, source);
+  if (fence === undefined) return [];
+  const language = /^[a-z0-9_+\-.#]+$/i.exec(fence.info.split(/\s/, 1)[0] ?? "")?.[0] ?? "";
+  const { end } = rangeOf(node);
+  const isClosed = fence.end === end;
+  const edits: Edit[] = [];
+  if (fence.marker !== "```" || language !== fence.info)
+    edits.push({ start: fence.start, end: endOfLine(source, fence.start), text: `\`\`\`${language}` });
+  if (fence.marker === "```") return edits;
+  const closingStart = isClosed ? closingMarkAt(source, end, fence.marker) : end;
+  for (const { index } of source.slice(fence.content, closingStart).matchAll(/```/g))
+    edits.push({
+      start: fence.content + index + 2,
+      end: fence.content + index + 2,
+      text: ZERO_WIDTH_SPACE,
+    });
+  if (isClosed) edits.push({ start: closingStart, end, text: "```" });
+  return edits;
+}
+
+function endOfLine(source: string, start: number): number {
+  const end = source.indexOf("\n", start);
+  const line = end < 0 ? source.length : end;
+  return source[line - 1] === "\r" ? line - 1 : line;
+}
+
+/** Where the closing marks begin, the last thing before `end` but white space. */
+function closingMarkAt(source: string, end: number, marker: string): number {
+  let start = source.lastIndexOf(marker, end - marker.length);
+  while (source[start - 1] === marker[0]) start -= 1;
+  return start;
+}
+
+function paragraphEdits(node: Paragraph, place: Place): readonly Edit[] {
+  const margin = marginAt(place.source, rangeOf(node).start);
+  return formulaForms(node, place.source, below(node, { ...place, margin }));
+}
+
+/** Links that say where they go, to places that Discord opens; others are text. */
+function linkEdits(node: Link, place: Place): readonly Edit[] {
+  const { start, end } = rangeOf(node);
+  const { source } = place;
+  const label = wordsOf(node);
+  if (source[start] !== "[") return node.url.startsWith("mailto:") ? [{ start, end, text: label }] : [];
+  const content = contentOf(node);
+  if (!/^https?:/i.test(node.url)) return [{ start, end, text: withTarget(label, node.url) }];
+  if (label === "" || (/^https?:\/\/\S+$/.test(label) && isHonest(label, node.url)))
+    return [{ start, end, text: `<${node.url}>` }];
+  if (!isHonest(label, node.url) || content === undefined)
+    return [{ start, end, text: `${label} (<${node.url}>)` }];
+  const picture = node.children.find((child) => child.type === "image");
+  const inside =
+    picture === undefined ? below(node, place) : [{ ...content, text: wordsOf(picture) || label }];
+  const titled = node.title !== null && node.title !== undefined;
+  return titled ? [...inside, { start: content.end, end, text: `](${node.url})` }] : inside;
+}
+
+/** A place inside of the page is nothing to go to; an address of another kind is shown behind the words. */
+function withTarget(label: string, url: string): string {
+  const target = url.replace(/^mailto:/i, "");
+  if (label === target || target === "" || target.startsWith("#")) return label;
+  return label === "" ? target : `${label} (${target})`;
+}
+
+/** A link to the picture; angle brackets keep Discord from fetching it (discord.md §2.5). */
+function imageEdit(node: Image): Edit {
+  const words = wordsOf(node);
+  const range = rangeOf(node);
+  if (!/^https?:/i.test(node.url)) return { ...range, text: words || "–" };
+  if (words === "") return { ...range, text: `<${node.url}>` };
+  const honest = isHonest(words, node.url);
+  return { ...range, text: honest ? `[${words}](<${node.url}>)` : `${words} (<${node.url}>)` };
+}
+
+/** Two underscores are underline on Discord, and bold inside of bold would end it. */
+function strongEdits(node: Strong, place: Place): readonly Edit[] {
+  const { start, end } = rangeOf(node);
+  const marks = place.bold ? "" : "**";
+  const inside = below(node, { ...place, bold: true });
+  if (marks === place.source.slice(start, start + 2)) return inside;
+  return [{ start, end: start + 2, text: marks }, ...inside, { start: end - 2, end, text: marks }];
+}
+
+/** What Discord would take for marks in plain text. */
+const TEXT_MARKS = new RegExp(
+  [
+    String.raw`(?<escape>\\[!-/:-@[-\x60{-~])`,
+    String.raw`(?<entity>&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z]{2,8}\d?);)`,
+    String.raw`(?<spoiler>\|\|)`,
+    String.raw`(?<underline>(?<=\w)__(?=\w))`,
+    // Before anything but a letter of ours Discord takes it for the end of italics: `user_name_和`.
+    String.raw`(?<closer>(?<=_[^_]*[a-z\d])_(?!\w))`,
+  ].join("|"),
+  "gi",
+);
+
+function textEdits(node: Text, { source }: Place): readonly Edit[] {
+  const { start, end } = rangeOf(node);
+  const urls = boundUrls(node, source);
+  const edits = [...source.slice(start, end).matchAll(TEXT_MARKS)].map(
+    ({ index, 0: found, groups = {} }) => ({
+      start: start + index,
+      end: start + index + found.length,
+      text: markText(found, groups),
+    }),
+  );
+  // Nothing is escaped in an address: it stands there as it is.
+  return [
+    ...urls,
+    ...edits.filter((edit) => !urls.some((url) => edit.start < url.end && edit.end > url.start)),
+  ];
+}
+
+function markText(
+  found: string,
+  { entity, spoiler, underline, closer }: Record<string, string | undefined>,
+): string {
+  if (entity !== undefined) return ENTITIES[found.toLowerCase()] ?? found;
+  if (spoiler !== undefined) return String.raw`\|\|`;
+  if (underline !== undefined) return String.raw`\_\_`;
+  return closer === undefined ? found : String.raw`\_`;
+}
+
+/** References to characters that bots write; Discord shows them as they stand. */
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&lt;": "<",
+  "&gt;": ">",
+  "&amp;": "&",
+  "&quot;": '"',
+  "&apos;": "'",
+  "&#39;": "'",
+  "&nbsp;": "\u00a0",
+  "&mdash;": "—",
+  "&ndash;": "–",
+  "&hellip;": "…",
+  "&copy;": "©",
+  "&times;": "×",
+};

@@ -1,0 +1,199 @@
+import type { Delete, Emphasis, Image, Link, Nodes, Paragraph, Strong, Table, TableCell } from "mdast";
+import { boundUrls } from "../../src/markdown/bare-urls.ts";
+import { applyEdits, type Edit } from "../../src/markdown/edits.ts";
+import { flatQuotes, marginAt } from "../../src/markdown/margin.ts";
+import { contentOf, parseMarkdown, rangeOf } from "../../src/markdown/parse.ts";
+import { formulaForms, lineBreakForm, tableForm } from "../../src/markdown/readable-forms.ts";
+
+/** Columns that a code block shows without breaking its lines, on most screens. */
+export const TABLE_COLUMNS = 80;
+/** What a table of Slack's own holds, and how many a message has (slack.md §1.8); a little less, for safety. */
+const TABLE_ROWS = 100;
+const TABLE_CELLS_IN_ROW = 20;
+const TABLE_CHARACTERS = 9_000;
+/** White space for a parser, next to nothing for a reader. */
+const HAIR_SPACE = "\u200a";
+/** An empty cell can make Slack refuse the message (slack.md §9.1). */
+const EMPTY_CELL = "–";
+
+interface Place {
+  readonly source: string;
+  /** The one table that Slack draws itself. */
+  readonly native: Nodes | undefined;
+  /** It is bold already, and marks inside would end that. */
+  readonly bold: boolean;
+  /** A line end would end the block: a heading, a cell. */
+  readonly oneLine: boolean;
+  /** What further lines of the paragraph start with. */
+  readonly margin: string;
+}
+
+/** Text for a markdown block, and whether it holds a table. */
+export interface SlackMarkdown {
+  readonly text: string;
+  readonly hasTable: boolean;
+}
+
+/**
+ * Markdown in the dialect of Slack's markdown blocks: what these do not show becomes something that they do.
+ *
+ * @param mayHoldTable - The message has no table yet.
+ * @see docs/reference/slack.md §9.1
+ */
+export function toSlackMarkdown(
+  markdown: string,
+  { mayHoldTable }: { readonly mayHoldTable: boolean },
+): SlackMarkdown {
+  const tree = parseMarkdown(markdown);
+  const native = mayHoldTable
+    ? tree.children.find((node) => node.type === "table" && isSmall(node))
+    : undefined;
+  const edits = editsOf(tree, { source: markdown, native, bold: false, oneLine: false, margin: "" });
+  return {
+    text: applyEdits(markdown, edits, { start: 0, end: markdown.length }),
+    hasTable: native !== undefined,
+  };
+}
+
+function isSmall(table: Table): boolean {
+  const { start, end } = rangeOf(table);
+  const cells = table.children[0]?.children.length ?? 0;
+  return (
+    table.children.length <= TABLE_ROWS && cells <= TABLE_CELLS_IN_ROW && end - start <= TABLE_CHARACTERS
+  );
+}
+
+function editsOf(node: Nodes, place: Place): readonly Edit[] {
+  switch (node.type) {
+    case "heading":
+      return below(node, { ...place, oneLine: true });
+    case "table":
+      return [node === place.native ? nativeTable(node, place) : tableAsText(node, place)];
+    case "blockquote":
+      return [...flatQuotes(node, place.source), ...below(node, place)];
+    case "paragraph":
+      return paragraphEdits(node, place);
+    case "html":
+      return lineBreakForm(node, place.source, place);
+    case "strong":
+      return place.bold
+        ? withoutMarks(node, place)
+        : [...below(node, place), ...hairSpaces(node, place.source)];
+    case "delete":
+    case "emphasis":
+      return [...below(node, place), ...hairSpaces(node, place.source)];
+    case "link":
+      return linkEdits(node, place);
+    case "image":
+      return imageEdits(node);
+    case "text":
+      return boundUrls(node, place.source);
+    case "break":
+    case "code":
+    case "definition":
+    case "footnoteDefinition":
+    case "footnoteReference":
+    case "imageReference":
+    case "inlineCode":
+    case "linkReference":
+    case "list":
+    case "listItem":
+    case "root":
+    case "tableCell":
+    case "tableRow":
+    case "thematicBreak":
+    case "yaml":
+      return below(node, place);
+  }
+}
+
+function below(node: Nodes, place: Place): readonly Edit[] {
+  return "children" in node ? node.children.flatMap((child) => editsOf(child, place)) : [];
+}
+
+function tableAsText(node: Table, place: Place): Edit {
+  return tableForm(node, place.source, {
+    maxColumns: TABLE_COLUMNS,
+    editsIn: (cell, { bold }) => below(cell, { ...place, bold, oneLine: true }),
+  });
+}
+
+const DELIMITERS = { left: ":--", right: "--:", center: ":-:" };
+
+/** The same table with something in every cell. */
+function nativeTable(node: Table, place: Place): Edit {
+  const columns = Array.from({ length: Math.max(...node.children.map(({ children }) => children.length)) });
+  const toLine = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  const [header = "", ...rows] = node.children.map((row) =>
+    toLine(columns.map((_, column) => cellText(row.children[column], place))),
+  );
+  const delimiters = columns.map((_, column) => {
+    const align = node.align?.[column];
+    return align ? DELIMITERS[align] : "---";
+  });
+  return { ...rangeOf(node), text: [header, toLine(delimiters), ...rows].join("\n") };
+}
+
+function cellText(cell: TableCell | undefined, place: Place): string {
+  const content = cell && contentOf(cell);
+  if (cell === undefined || content === undefined) return EMPTY_CELL;
+  return applyEdits(place.source, below(cell, { ...place, oneLine: true }), content);
+}
+
+function paragraphEdits(node: Paragraph, place: Place): readonly Edit[] {
+  const margin = marginAt(place.source, rangeOf(node).start);
+  return formulaForms(node, place.source, below(node, { ...place, margin }));
+}
+
+/** Slack makes a link of a picture's words (slack.md §9.1); without words its address says more than nothing. */
+function imageEdits(node: Image): readonly Edit[] {
+  return node.alt || !/^https?:/i.test(node.url) ? [] : [{ ...rangeOf(node), text: `<${node.url}>` }];
+}
+
+/** An address inside of a page or a site that nobody knows is nothing to go to: its words are left. */
+function linkEdits(node: Link, place: Place): readonly Edit[] {
+  const content = contentOf(node);
+  const { start, end } = rangeOf(node);
+  const goesNowhere = !/^[a-z][a-z\d+.-]*:/i.test(node.url);
+  if (content === undefined || !goesNowhere) return below(node, place);
+  return [
+    { start, end: content.start, text: "" },
+    ...below(node, place),
+    { start: content.end, end, text: "" },
+  ];
+}
+
+function withoutMarks(node: Strong, place: Place): readonly Edit[] {
+  const { start, end } = rangeOf(node);
+  return [{ start, end: start + 2, text: "" }, ...below(node, place), { start: end - 2, end, text: "" }];
+}
+
+/**
+ * Room beside marks that CommonMark does not take for marks: `**注意：**请` has punctuation inside and a letter outside,
+ * as Chinese has it, which has no spaces between words (slack.md §9.2). A hair space counts as white space for every
+ * parser, a space of no width does not.
+ */
+function hairSpaces(node: Strong | Emphasis | Delete, source: string): readonly Edit[] {
+  const content = contentOf(node);
+  if (content === undefined) return [];
+  const { start, end } = rangeOf(node);
+  const edits: Edit[] = [];
+  if (isStuck(first(source.slice(content.start, end)), last(source.slice(0, start))))
+    edits.push({ start, end: start, text: HAIR_SPACE });
+  if (isStuck(last(source.slice(start, content.end)), first(source.slice(end))))
+    edits.push({ start: end, end, text: HAIR_SPACE });
+  return edits;
+}
+
+/** Punctuation inside of a mark and a letter outside; other marks inside are not seen apart from this one. */
+function isStuck(inside: string, outside: string): boolean {
+  return /[\p{P}\p{S}]/u.test(inside) && !/[*_~]/.test(inside) && /[^\s\p{P}\p{S}]/u.test(outside);
+}
+
+function first(text: string): string {
+  return [...text.slice(0, 2)][0] ?? "";
+}
+
+function last(text: string): string {
+  return [...text.slice(-2)].at(-1) ?? "";
+}

@@ -1,0 +1,65 @@
+/**
+ * What it costs to draw a growing answer again and again: `npm run bench:render`. An answer of 8 KB is drawn 100
+ * times while it grows, as one reply draws it, once as a draft each time and once at its end.
+ */
+import { performance } from "node:perf_hooks";
+import { createRenderer as createDiscordRenderer } from "../adapters/discord/render.ts";
+import { createRenderer as createSlackRenderer } from "../adapters/slack/render.ts";
+import { type AnswerState, EMPTY_ANSWER } from "../src/core/answer-state.ts";
+import type { ReplyContent } from "../src/core/ports.ts";
+
+const SIZE = 8_192;
+const STEPS = 100;
+const ROUNDS = 5;
+
+/** Headings, lists, a table, code, quotes, links, in English and Chinese. */
+const CHAPTER = [
+  "## Step one: 准备环境",
+  "First install the package, then **read the notes** and `run` it; see [the guide](https://docs.example/guide).",
+  "1. 打开终端\n2. 输入 `npm ci`，等待完成\n   - 如果失败，**注意：**请检查网络\n   - otherwise go on\n3. Done",
+  "| Name | Use | 说明 |\n|---|---|---|\n| alpha | reads | 读取文件 |\n| beta | writes | 写入文件 |",
+  "```ts\nconst value: number = 1;\nexport function twice(n: number): number {\n  return n * 2;\n}\n```",
+  "> A quote that says something _important_ about it.",
+  "A longer paragraph follows here so that there is something to read as well. 这一段是中文内容，用来模拟真实的回答。",
+].join("\n\n");
+const ANSWER = `${CHAPTER}\n\n`.repeat(Math.ceil(SIZE / CHAPTER.length)).slice(0, SIZE);
+
+function contentOf(text: string, completed: boolean): ReplyContent {
+  const answer: AnswerState = {
+    ...EMPTY_ANSWER,
+    status: completed ? "completed" : "running",
+    answers: [{ messageId: "1", text, reasoning: "", contentType: "text", completed }],
+  };
+  return { answer };
+}
+
+type Draw = (content: ReplyContent, options: { final: boolean; locale: "en" }) => readonly unknown[];
+
+/** Milliseconds for all drafts of one answer, and for the dearest of them. */
+function grow(createRenderer: () => Draw): { readonly all: number; readonly dearest: number } {
+  const draw = createRenderer();
+  let all = 0;
+  let dearest = 0;
+  for (let step = 1; step <= STEPS; step += 1) {
+    const text = ANSWER.slice(0, Math.ceil((SIZE * step) / STEPS));
+    const from = performance.now();
+    draw(contentOf(text, step === STEPS), { final: step === STEPS, locale: "en" });
+    const took = performance.now() - from;
+    all += took;
+    dearest = Math.max(dearest, took);
+  }
+  return { all, dearest };
+}
+
+for (const [platform, createRenderer] of [
+  ["discord", createDiscordRenderer],
+  ["slack", createSlackRenderer],
+] as const) {
+  grow(createRenderer);
+  const rounds = Array.from({ length: ROUNDS }, () => grow(createRenderer)).sort((a, b) => a.all - b.all);
+  const median = rounds[Math.floor(ROUNDS / 2)];
+  console.log(
+    `${platform}: ${median?.all.toFixed(0)} ms for ${STEPS} growing renders of ${SIZE} characters, ` +
+      `the dearest ${median?.dearest.toFixed(1)} ms (median of ${ROUNDS})`,
+  );
+}

@@ -1,0 +1,57 @@
+import type { Paragraph } from "mdast";
+import { type Range, rangeOf, walk } from "./parse.ts";
+
+/** A formula in the source. */
+export interface Formula extends Range {
+  /** Without its marks. */
+  readonly tex: string;
+  /** Stands alone, in lines of its own. */
+  readonly display: boolean;
+}
+
+/** Openings of formulas, each with its closing. A longer one comes first. */
+const MARKS: readonly (readonly [open: string, close: string])[] = [
+  ["$$", "$$"],
+  ["\\[", "\\]"],
+  ["\\(", "\\)"],
+  ["$", "$"],
+];
+
+/** LaTeX in a paragraph, as bots write it: `$x$`, `\(x\)`, `$$x$$`, `\[x\]`; prices and code are none. */
+export function formulasOf(paragraph: Paragraph, source: string): readonly Formula[] {
+  const { start, end } = rangeOf(paragraph);
+  const text = source.slice(start, end);
+  if (!text.includes("$") && !text.includes("\\(") && !text.includes("\\[")) return [];
+  const code = [...walk(paragraph)].filter(({ type }) => type === "inlineCode").map(rangeOf);
+  const found: Formula[] = [];
+  for (let at = start; at < end; at += 1) {
+    const span = code.find((range) => range.start === at);
+    if (span !== undefined) at = span.end - 1;
+    else {
+      const formula = formulaAt(source, at, end);
+      if (formula !== undefined) {
+        found.push({ ...formula, display: formula.start === start && formula.end === end });
+        at = formula.end - 1;
+      } else if (source[at] === "\\") at += 1;
+    }
+  }
+  return found;
+}
+
+function formulaAt(source: string, start: number, limit: number): Omit<Formula, "display"> | undefined {
+  const [open, close] = MARKS.find(([mark]) => source.startsWith(mark, start)) ?? [];
+  if (open === undefined || close === undefined) return undefined;
+  const from = start + open.length;
+  const to = source.indexOf(close, from);
+  if (to <= from || to + close.length > limit) return undefined;
+  const tex = source.slice(from, to);
+  if (tex.includes("`") || tex.trim() === "") return undefined;
+  if (open === "$" && !isFormula(tex, source[to + 1])) return undefined;
+  return { start, end: to + close.length, tex: tex.trim() };
+}
+
+/** `$5 and $6` is about money: no space beside the marks, no digit behind, and something that only TeX has. */
+function isFormula(tex: string, next: string | undefined): boolean {
+  if (tex !== tex.trim() || tex.includes("\n") || (next !== undefined && /\d/.test(next))) return false;
+  return /^[a-zA-Z]$/.test(tex) || /[\\^_{}=]/.test(tex);
+}
