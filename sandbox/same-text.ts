@@ -7,6 +7,7 @@ export function holdsText(shown: string, expected: string): boolean {
   return wanted !== "" && lettersOf(shown).includes(wanted);
 }
 
-function lettersOf(text: string): string {
+/** Letters and digits, without fence lines. What has come so far of a text has the first letters of the whole. */
+export function lettersOf(text: string): string {
   return text.replace(/^\s*(?:```|~~~).*$/gm, "").replace(/[^\p{L}\p{N}]/gu, "");
 }

@@ -51,7 +51,14 @@ export interface ToolCall {
 /** One thing the bot does. `answer` numbers its answers, several can grow in turn. */
 export type BotStep =
   | { readonly do: "pause"; readonly ms: number }
-  | { readonly do: "delta"; readonly answer: number; readonly text: string; readonly reasoning?: string }
+  | {
+      readonly do: "delta";
+      readonly answer: number;
+      readonly text: string;
+      readonly reasoning?: string;
+      /** Written whole, this long after the chat began, in ms; without it the pace decides when and how. */
+      readonly atMs?: number;
+    }
   | { readonly do: "answer"; readonly answer: number; readonly text: string }
   | { readonly do: "message"; readonly type: string; readonly content: string }
   /** The connection is reset; the chat goes on. */
@@ -263,7 +270,7 @@ export function paceSteps(plan: readonly BotStep[], pace: BotPace): readonly Bot
   let first = true;
   return plan.flatMap((step): readonly BotStep[] => {
     if (step.do === "pause") return [{ do: "pause", ms: (step.ms < 0 ? pace.toolMs : step.ms) / pace.speed }];
-    if (step.do !== "delta") return [step];
+    if (step.do !== "delta" || step.atMs !== undefined) return [step];
     return cutText(step.text, pace.charactersPerDelta).flatMap((text): readonly BotStep[] => {
       const ms = (first ? pace.firstDeltaMs : pace.deltaMs) / pace.speed;
       first = false;

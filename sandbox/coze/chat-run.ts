@@ -58,6 +58,7 @@ export class ChatRun {
   readonly #listeners = new Set<RunListener>();
   readonly #answerIds = new Map<number, string>();
   #written = 0;
+  #startedAt = 0;
   #cancelTimer: (() => void) | undefined;
   #ended = false;
 
@@ -87,6 +88,7 @@ export class ChatRun {
   }
 
   start(): void {
+    this.#startedAt = this.#options.clock.now();
     // The answer's id is allocated before the tool messages' (coze-api.md §5.5).
     this.#answerId(0);
     this.#sendChat("conversation.chat.created");
@@ -145,7 +147,15 @@ export class ChatRun {
       this.#cancelTimer = this.#options.clock.after(step.ms, () => this.#walk(index + 1));
       return;
     }
-    if (this.#take(step)) this.#walk(index + 1);
+    const early = this.#earlyFor(step);
+    if (early > 0) this.#cancelTimer = this.#options.clock.after(early, () => this.#walk(index));
+    else if (this.#take(step)) this.#walk(index + 1);
+  }
+
+  /** How long it is until a step with a time of its own, in ms; counted anew each time, so that delays do not add up. */
+  #earlyFor(step: BotStep): number {
+    if (step.do !== "delta" || step.atMs === undefined) return 0;
+    return this.#startedAt + step.atMs - this.#options.clock.now();
   }
 
   /** Does one step; false when the run does not go on after it. */

@@ -27,8 +27,8 @@ export interface DiscordOptions {
   readonly limits?: boolean;
   /** The token it accepts; made up when absent. */
   readonly token?: string;
-  /** Time from a request's arrival to its answer, in ms, default 0. */
-  readonly roundTripMs?: number;
+  /** How long a call is on its way to the service, and its answer back, each in ms, default 0. */
+  readonly oneWayMs?: number;
   /** Default 41,250, as Discord's. */
   readonly heartbeatMs?: number;
   /** Whether the application may ask for message content, default false. */
@@ -276,10 +276,12 @@ class StandIn implements DiscordStandIn {
     const method = request.method ?? "GET";
     const name = `${method} ${path}`;
     const { body, files } = await readBody(request);
+    const oneWayMs = this.#options.oneWayMs ?? 0;
+    await this.#pause(oneWayMs);
     const fault = this.faults.take(name);
     if (await this.#misbehaveFirst(fault, name, body, response)) return;
     const answer = this.#answer({ request, method, path, url, body, files });
-    await this.#pause(this.#options.roundTripMs ?? 0);
+    await this.#pause(oneWayMs);
     if (this.#misbehaveAfter(fault, name, body, response)) return;
     this.#finish(response, name, body, answer, request.headers.authorization);
   }

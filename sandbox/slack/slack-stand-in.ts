@@ -44,6 +44,8 @@ export interface SlackStandInOptions {
   readonly clock?: StandInClock;
   /** Whether rate limits are enforced, default true. */
   readonly limits?: boolean;
+  /** How long a call is on its way to the service, and its answer back, each in ms, default 0. */
+  readonly oneWayMs?: number;
   /** Default all that the manifest asks for. */
   readonly scopes?: readonly string[];
   /** Events the app is subscribed to, default mentions, DMs and the messages of channels. */
@@ -213,12 +215,11 @@ export class SlackStandIn implements PlatformStandIn {
     const url = new URL(request.url ?? "/", this.#origin);
     const name = `${request.method} ${callName(url.pathname)}`;
     const call: HttpCall = { request, url, name, body: await readBytes(request) };
+    await this.#pass(this.#options.oneWayMs ?? 0);
     const fault = this.faults.take(name);
     if (fault?.do === "hang") return fault.met?.();
     if (fault?.do === "reset") return void request.socket.destroy();
-    if (fault?.do === "delay") {
-      await new Promise<void>((resolve) => this.workspace.clock.after(fault.ms, resolve));
-    }
+    if (fault?.do === "delay") await this.#pass(fault.ms);
     const answer = fault?.do === "answer" ? toAnswer(fault) : await this.#answer(call);
     if (fault?.do === "commit-then-hang") return fault.met?.();
     if (fault?.do === "commit-then-reset") return void request.socket.destroy();
@@ -231,7 +232,12 @@ export class SlackStandIn implements PlatformStandIn {
       response: shown.json ?? shown.body.toString("utf8", 0, 2_000),
       headers: shown.headers,
     });
+    await this.#pass(this.#options.oneWayMs ?? 0);
     response.writeHead(shown.status, shown.headers).end(shown.body);
+  }
+
+  async #pass(ms: number): Promise<void> {
+    if (ms > 0) await new Promise<void>((resolve) => this.workspace.clock.after(ms, resolve));
   }
 
   async #answer(call: HttpCall): Promise<HttpAnswer> {

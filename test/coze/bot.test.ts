@@ -94,4 +94,27 @@ describe("the bot's pace", () => {
     clock.advance(60_000);
     expect(answerMarkdown((await asked).state)).toBe(STORY);
   });
+
+  it("does not hold for a delta with a time of its own, which is not cut and not late because others were", async () => {
+    const clock = new VirtualClock(1_767_225_600_000);
+    await using pair = await openPair({ clock, pace: DEFAULT_PACE });
+    const deltas = [
+      { atMs: 10, text: "longer than a piece, " },
+      { atMs: 90, text: "on its way, " },
+      { atMs: 95, text: "whole." },
+    ];
+    pair.coze.service.script(() => ({
+      steps: deltas.map((delta) => ({ do: "delta", answer: 0, ...delta }) as const),
+    }));
+    const written: number[] = [];
+    const startedAt = clock.now();
+    pair.coze.traffic.onExchange(({ name, at }) => {
+      if (name.endsWith("delta")) written.push(at - startedAt);
+    });
+    const asked = ask(pair.client, aQuestion({ conversationId: await newConversation(pair), text: "play" }));
+    await expect.poll(() => pair.coze.chats.length).toBe(1);
+    for (let passed = 0; passed < 120; passed += 20) clock.advance(20);
+    expect(answerMarkdown((await asked).state)).toBe("longer than a piece, on its way, whole.");
+    expect(written).toEqual([10, 90, 95]);
+  });
 });

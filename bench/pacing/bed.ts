@@ -1,0 +1,298 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { json } from "node:stream/consumers";
+import { pathToFileURL } from "node:url";
+import { startBridge } from "../../sandbox/bridge-child.ts";
+import { lettersOf } from "../../sandbox/same-text.ts";
+import { type Services, startServices } from "../../sandbox/services.ts";
+import type { Exchange, PlatformStandIn } from "../../sandbox/stand-in.ts";
+import type { Usage } from "./probe.ts";
+import { type Arrived, type Growth, lettersShown, type Screen } from "./staleness.ts";
+import { type Trace, textOf, traceNamed } from "./traces.ts";
+
+/** How the answer is shown: three ways, each under limits of its own. */
+export const STYLES = ["Discord channel", "Slack update", "Slack native"] as const;
+export type Style = (typeof STYLES)[number];
+
+/** Time to a platform and the same back, in ms (docs/reference/pacing.md §3). */
+export const ONE_WAY_MS = 40;
+
+export interface BedOptions {
+  readonly platform: "discord" | "slack";
+}
+
+/** A question and all that came of it. */
+export interface Asking {
+  readonly trace: Trace;
+  readonly growth: Growth;
+  /** Requests to the platform that name its place, and how many of them were refused for being too many. */
+  readonly calls: number;
+  readonly refused: number;
+}
+
+interface Running {
+  readonly trace: Trace;
+  readonly standIn: PlatformStandIn;
+  readonly place: string;
+  /** Id of the question; empty where the place holds no other one. */
+  readonly question: string;
+  readonly askedAt: number;
+  cozeAskedAt: number;
+  readonly deltaTimes: number[];
+  readonly screens: { at: number; text: string }[];
+  calls: number;
+  refused: number;
+  readonly done: PromiseWithResolvers<void>;
+}
+
+/** How long an answer may take longer than its trace before it is given up, in ms. */
+const PATIENCE_MS = 90_000;
+/** A whole answer that has not changed for this long is over, in ms. */
+const SETTLED_MS = 1_500;
+
+/**
+ * One real bridge, as a process of its own so that what it uses is its own, and the stand-ins in this one: what they
+ * do and what they record have one clock.
+ */
+export class Bed implements AsyncDisposable {
+  readonly services: Services;
+  readonly #socket: string;
+  readonly #log: readonly string[];
+  readonly #stack: AsyncDisposableStack;
+  readonly #running = new Map<string, Running>();
+  readonly #byPlace = new Map<string, Running[]>();
+  readonly #byChat = new Map<string, Running>();
+  #asked = 0;
+  #places = 0;
+
+  private constructor(
+    services: Services,
+    options: { socket: string; log: readonly string[]; stack: AsyncDisposableStack },
+  ) {
+    this.services = services;
+    this.#socket = options.socket;
+    this.#log = options.log;
+    this.#stack = options.stack;
+    const { coze, discord, slack } = services;
+    coze.service.script(({ text }) => {
+      const running = this.#running.get(/\bplay (\d+)/.exec(text)?.[1] ?? "");
+      if (running === undefined) throw new Error(`nobody asked: ${text}`);
+      running.cozeAskedAt = performance.now();
+      const { deltas } = running.trace;
+      const whole = { do: "answer", answer: 0, text: textOf(running.trace) } as const;
+      return { steps: [...deltas.map((delta) => ({ do: "delta", answer: 0, ...delta }) as const), whole] };
+    });
+    coze.traffic.onExchange((exchange) => this.#onCoze(exchange));
+    for (const standIn of [discord, slack]) {
+      standIn.traffic.onExchange((exchange) => this.#onCall(exchange));
+      standIn.onChange((place) => this.#onChange(place));
+    }
+  }
+
+  static async open({ platform }: BedOptions): Promise<Bed> {
+    await using stack = new AsyncDisposableStack();
+    const folder = await mkdtemp(join(tmpdir(), "coze-bridge-bench-"));
+    stack.defer(() => rm(folder, { recursive: true, force: true }));
+    const services = stack.use(
+      await startServices({
+        env: {},
+        discord: { oneWayMs: ONE_WAY_MS },
+        slack: { oneWayMs: ONE_WAY_MS },
+      }),
+    );
+    const socket = join(folder, "probe");
+    const log: string[] = [];
+    const wanted = Object.entries(services.bridgeEnv).filter(
+      ([name]) => name.startsWith("COZE_") || name.startsWith(`${platform.toUpperCase()}_`),
+    );
+    stack.use(
+      await startBridge({
+        env: {
+          ...Object.fromEntries(wanted),
+          DATA_DIR: join(folder, "data"),
+          PORT: "0",
+          LOG_LEVEL: "warn",
+          WORKER_CONCURRENCY: "2000",
+          NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, "probe.ts"))}`,
+          BENCH_PROBE: socket,
+        },
+        trustedOrigins: services.fileOrigins,
+        stderr: (text) => void log.push(text),
+      }),
+    );
+    return new Bed(services, { socket, log, stack: stack.move() });
+  }
+
+  /** What the bridge warned of so far, with how often; empty when all went well. */
+  complaints(): string {
+    const messages = this.#log.join("").matchAll(/"msg":"([^"]+)"/g);
+    const counts = Map.groupBy(messages, ([, message]) => message ?? "");
+    return [...counts].map(([message, all]) => `${all.length} × ${message}`).join(", ");
+  }
+
+  async usage(): Promise<Usage> {
+    const { promise, resolve, reject } = Promise.withResolvers<Usage>();
+    request({ socketPath: this.#socket, agent: false }, (response) => {
+      void json(response).then((value) => resolve(value as Usage), reject);
+    })
+      .once("error", reject)
+      .end();
+    return promise;
+  }
+
+  /** Asks in a place that nobody has used before, and resolves when the answer is over. */
+  ask(style: Style, trace: string): Promise<Asking> {
+    return this.askIn(style, trace, this.newPlace(style));
+  }
+
+  /** A channel on either platform, or a DM for Slack's native style. */
+  newPlace(style: Style): string {
+    const { discord, slack } = this.services;
+    this.#places += 1;
+    const name = `place-${this.#places}`;
+    if (style === "Discord channel") return discord.addChannel(name);
+    const { id } = slack.person(name);
+    const { workspace } = slack;
+    return style === "Slack native"
+      ? workspace.dmWith(id).id
+      : workspace.addChannel(name, "channel", [workspace.bot.userId, id]).id;
+  }
+
+  async askIn(style: Style, trace: string, place: string): Promise<Asking> {
+    const { discord, slack } = this.services;
+    this.#asked += 1;
+    const tag = String(this.#asked);
+    const standIn = style === "Discord channel" ? discord : slack;
+    const text = `play ${tag}`;
+    const askedAt = performance.now();
+    const running = this.#begin(tag, { trace: traceNamed(trace), standIn, place, askedAt });
+    let question = "";
+    if (style === "Discord channel") question = discord.person(`asker-${tag}`).say(place, `@Coze ${text}`);
+    else question = this.#sayInSlack(style, place, text);
+    Object.assign(running, { question });
+    await running.done.promise;
+    this.#running.delete(tag);
+    return toAsking(running);
+  }
+
+  #sayInSlack(style: Style, place: string, text: string): string {
+    const { slack } = this.services;
+    const members = slack.workspace.channels.get(place)?.members ?? new Set();
+    const asker = [...members].find((id) => id !== slack.workspace.bot.userId) ?? "";
+    const person = slack.person(slack.workspace.users.get(asker)?.name ?? "");
+    return style === "Slack native" ? person.dm(text).ts : person.say(place, `@Coze ${text}`).ts;
+  }
+
+  #begin(tag: string, facts: Pick<Running, "trace" | "standIn" | "place" | "askedAt">): Running {
+    const running: Running = {
+      ...facts,
+      question: "",
+      cozeAskedAt: Number.NaN,
+      deltaTimes: [],
+      screens: [],
+      calls: 0,
+      refused: 0,
+      done: Promise.withResolvers<void>(),
+    };
+    this.#running.set(tag, running);
+    this.#byPlace.set(facts.place, [...(this.#byPlace.get(facts.place) ?? []), running]);
+    const late = (facts.trace.deltas.at(-1)?.atMs ?? 0) + PATIENCE_MS;
+    const timer = setTimeout(() => running.done.resolve(), late);
+    void running.done.promise.then(() => clearTimeout(timer));
+    return running;
+  }
+
+  #onCoze({ kind, name, response }: Exchange): void {
+    if (kind !== "sent") return;
+    const now = performance.now();
+    if (name === "conversation.message.delta") {
+      const { chat_id: chatId } = JSON.parse(String(response)) as { chat_id: string };
+      this.#byChat.get(chatId)?.deltaTimes.push(now);
+    } else if (name === "conversation.chat.created") {
+      const chat = JSON.parse(String(response)) as { id: string; conversation_id: string };
+      const running = this.#runningOf(chat);
+      if (running !== undefined) this.#byChat.set(chat.id, running);
+    }
+  }
+
+  #runningOf(chat: { id: string; conversation_id: string }): Running | undefined {
+    const messages = this.services.coze.service.conversations.get(chat.conversation_id)?.messages ?? [];
+    const question = messages.find(({ chatId, role }) => chatId === chat.id && role === "user");
+    return this.#running.get(/\bplay (\d+)/.exec(question?.content ?? "")?.[1] ?? "");
+  }
+
+  #onCall({ kind, name, request: sent, status }: Exchange): void {
+    if (kind !== "http") return;
+    const place = /\/channels\/(\d+)/.exec(name)?.[1] ?? channelOf(sent);
+    const running = this.#byPlace.get(place ?? "")?.at(-1);
+    if (running === undefined) return;
+    running.calls += 1;
+    if (status === 429) running.refused += 1;
+  }
+
+  #onChange(place: string): void {
+    for (const running of this.#byPlace.get(place) ?? []) {
+      const text = screenOf(running);
+      if (text === "" || text === running.screens.at(-1)?.text) continue;
+      running.screens.push({ at: performance.now(), text });
+      this.#endWhenSettled(running);
+    }
+  }
+
+  #endWhenSettled(running: Running): void {
+    if (running.deltaTimes.length < running.trace.deltas.length) return;
+    const screens = running.screens.length;
+    setTimeout(() => {
+      const view = running.standIn.view(running.place);
+      const open = view.messages.some(({ bot, unfinished }) => bot && unfinished);
+      if (running.screens.length === screens && !open && isWhole(running)) running.done.resolve();
+    }, SETTLED_MS);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
+
+/** Slack's methods name the channel in one of two ways. */
+function channelOf(sent: unknown): string | undefined {
+  const { channel, channel_id: channelId } = (sent ?? {}) as { channel?: unknown; channel_id?: unknown };
+  const named = channel ?? channelId;
+  return typeof named === "string" ? named : undefined;
+}
+
+/** What the bot's messages of this answer show: those that reply to the question, and what follows in a place of its own. */
+function screenOf({ standIn, place, question }: Running): string {
+  const own = standIn
+    .view(place)
+    .messages.filter(({ bot, parent }) => bot && (parent === undefined || parent === question));
+  return own.map(({ text }) => text).join("\n");
+}
+
+function isWhole({ trace, screens }: Running): boolean {
+  const answer = lettersOf(textOf(trace));
+  return lettersShown(lettersOf(screens.at(-1)?.text ?? ""), answer) === answer.length;
+}
+
+function toAsking(running: Running): Asking {
+  const { trace, askedAt, cozeAskedAt, calls, refused } = running;
+  const screens: Screen[] = running.screens.map(({ at, text }) => ({ at, letters: lettersOf(text) }));
+  const letters = lettersPerDelta(trace);
+  const arrived: Arrived[] = running.deltaTimes.map((at, index) => ({ at, letters: letters[index] ?? 0 }));
+  const answer = lettersOf(textOf(trace));
+  return { trace, growth: { answer, askedAt, cozeAskedAt, arrived, screens }, calls, refused };
+}
+
+/** Letters and digits that each delta brings; a fence line has none. */
+export function lettersPerDelta({ deltas }: Trace): number[] {
+  let [text, before] = ["", 0];
+  return deltas.map((delta) => {
+    text += delta.text;
+    const count = lettersOf(text).length;
+    const more = count - before;
+    before = count;
+    return more;
+  });
+}

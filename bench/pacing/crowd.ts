@@ -1,0 +1,66 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Asking, Bed, ONE_WAY_MS } from "./bed.ts";
+import { mean, quantile } from "./numbers.ts";
+import { startUsage } from "./probe.ts";
+import { figuresOf } from "./staleness.ts";
+import { CROWD_TRACE } from "./traces.ts";
+
+/** Questions come over this time, in ms: people do not press a key in the same instant. */
+const SPREAD_MS = 5_000;
+/** What Discord allows one bot in all (docs/reference/discord.md §1.2). */
+const REQUESTS_PER_SECOND = 50;
+
+/**
+ * Many answers at once out of one bridge, each in a Discord channel of its own. The bound of their staleness is that of
+ * docs/reference/pacing.md §3: beyond 50 answers it is Discord's limit of the whole bot that decides.
+ *
+ * @returns A row of the table.
+ */
+export async function measureCrowd(answers: number): Promise<Readonly<Record<string, string | number>>> {
+  await using bed = await Bed.open({ platform: "discord" });
+  await bed.ask("Discord channel", "short");
+  const places = Array.from({ length: answers }, () => bed.newPlace("Discord channel"));
+  const readOwn = startUsage();
+  const [before, ownBefore] = [await bed.usage(), readOwn()];
+  const startedAt = performance.now();
+  const askings = await Promise.all(
+    places.map(async (place, index) => {
+      await sleep((index / answers) * SPREAD_MS);
+      return bed.askIn("Discord channel", CROWD_TRACE.name, place);
+    }),
+  );
+  const [after, own] = [await bed.usage(), readOwn()];
+  const ms = performance.now() - startedAt;
+  return {
+    answers,
+    "bound, s": (ONE_WAY_MS / 1_000 + Math.max(1, answers / REQUESTS_PER_SECOND) / 2).toFixed(2),
+    ...shownOf(askings),
+    "loop p99, ms": after.loopP99Ms.toFixed(0),
+    "RSS per answer, KB": ((after.peakRssBytes - before.rssBytes) / answers / 1_024).toFixed(0),
+    "CPU per answer, ms": ((after.cpuMs - before.cpuMs) / answers).toFixed(0),
+    "bridge CPU": percent((after.cpuMs - before.cpuMs) / ms),
+    "stand-ins CPU": percent((own.cpuMs - ownBefore.cpuMs) / ms),
+    "stand-ins loop p99, ms": own.loopP99Ms.toFixed(0),
+    "the bridge's log": bed.complaints(),
+  };
+}
+
+/** Staleness and lag are those of the answers that are whole; what the others are like says their share. */
+function shownOf(askings: readonly Asking[]): Readonly<Record<string, string | number>> {
+  const whole = askings.map(({ growth }) => figuresOf(growth)).filter(({ coverage }) => coverage === 1);
+  const lags = whole.map(({ lag }) => lag);
+  const calls = askings.reduce((sum, asking) => sum + asking.calls, 0);
+  const refused = askings.reduce((sum, asking) => sum + asking.refused, 0);
+  return {
+    whole: percent(whole.length / askings.length),
+    "mean S, s": (mean(whole.map(({ staleness }) => staleness)) / 1_000).toFixed(2),
+    "lag p50, ms": quantile(lags, 0.5).toFixed(0),
+    "lag p99, ms": quantile(lags, 0.99).toFixed(0),
+    calls,
+    "429s": `${refused} (${percent(refused / calls)})`,
+  };
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(share < 0.1 && share > 0 ? 1 : 0)} %`;
+}

@@ -1,0 +1,61 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Bed, Style } from "./bed.ts";
+import { mean, median } from "./numbers.ts";
+import { type Beds, REFILL_MS } from "./rows.ts";
+import { figuresOf } from "./staleness.ts";
+
+const ROUNDS = 3;
+/** The trace of docs/reference/pacing.md §6. */
+const TRACE = "bursty";
+
+/** Several answers on one bucket, as docs/reference/pacing.md §6 has them. */
+export async function measureSharing({ discord, slack }: Beds, say: (text: string) => void): Promise<void> {
+  const workspace = slack.get(TRACE);
+  if (workspace === undefined) throw new Error(`no bed for ${TRACE}`);
+  const rounds: { six: Shared; three: Shared }[] = [];
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    await sleep(REFILL_MS);
+    const places = Array.from({ length: 6 }, () => workspace.newPlace("Slack native"));
+    const channel = discord.newPlace("Discord channel");
+    const [six, three] = await Promise.all([
+      together(workspace, "Slack native", places),
+      together(discord, "Discord channel", [channel, channel, channel]),
+    ]);
+    rounds.push({ six, three });
+    say(`sharing, round ${round} of ${ROUNDS}`);
+  }
+  say(
+    `\nSix answers at once in one Slack workspace (native, ${TRACE}): ${describe(rounds.map(({ six }) => six))}`,
+  );
+  say(
+    `Three answers at once in one Discord channel (${TRACE}): ${describe(rounds.map(({ three }) => three))}`,
+  );
+}
+
+interface Shared {
+  /** Staleness of each answer, in s. */
+  readonly staleness: readonly number[];
+  readonly coverage: number;
+  readonly refused: number;
+}
+
+async function together(bed: Bed, style: Style, places: readonly string[]): Promise<Shared> {
+  const askings = await Promise.all(places.map((place) => bed.askIn(style, TRACE, place)));
+  const figures = askings.map(({ growth }) => figuresOf(growth));
+  return {
+    staleness: figures.map(({ staleness }) => staleness / 1_000),
+    coverage: Math.min(...figures.map(({ coverage }) => coverage)),
+    refused: askings.reduce((sum, { refused }) => sum + refused, 0),
+  };
+}
+
+function describe(rounds: readonly Shared[]): string {
+  const means = rounds.map(({ staleness }) => mean(staleness));
+  const all = rounds.flatMap(({ staleness }) => staleness);
+  const coverage = Math.min(...rounds.map((round) => round.coverage));
+  const refused = rounds.reduce((sum, round) => sum + round.refused, 0);
+  return (
+    `mean S ${median(means).toFixed(2)} s (rounds ${means.map((each) => each.toFixed(2)).join(", ")}; single answers ` +
+    `${Math.min(...all).toFixed(2)} to ${Math.max(...all).toFixed(2)}), coverage ${coverage.toFixed(3)}, ${refused} 429s`
+  );
+}
