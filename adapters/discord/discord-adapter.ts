@@ -140,12 +140,10 @@ export class DiscordAdapter implements Adapter {
 
   #type(channelId: string, signal: AbortSignal): TypingSign {
     const typing = new TypingSign(async (stopped) => {
-      await this.#rest.main({
-        method: "POST",
-        route: `/channels/${channelId}/typing`,
-        name: "type",
-        signal: AbortSignal.any([signal, stopped]),
-      });
+      const route: `/${string}` = `/channels/${channelId}/typing`;
+      const unwanted = AbortSignal.any([signal, stopped]);
+      await this.#pacer.overall.acquire("edit", { signal: unwanted });
+      await this.#rest.main({ method: "POST", route, name: "type", signal: unwanted });
     }, this.#tools.clock);
     this.#typing.add(typing);
     return typing;

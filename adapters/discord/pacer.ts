@@ -10,34 +10,34 @@ const MESSAGES: BucketLimits = { burst: 5, tokensPerSecond: 1, minGapMs: COLLECT
 const REACTIONS: BucketLimits = { burst: 1, tokensPerSecond: 4, minGapMs: 0 };
 /**
  * Of all calls with the bot's token together: 50 in any second (discord.md §1.2). Burst and rate together stay below
- * that, and leave some to the calls that count nowhere else, such as typing.
+ * that, and leave some to calls that nobody paces, such as the registration of the command.
  */
 const OVERALL: BucketLimits = { burst: 5, tokensPerSecond: 40, minGapMs: 0 };
 
 /** The gates of one process, by Discord's own buckets. */
 export class DiscordPacer {
-  /** Behind all others but the webhooks'. */
-  readonly #overall: Gate;
+  /** Behind all others but the webhooks'; by itself for what has no bucket of its own, such as typing. */
+  readonly overall: Gate;
   readonly #gates: Gates;
 
   constructor(clock: Clock) {
     this.#gates = new Gates(clock);
-    this.#overall = new Gate(OVERALL, clock);
+    this.overall = new Gate(OVERALL, clock);
   }
 
   /** Making or editing messages of a channel. */
   messages(call: "create" | "edit", channelId: string): Gate {
-    return this.#gates.of(`${call}:${channelId}`, MESSAGES, this.#overall);
+    return this.#gates.of(`${call}:${channelId}`, MESSAGES, this.overall);
   }
 
   /** Reading messages of a channel. */
   list(channelId: string): Gate {
-    return this.#gates.of(`list:${channelId}`, MESSAGES, this.#overall);
+    return this.#gates.of(`list:${channelId}`, MESSAGES, this.overall);
   }
 
   /** Reactions in a channel. */
   reactions(channelId: string): Gate {
-    return this.#gates.of(`react:${channelId}`, REACTIONS, this.#overall);
+    return this.#gates.of(`react:${channelId}`, REACTIONS, this.overall);
   }
 
   /** What goes through one interaction: outside the overall limit (discord.md §1.2). */
