@@ -362,6 +362,9 @@ export async function playScene(arena: Arena, scene: KillScene): Promise<SceneRe
   await replace(victim);
   await arena.settle(turns, scene.beyondRescue === true ? BEYOND_RESCUE_MS : undefined);
   await arena.bridge.start();
+  // A command comes once: it needs somebody who listens, and the lease of a killed intake lasts a while.
+  if (scene.lane === "discord command")
+    await arena.until(() => arena.bridge.services.discord.gateway.connected > 0);
   const next = ask(5);
   await arena.settle(scene.beyondRescue === true ? [next] : turns);
   return {
