@@ -25,6 +25,8 @@ export type Permit = "first" | "edit" | "final";
 const KEPT_TOKENS = 0.75;
 /** Margin for jitter between our clock and theirs: 0.06 token (pacing.md §4.3). */
 const MARGIN_TOKENS = 0.06;
+/** What an edit in a pause needs: it may use the kept part, but a busy machine's pauses are not all Coze's. */
+const PAUSE_TOKENS = 1.2;
 const SPEND_SECONDS = 1;
 
 /** A bucket at a moment. Plain data. */
@@ -116,7 +118,7 @@ export function waitForPermit(
   const isDue = arrivals.lastAt >= dueAt - arrivals.meanGapMs / 2;
   const collectedAt = filled.tokens >= limits.burst ? lastEditAt : lastEditAt + limits.minGapMs;
   const pausedAt = Math.max(arrivals.lastAt + pauseMs(arrivals), collectedAt);
-  const inPause = Math.max(0, pausedAt - now, waitForTokens(filled, limits, 1, now));
+  const inPause = Math.max(0, pausedAt - now, waitForTokens(filled, limits, PAUSE_TOKENS, now));
   return isDue ? Math.min(keeping, inPause) : inPause;
 }
 

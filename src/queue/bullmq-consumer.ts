@@ -140,14 +140,16 @@ export class BullmqConsumer implements Consumer {
   async #begin(job: Job<Bell>, lockToken: string): Promise<Begun | undefined> {
     const { mailbox, log, newToken } = this.#parts;
     const lane = job.data.conv;
-    const { begun, lost, buried } = await mailbox.begin(lane, {
+    const { begun, lost, paused, buried } = await mailbox.begin(lane, {
       token: newToken(),
       maxMerge: Math.max(1, this.#options.maxMerge ?? 1),
       mergeWithinMs: this.#options.mergeWithinMs ?? 0,
       lock: { key: `${this.#worker.toKey(job.id ?? "")}:lock`, token: lockToken },
+      meta: this.#worker.toKey("meta"),
     });
     for (const id of buried) log.error({ queueId: id }, "turn killed its process too often: dead letter");
     if (lost) throw new Error("the conversation was taken over before it was started");
+    if (paused) return this.#putBack(job, lockToken);
     if (begun?.takenOver === true) {
       log.warn({ conversationKey: lane, start: begun.start }, "turn of a dead process starts again");
     }

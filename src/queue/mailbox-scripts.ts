@@ -76,11 +76,11 @@ return {'accepted', id, ahead}
 `;
 
 /**
- * lane, token, most merged, merge within ms, most crashes, dedupe, most dead, lock key, lock token →
+ * lane, token, most merged, merge within ms, most crashes, dedupe, most dead, lock key, lock token, BullMQ's meta key →
  * kind, buried ids, [starts, tries, cancelled, state, crashed], then one [id, key, payload, at] per turn.
  *
  * Kind is `lost` when BullMQ's lock is not ours any more: a late or repeated start must not take the turn from the
- * worker that has it now.
+ * worker that has it now. Kind is `paused` when the queue was paused since BullMQ gave us the conversation.
  */
 const BEGIN = `${PRELUDE}${RETIRE}
 local function joins(before, turn, withinMs)
@@ -91,6 +91,7 @@ local lane, token, maxMerge = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local withinMs = tonumber(ARGV[4])
 local maxCrashes, dedupeMs, maxDead = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 if redis.call('GET', ARGV[8]) ~= ARGV[9] then return {'lost', {}} end
+if redis.call('HEXISTS', ARGV[10], 'paused') == 1 then return {'paused', {}} end
 local box = boxKey(lane)
 local buried, crashed = {}, 0
 local ids, head, facts

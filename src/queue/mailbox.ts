@@ -40,12 +40,15 @@ export interface BeginOptions {
   readonly mergeWithinMs: number;
   /** Key and value of the scheduler's lock, without which nothing may start. */
   readonly lock: { readonly key: string; readonly token: string };
+  /** Key of the scheduler's own hash, which says whether it is paused. */
+  readonly meta: string;
 }
 
 /** What a conversation's turns look like at a start: none, or the next, and what was buried on the way. */
 export interface BeginAnswer {
   readonly begun: Begun | undefined;
   readonly lost: boolean;
+  readonly paused: boolean;
   readonly buried: readonly string[];
 }
 
@@ -102,9 +105,12 @@ export class Mailbox {
     }
   }
 
-  async begin(lane: string, { token, maxMerge, mergeWithinMs, lock }: BeginOptions): Promise<BeginAnswer> {
+  async begin(
+    lane: string,
+    { token, maxMerge, mergeWithinMs, lock, meta }: BeginOptions,
+  ): Promise<BeginAnswer> {
     const limits = [maxMerge, mergeWithinMs, MAX_CRASHES, this.#dedupeMs, MAX_DEAD];
-    const answer = await this.#run("tqBegin", lane, token, ...limits, lock.key, lock.token);
+    const answer = await this.#run("tqBegin", lane, token, ...limits, lock.key, lock.token, meta);
     const [kind, buried, facts, ...turns] = toList(answer);
     const [starts, tries, cancelled, state, takenOver] = toList(facts ?? []);
     const found: Begun = {
@@ -120,6 +126,7 @@ export class Mailbox {
     return {
       begun: kind === "run" ? found : undefined,
       lost: kind === "lost",
+      paused: kind === "paused",
       buried: toList(buried).map(String),
     };
   }

@@ -411,6 +411,24 @@ it("does not take a turn back from its new worker when an old start arrives late
   expect([lateStarts, taken.start]).toEqual([[], 1]);
 });
 
+it("does not start a turn after a pause that came while a worker was about to", async () => {
+  const slow = new SlowLink();
+  const { queue, prefix, ...scene } = await startScene({ connect: slow.connect });
+  await using _scene = scene;
+  const { queue: other, ...second } = await startScene({ prefix });
+  await using _second = second;
+  const starts: string[] = await record(queue);
+  slow.holdFrom("tqBegin");
+  await other.enqueue(aNewTurn("a:1"));
+  await slow.holding;
+  await other.pause();
+  await slow.letGo();
+  await expect.poll(async () => (await other.stats()).running).toBe(0);
+  expect([starts, (await other.stats()).depth]).toEqual([[], 1]);
+  await other.resume();
+  await expect.poll(() => starts).toHaveLength(1);
+});
+
 it("never gives a conversation up, however often its process dies", async () => {
   const prefix = `test-${randomUUID()}`;
   const options = { url: redis.url, log: makeTestLog(), prefix, leaseMs: TEST_LEASE_MS };
