@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { BridgeError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
 import { noticeFor } from "../../src/core/notices.ts";
@@ -38,6 +37,7 @@ import {
 import type { DiscordPacer } from "./pacer.ts";
 import { keepResponse } from "./responses.ts";
 import type { DiscordRest } from "./rest-client.ts";
+import { sleep } from "./sleep.ts";
 
 export interface IntakeOptions {
   readonly token: string;
@@ -64,7 +64,7 @@ const TOKEN_LIVES_MS = 15 * 60_000;
  */
 const STORE_FIRST_MS = 1_000;
 /** How long a command waits for the acknowledgement of the one before it; Discord's three seconds go on (discord.md §1.6). */
-const ORDER_MS = 500;
+const ORDER_MS = 700;
 /** Installation of what was asked in a DM. */
 const DM = "dm";
 
@@ -282,11 +282,11 @@ export class DiscordIntake implements AsyncDisposable {
     return ended;
   }
 
-  /** What a piece of work came to, if it is quick: in real time, as Discord's three seconds are. */
+  /** What a piece of work came to, if it is quick. */
   async #soon<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
     const over = new AbortController();
     const signal = AbortSignal.any([over.signal, this.#closing.signal]);
-    const patience = sleep(ms, undefined, { signal }).catch(() => undefined);
+    const patience = sleep(this.#options.clock, ms, signal).catch(() => undefined);
     const soon = await Promise.race([work, patience]);
     over.abort();
     return soon ?? undefined;
