@@ -1,5 +1,5 @@
 /**
- * How fast answers grow on the screen, against the best that the platforms' limits allow: `npm run bench`, some six
+ * How fast answers grow on the screen, against the best that the platforms' limits allow: `npm run bench`, some eight
  * minutes. The real bridge, the stand-ins with their limits on, a round trip of 80 ms, the machine's clock; measured on
  * what stands on the screen. What each figure means is in docs/reference/pacing.md §2, §3 and §6, the last results are
  * in docs/performance.md.

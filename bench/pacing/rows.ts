@@ -7,8 +7,8 @@ import { type Figures, figuresOf } from "./staleness.ts";
 import { TRACES, type Trace } from "./traces.ts";
 
 const ROUNDS = 3;
-/** Until every bucket is full again, in ms; the slowest is Slack's append, 20 tokens at 100 a minute. */
-export const REFILL_MS = 12_000;
+/** Until every bucket is full again, in ms; the slowest is Slack's append, 100 tokens at 100 a minute. */
+export const REFILL_MS = 60_000;
 const IDLE_MS = 3_000;
 /** Between two questions, in ms: what a bridge does until Coze is asked shall not wait for another's. */
 const BETWEEN_MS = 200;
@@ -17,7 +17,7 @@ const BETWEEN_MS = 200;
 const BUDGETS: Readonly<Record<Style, { burst: number; perSecond: number }>> = {
   "Discord channel": { burst: 5, perSecond: 1 },
   "Slack update": { burst: 3, perSecond: 50 / 60 },
-  "Slack native": { burst: 20, perSecond: 100 / 60 },
+  "Slack native": { burst: 100, perSecond: 100 / 60 },
 };
 
 interface Seen {
