@@ -65,7 +65,7 @@ export class CatchUp {
   /** Could not be looked through, and will be again: their marks stay where they are. */
   readonly #unread = new Set<string>();
   #loading: Promise<void> = Promise.resolve();
-  /** When the session began, by `now`. */
+  /** When the session began, on our clock. */
   #readyAt = 0;
   readonly #underWay = new Set<Waiting>();
 

@@ -39,7 +39,7 @@ const MAX_REMEMBERED = 1_000;
 export class MessageIntake {
   readonly catchUp: CatchUp;
   readonly #options: MessageIntakeOptions;
-  /** When a channel was last told that we take nothing, by `now`. */
+  /** When a channel was last told that we take nothing, on our clock. */
   readonly #refusedAt = new Map<string, number>();
   /** Came over the gateway and is not stored yet: it waits for what was missed, and is none of that. */
   readonly #live = new Set<string>();

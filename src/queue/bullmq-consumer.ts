@@ -164,6 +164,8 @@ export class BullmqConsumer implements Consumer {
     if (this.#stopping && this.#handover !== undefined) run.abort("handover");
     const outcome = await Promise.race([this.#outcome(run), run.gaveUp]);
     run.close();
+    // It is over: whoever takes the conversation next, here or elsewhere, takes nothing from it.
+    held.run = undefined;
     await this.#end(run, outcome, job, lockToken);
   }
 
