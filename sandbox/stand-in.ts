@@ -99,6 +99,8 @@ export interface StandInClock {
   /** Ms since the epoch. */
   now(): number;
   after(ms: number, call: () => void): () => void;
+  /** Ms of it that pass in one of the world, default 1. */
+  readonly speed?: number;
 }
 
 export const REAL_CLOCK: StandInClock = {
@@ -118,6 +120,7 @@ export function fastClock(speed: number): StandInClock {
   return {
     now: () => startedAt + (Date.now() - startedAt) * speed,
     after: (ms, call) => REAL_CLOCK.after(ms / speed, call),
+    speed,
   };
 }
 

@@ -6,7 +6,7 @@ import type { Config } from "./config.ts";
 import { acceptTurn } from "./core/accept-turn.ts";
 import { type AnswerParts, answerTurn } from "./core/answer-turn.ts";
 import { BridgeError } from "./core/errors.ts";
-import type { Clock } from "./core/gate.ts";
+import { type Clock, Gates } from "./core/gate.ts";
 import {
   type Adapter,
   type Consumer,
@@ -82,7 +82,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   const warning = await leftBehind(config, { log, signal: shutdown });
   if (warning !== undefined) log.warn({ note: warning }, "what was stored before REDIS_URL is not used");
   const dedupeMs = Math.max(MIN_DEDUPE_MS, 2 * config.catchUpWindowMs);
-  const { queue, store, leases, serveControl } = stack.use(
+  const { queue, store, leases, buckets, serveControl } = stack.use(
     await openStorage(config, { log, signal: shutdown, dedupeMs, leaseMs }),
   );
   // What a killed process had fetched is fetched again.
@@ -93,6 +93,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   const tools = {
     log,
     clock,
+    gates: new Gates(clock, buckets),
     download: createDownload({ trustedOrigins: options.trustedOrigins, tempDir }),
     sealer: await openSealer(
       config.secretKey === undefined

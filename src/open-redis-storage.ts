@@ -5,6 +5,7 @@ import { openBullmqQueue } from "./queue/bullmq-queue.ts";
 import { createRedisQueueArchive } from "./queue/redis-archive.ts";
 import { connectRedis } from "./queue/redis-client.ts";
 import { createRedisStoreArchive } from "./store/redis-archive.ts";
+import { createRedisBuckets } from "./store/redis-buckets.ts";
 import { createRedisLeases } from "./store/redis-leases.ts";
 import { createRedisStore } from "./store/redis-store.ts";
 
@@ -12,6 +13,8 @@ import { createRedisStore } from "./store/redis-store.ts";
 const PREFIX = "coze-bridge";
 /** Nobody waits longer for a value, in ms. */
 const STORE_TIMEOUT_MS = 5_000;
+/** Nobody's text waits longer for a token, in ms. */
+const BUCKETS_TIMEOUT_MS = 300;
 
 /** Opens queue and store on Redis. Loaded only when it is used. @throws {BridgeError} as {@link openBullmqQueue}. */
 export async function openRedisStorage(
@@ -33,12 +36,20 @@ export async function openRedisStorage(
     commandTimeoutMs: STORE_TIMEOUT_MS,
   });
   const store = stack.use(createRedisStore({ redis, prefix: PREFIX }));
+  const counters = connectRedis(url, {
+    log,
+    name: "limits",
+    prefix: PREFIX,
+    commandTimeoutMs: BUCKETS_TIMEOUT_MS,
+  });
+  stack.defer(() => counters.disconnect());
   const deadLetters = deadLettersOf(queue, createRedisQueueArchive({ redis, prefix: PREFIX, queue }));
   const opened = stack.move();
   return {
     queue,
     store,
     leases: createRedisLeases({ redis, prefix: PREFIX, log, ...(leaseMs !== undefined && { leaseMs }) }),
+    buckets: createRedisBuckets({ redis: counters, prefix: PREFIX, log }),
     deadLetters,
     // Commands talk to Redis.
     serveControl: () => Promise.resolve(new AsyncDisposableStack()),

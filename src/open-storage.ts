@@ -13,6 +13,7 @@ import type {
   StoreRecord,
   TurnQueue,
 } from "./core/ports.ts";
+import type { SharedBuckets } from "./core/shared-bucket.ts";
 import { createSqliteQueueArchive } from "./queue/sqlite-archive.ts";
 import { openSqliteQueue } from "./queue/sqlite-queue.ts";
 import { createFileLeases } from "./store/file-leases.ts";
@@ -35,6 +36,8 @@ export interface Storage extends AsyncDisposable {
   readonly queue: TurnQueue;
   readonly store: Store;
   readonly leases: Leases;
+  /** Where several processes spend out of the same limits. */
+  readonly buckets?: SharedBuckets;
   readonly deadLetters: DeadLetters;
   /** Lets commands look in while this process has the file; nothing to do where they can look for themselves. */
   serveControl(): Promise<AsyncDisposable>;

@@ -50,7 +50,7 @@ export class DiscordAdapter implements Adapter {
   constructor(settings: DiscordSettings, tools: DiscordTools) {
     this.#settings = settings;
     this.#tools = tools;
-    this.#pacer = new DiscordPacer(tools.clock);
+    this.#pacer = new DiscordPacer(tools.gates);
     this.#rest = new DiscordRest({ ...settings, now: tools.wallNow ?? Date.now });
     this.#closedPlaces = new ClosedPlaces(() => tools.clock.now());
     this.#waiting = new WaitingSign(this.#rest, this.#pacer);

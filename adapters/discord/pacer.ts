@@ -1,4 +1,4 @@
-import { type Clock, Gate, Gates } from "../../src/core/gate.ts";
+import type { Gate, Gates } from "../../src/core/gate.ts";
 import type { BucketLimits } from "../../src/core/pacer.ts";
 
 /** After an edit, what comes is collected this long before the next one (pacing.md §4.8). */
@@ -14,34 +14,34 @@ const REACTIONS: BucketLimits = { burst: 1, tokensPerSecond: 4, minGapMs: 0 };
  */
 const OVERALL: BucketLimits = { burst: 5, tokensPerSecond: 40, minGapMs: 0 };
 
-/** The gates of one process, by Discord's own buckets. */
+/** The gates of one bot, by Discord's own buckets. */
 export class DiscordPacer {
   /** Behind all others but the webhooks'; by itself for what has no bucket of its own, such as typing. */
   readonly overall: Gate;
   readonly #gates: Gates;
 
-  constructor(clock: Clock) {
-    this.#gates = new Gates(clock);
-    this.overall = new Gate(OVERALL, clock);
+  constructor(gates: Gates) {
+    this.#gates = gates;
+    this.overall = gates.of("discord:all", OVERALL);
   }
 
   /** Making or editing messages of a channel. */
   messages(call: "create" | "edit", channelId: string): Gate {
-    return this.#gates.of(`${call}:${channelId}`, MESSAGES, this.overall);
+    return this.#gates.of(`discord:${call}:${channelId}`, MESSAGES, this.overall);
   }
 
   /** Reading messages of a channel. */
   list(channelId: string): Gate {
-    return this.#gates.of(`list:${channelId}`, MESSAGES, this.overall);
+    return this.#gates.of(`discord:list:${channelId}`, MESSAGES, this.overall);
   }
 
   /** Reactions in a channel. */
   reactions(channelId: string): Gate {
-    return this.#gates.of(`react:${channelId}`, REACTIONS, this.overall);
+    return this.#gates.of(`discord:react:${channelId}`, REACTIONS, this.overall);
   }
 
   /** What goes through one interaction: outside the overall limit (discord.md §1.2). */
   hook(name: string): Gate {
-    return this.#gates.of(`hook:${name}`, MESSAGES);
+    return this.#gates.of(`discord:hook:${name}`, MESSAGES);
   }
 }

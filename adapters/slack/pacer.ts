@@ -1,4 +1,4 @@
-import { type Clock, type Gate, Gates } from "../../src/core/gate.ts";
+import type { Gate, Gates } from "../../src/core/gate.ts";
 import type { BucketLimits } from "../../src/core/pacer.ts";
 
 /** What Slack counts. */
@@ -40,21 +40,21 @@ const SLACK_LIMITS: Readonly<Record<SlackBucket, BucketLimits>> = {
   unreact: { burst: 8, tokensPerSecond: 18 / 60, minGapMs: 0 },
 };
 
-/** The gates of one process, by Slack's own buckets. */
+/** The gates of one bot, by Slack's own buckets. */
 export class SlackPacer {
   readonly #gates: Gates;
 
-  constructor(clock: Clock) {
-    this.#gates = new Gates(clock);
+  constructor(gates: Gates) {
+    this.#gates = gates;
   }
 
   /** Posting to a channel. */
   post(team: string, channel: string): Gate {
-    return this.#gates.of(`post:${team}:${channel}`, SLACK_LIMITS.post);
+    return this.#gates.of(`slack:post:${team}:${channel}`, SLACK_LIMITS.post);
   }
 
   /** A method that the whole workspace shares. */
   method(team: string, method: Exclude<SlackBucket, "post">): Gate {
-    return this.#gates.of(`${method}:${team}`, SLACK_LIMITS[method]);
+    return this.#gates.of(`slack:${method}:${team}`, SLACK_LIMITS[method]);
   }
 }

@@ -60,7 +60,7 @@ export class SlackAdapter implements Adapter {
       tools,
       log,
       api: new SlackWebApi({ apiUrl: settings.apiUrl, token: settings.botToken, log }),
-      pacer: new SlackPacer(tools.clock),
+      pacer: new SlackPacer(tools.gates),
       latches: new Latches(log),
       self: (options) => this.#whoAmI(options),
       onGone: (dedupeKey) => this.#intake?.onStoppedReply(dedupeKey),

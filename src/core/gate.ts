@@ -5,16 +5,22 @@ import {
   fullBucket,
   learn,
   type Permit,
+  type PermitPlan,
+  planPermit,
   type RateHeaders,
   refill,
   refusedUntil,
+  shareOf,
   spend,
   type Told,
-  waitForPermit,
 } from "./pacer.ts";
+import type { BucketView, SharedBucket, SharedBuckets } from "./shared-bucket.ts";
 
 /** Longest a refusal closes a gate, in ms, whatever it says: also the longest anything here waits for a timer. */
 const LONGEST_CLOSED_MS = 3_600_000;
+
+/** Tokens fewer than we thought that the other processes have to know of; the way back from the platform is less. */
+const WORTH_TELLING = 0.1;
 
 interface AcquireOptions {
   /** When the same reply was written last, on the gate's clock. */
@@ -35,31 +41,57 @@ export interface Clock {
   now(): number;
   /** Calls back once after `ms`; the result cancels. */
   after(ms: number, call: () => void): () => void;
+  /** Ms of it that pass in one of the world, default 1. */
+  readonly speed?: number;
 }
 
-/** Shares one bucket among replies: hands out its permits, finals and first texts first, then in the order of asking. */
+/** What a gate counts with besides its own limits. */
+export interface GateOptions {
+  /** A limit of several buckets together: a permit of this one includes one of that. */
+  readonly outer?: Gate | undefined;
+  /** The bucket as all processes see it. */
+  readonly shared?: SharedBucket | undefined;
+}
+
+/**
+ * Shares one bucket among replies: hands out its permits, finals and first texts first, then in the order of asking.
+ *
+ * Where other processes spend out of the same bucket, who goes next is decided here, and whether the token is there by
+ * all together. While there is nobody to ask, this process keeps to its own share.
+ *
+ * @see docs/reference/pacing.md §4, §6
+ */
 export class Gate {
   #limits: BucketLimits;
   readonly #clock: Clock;
   readonly #outer: Gate | undefined;
+  readonly #shared: SharedBucket | undefined;
   readonly #waiting: Waiting[] = [];
   #bucket: Bucket;
   #told: Told | undefined;
   #closedUntil = 0;
   #sharers = 0;
+  /** Sharers in other processes, as of the last time that all were asked. */
+  #others = 0;
+  /** Nobody answers for all: only our own share is ours. */
+  #alone = false;
+  /** Tokens that we took without telling. */
+  #owed = 0;
+  #isAsking = false;
   #cancelTimer: (() => void) | undefined;
 
-  constructor(limits: BucketLimits, clock: Clock, outer?: Gate) {
+  constructor(limits: BucketLimits, clock: Clock, { outer, shared }: GateOptions = {}) {
     this.#limits = limits;
     this.#clock = clock;
     this.#outer = outer;
+    this.#shared = shared;
     this.#bucket = fullBucket(limits, clock.now());
   }
 
   /** True when nobody uses it and the bucket is full again: forgetting it loses nothing. */
   get idle(): boolean {
     const now = this.#clock.now();
-    const full = refill(this.#bucket, this.#limits, now).tokens >= this.#limits.burst;
+    const full = refill(this.#bucket, this.#own, now).tokens >= this.#own.burst;
     return this.#sharers === 0 && this.#waiting.length === 0 && full && now >= this.#closedUntil;
   }
 
@@ -71,6 +103,7 @@ export class Gate {
       if (!joined) return;
       joined = false;
       this.#sharers -= 1;
+      this.#shared?.tell({ sharers: this.#sharers });
       // The shares of the others have grown: what waits may go sooner.
       this.#pump();
     };
@@ -79,7 +112,13 @@ export class Gate {
   /** Resolves when the call may go out, and takes the token. Rejects with the signal's reason. */
   async acquire(permit: Permit, options: AcquireOptions): Promise<void> {
     await this.#acquire(permit, options);
-    await this.#outer?.acquire(permit, { signal: options.signal });
+    if (this.#outer === undefined) return;
+    try {
+      await this.#outer.acquire(permit, { signal: options.signal });
+    } catch (error) {
+      this.#giveBack();
+      throw error;
+    }
   }
 
   #acquire(permit: Permit, options: AcquireOptions): Promise<void> {
@@ -110,53 +149,133 @@ export class Gate {
   /** The platform refused: nothing goes out before `retryAfterMs` (an hour at most) have passed, then one token is there. */
   refused(retryAfterMs: number): void {
     const now = this.#clock.now();
-    const { burst, sureBurst = burst } = this.#limits;
-    this.#limits = { ...this.#limits, burst: sureBurst };
+    this.#doubt();
     this.#closedUntil = Math.max(this.#closedUntil, now + Math.min(LONGEST_CLOSED_MS, retryAfterMs));
     this.#bucket = refusedUntil(this.#closedUntil);
+    this.#shared?.tell({ closedForMs: this.#closedUntil - now, tokens: this.#bucket.tokens });
     this.#pump();
   }
 
   /** By now nothing is left, whatever we thought. */
   drained(): void {
-    this.#bucket = { ...this.#bucket, tokens: 0, at: this.#clock.now() };
+    this.#lower({ ...this.#bucket, tokens: 0, at: this.#clock.now() });
   }
 
   /** The platform told what is left. */
   learn(headers: RateHeaders): void {
     const now = this.#clock.now();
-    this.#bucket = learn(this.#bucket, this.#limits, { headers, before: this.#told, now });
+    this.#lower(learn(this.#bucket, this.#limits, { headers, before: this.#told, now }));
     this.#told = { remaining: headers.remaining, resetAt: now + headers.resetAfterMs };
+  }
+
+  /** What the limits leave to this process. */
+  get #own(): BucketLimits {
+    if (!this.#alone) return this.#limits;
+    const own = Math.max(1, this.#sharers);
+    return shareOf(this.#limits, own / (own + this.#others));
+  }
+
+  #lower(bucket: Bucket): void {
+    const before = refill(this.#bucket, this.#limits, bucket.at);
+    this.#bucket = bucket;
+    const { tokens, windowEndsAt } = bucket;
+    if (before.tokens - tokens < WORTH_TELLING && windowEndsAt === before.windowEndsAt) return;
+    const window = windowEndsAt === undefined ? {} : { windowEndsInMs: windowEndsAt - this.#clock.now() };
+    this.#shared?.tell({ atMost: tokens, ...window });
+  }
+
+  #doubt(): void {
+    const { burst, sureBurst = burst } = this.#limits;
+    this.#limits = { ...this.#limits, burst: sureBurst };
+  }
+
+  #giveBack(): void {
+    const tokens = Math.min(this.#limits.burst, this.#bucket.tokens + 1);
+    this.#bucket = { ...this.#bucket, tokens };
+    this.#shared?.tell({ givenBack: 1 });
+    this.#pump();
   }
 
   #pump(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
-    for (;;) {
-      const now = this.#clock.now();
-      const next = this.#soonest(now);
+    // Whatever comes of it looks again.
+    while (!this.#isAsking) {
+      const next = this.#soonest(this.#clock.now());
       if (next === undefined) return;
-      if (next.waitMs > 0) {
+      const { waiting, plan } = next;
+      if (plan.waitMs > 0) {
         // Whole ms: a timer for a billionth of one would find the same moment again.
-        this.#cancelTimer = this.#clock.after(Math.ceil(next.waitMs), () => this.#pump());
+        this.#cancelTimer = this.#clock.after(Math.ceil(plan.waitMs), () => this.#pump());
         return;
       }
-      this.#waiting.splice(this.#waiting.indexOf(next.waiting), 1);
-      this.#bucket = spend(this.#bucket, this.#limits, now);
-      next.waiting.grant();
+      if (this.#shared === undefined) this.#serve(waiting);
+      else void this.#ask(this.#shared, waiting, plan.needs);
     }
   }
 
+  #serve(waiting: Waiting): void {
+    this.#bucket = spend(this.#bucket, this.#own, this.#clock.now());
+    this.#leaveWith(waiting);
+  }
+
+  /** @returns False when it has left by itself. */
+  #leaveWith(waiting: Waiting): boolean {
+    const index = this.#waiting.indexOf(waiting);
+    if (index < 0) return false;
+    this.#waiting.splice(index, 1);
+    waiting.grant();
+    return true;
+  }
+
+  async #ask(shared: SharedBucket, waiting: Waiting, needs: number): Promise<void> {
+    this.#isAsking = true;
+    const [owed, sharers] = [this.#owed, Math.max(1, this.#sharers)];
+    const view = await shared.take({ needs, sharers, owed });
+    this.#isAsking = false;
+    if (view === undefined) this.#decideAlone(waiting);
+    else {
+      this.#owed -= owed;
+      this.#adopt(view, view.sharers - sharers);
+      if (view.taken && !this.#leaveWith(waiting)) this.#giveBack();
+    }
+    this.#pump();
+  }
+
+  /** The first time the tokens are divided, and it has to be planned anew. */
+  #decideAlone(waiting: Waiting): void {
+    if (this.#alone) {
+      this.#owed += 1;
+      // It may have left meanwhile: then the token is lost, which harms nobody.
+      this.#serve(waiting);
+      return;
+    }
+    this.#alone = true;
+    const { tokens } = refill(this.#bucket, this.#limits, this.#clock.now());
+    this.#bucket = { ...this.#bucket, tokens: tokens * (this.#own.burst / this.#limits.burst) };
+  }
+
+  #adopt({ tokens, closedForMs, windowEndsInMs, doubted }: BucketView, others: number): void {
+    const now = this.#clock.now();
+    this.#alone = false;
+    this.#others = others;
+    if (doubted) this.#doubt();
+    this.#closedUntil = Math.max(this.#closedUntil, now + closedForMs);
+    const window = windowEndsInMs === undefined ? {} : { windowEndsAt: now + windowEndsInMs };
+    this.#bucket = { tokens, at: Math.max(now, this.#closedUntil), ...window };
+  }
+
   /** The one to serve next: urgent ones before edits; among equals the shortest wait, then the order of asking. */
-  #soonest(now: number): { waiting: Waiting; waitMs: number } | undefined {
+  #soonest(now: number): { waiting: Waiting; plan: PermitPlan } | undefined {
     const urgent = this.#waiting.filter(({ permit }) => permit !== "edit");
-    let best: { waiting: Waiting; waitMs: number } | undefined;
+    const sharers = Math.max(1, this.#sharers + (this.#alone ? 0 : this.#others));
+    let best: { waiting: Waiting; plan: PermitPlan } | undefined;
     for (const waiting of urgent.length > 0 ? urgent : this.#waiting) {
       const { permit, lastEditAt } = waiting;
-      const pace = { lastEditAt, arrivals: waiting.arrivals?.(), sharers: Math.max(1, this.#sharers) };
-      const forToken = waitForPermit(this.#bucket, this.#limits, permit, now, pace);
-      const waitMs = Math.max(forToken, this.#closedUntil - now);
-      if (best === undefined || waitMs < best.waitMs) best = { waiting, waitMs };
+      const pace = { lastEditAt, arrivals: waiting.arrivals?.(), sharers };
+      const { waitMs, needs } = planPermit(this.#bucket, this.#own, permit, now, pace);
+      const plan = { waitMs: Math.max(waitMs, this.#closedUntil - now), needs };
+      if (best === undefined || plan.waitMs < best.plan.waitMs) best = { waiting, plan };
     }
     return best;
   }
@@ -169,9 +288,12 @@ const MAX_GATES = 10_000;
 export class Gates {
   readonly #gates = new Map<string, Gate>();
   readonly #clock: Clock;
+  readonly #shared: SharedBuckets | undefined;
 
-  constructor(clock: Clock) {
+  /** @param shared - Where other processes spend out of the same buckets. */
+  constructor(clock: Clock, shared?: SharedBuckets) {
     this.#clock = clock;
+    this.#shared = shared;
   }
 
   /** @param outer - A limit of several buckets together: a permit of this one includes one of that. */
@@ -179,7 +301,8 @@ export class Gates {
     const known = this.#gates.get(bucket);
     if (known !== undefined) return known;
     if (this.#gates.size >= MAX_GATES) this.#forgetIdle();
-    const fresh = new Gate(limits, this.#clock, outer);
+    const shared = this.#shared?.of(bucket, limits, this.#clock.speed ?? 1);
+    const fresh = new Gate(limits, this.#clock, { outer, shared });
     this.#gates.set(bucket, fresh);
     return fresh;
   }

@@ -96,40 +96,59 @@ export interface ReplyPace {
   readonly sharers: number;
 }
 
+/** When a permit may go, and what the bucket must hold for it. */
+export interface PermitPlan {
+  /** In ms, if no more text arrives; 0 means now. */
+  readonly waitMs: number;
+  /** Tokens that must be there at that moment; the call takes one of them. */
+  readonly needs: number;
+}
+
 /**
- * How long a permit has to wait, in ms, if no more text arrives; 0 means now.
+ * Plans one call.
  *
  * An edit goes out at the first arrival when it is due (half a mean gap early is early enough), or in a pause, where it may
  * use the token kept for the end: the end has nothing new to say then.
  */
-export function waitForPermit(
+export function planPermit(
   bucket: Bucket,
   limits: BucketLimits,
   permit: Permit,
   now: number,
   { lastEditAt, arrivals, sharers }: ReplyPace,
-): number {
+): PermitPlan {
   const filled = refill(bucket, limits, now);
-  if (permit !== "edit") return waitForTokens(filled, limits, 1, now);
-  const keeping = waitForTokens(filled, limits, 1 + KEPT_TOKENS, now);
-  if (lastEditAt === undefined) return keeping;
+  const plan = (wanted: number, earliestAt = now): PermitPlan => {
+    const needs = tokensNeeded(filled, limits, wanted);
+    return { waitMs: Math.max(0, earliestAt - now, waitForTokens(filled, limits, needs, now)), needs };
+  };
+  if (permit !== "edit") return plan(1);
+  if (lastEditAt === undefined) return plan(1 + KEPT_TOKENS);
   const dueAt = lastEditAt + gapMs(filled, limits, { elapsedMs: now - lastEditAt, sharers });
-  if (arrivals === undefined) return Math.max(keeping, dueAt - now);
-  const isDue = arrivals.lastAt >= dueAt - arrivals.meanGapMs / 2;
+  if (arrivals === undefined) return plan(1 + KEPT_TOKENS, dueAt);
   const collectedAt = filled.tokens >= limits.burst ? lastEditAt : lastEditAt + limits.minGapMs;
-  const pausedAt = Math.max(arrivals.lastAt + pauseMs(arrivals), collectedAt);
-  const inPause = Math.max(0, pausedAt - now, waitForTokens(filled, limits, PAUSE_TOKENS, now));
-  return isDue ? Math.min(keeping, inPause) : inPause;
+  const inPause = plan(PAUSE_TOKENS, Math.max(arrivals.lastAt + pauseMs(arrivals), collectedAt));
+  const isDue = arrivals.lastAt >= dueAt - arrivals.meanGapMs / 2;
+  const keeping = plan(1 + KEPT_TOKENS);
+  return isDue && keeping.waitMs <= inPause.waitMs ? keeping : inPause;
 }
 
-/** Until so many tokens are there, and the margin. A full bucket is enough even where that is more than it holds. */
-function waitForTokens(filled: Bucket, limits: BucketLimits, wanted: number, now: number): number {
-  const missing = Math.min(limits.burst, wanted) + MARGIN_TOKENS - filled.tokens;
-  if (missing <= 0 || filled.tokens >= limits.burst) return 0;
-  const { windowEndsAt } = filled;
-  if (windowEndsAt === undefined) return (missing / limits.tokensPerSecond) * 1000;
-  // In a window tokens are whole, and nothing comes back before its end.
-  return filled.tokens >= Math.ceil(wanted) ? 0 : windowEndsAt - now;
+/** With the margin. A full bucket is enough, and in a window tokens are whole. */
+function tokensNeeded({ windowEndsAt }: Bucket, { burst }: BucketLimits, wanted: number): number {
+  const needed = windowEndsAt === undefined ? Math.min(burst, wanted) + MARGIN_TOKENS : Math.ceil(wanted);
+  return Math.min(burst, needed);
+}
+
+/** Until so many tokens are there. In a window nothing comes back before its end. */
+function waitForTokens(
+  { tokens, windowEndsAt }: Bucket,
+  limits: BucketLimits,
+  needs: number,
+  now: number,
+): number {
+  if (tokens >= needs) return 0;
+  if (windowEndsAt !== undefined) return windowEndsAt - now;
+  return ((needs - tokens) / limits.tokensPerSecond) * 1000;
 }
 
 /** From one edit of a reply to the next: its share of the rate, faster while there is more than the kept tokens. */
@@ -192,6 +211,12 @@ function isFixed(
   if (before === undefined || remaining >= before.remaining) return wasFixed;
   const tokenMs = 1000 / tokensPerSecond;
   return resetAt - before.resetAt < ((before.remaining - remaining) * tokenMs) / 2;
+}
+
+/** What is left of the limits to a process that may spend only this share of them, 0 to 1; always enough for one call. */
+export function shareOf(limits: BucketLimits, share: number): BucketLimits {
+  const { burst, tokensPerSecond } = limits;
+  return { ...limits, burst: Math.max(1, burst * share), tokensPerSecond: tokensPerSecond * share };
 }
 
 /** Nothing goes out before `openAt`, then one token is there. */

@@ -1,5 +1,5 @@
 import type { AnswerEvent, AnswerState } from "./answer-state.ts";
-import type { Clock } from "./gate.ts";
+import type { Clock, Gates } from "./gate.ts";
 import type { Json } from "./json.ts";
 import type { Attachment, IncomingTurn, Turn } from "./turn.ts";
 
@@ -47,6 +47,8 @@ export interface Adapter extends AsyncDisposable {
 export interface AdapterTools {
   readonly log: Log;
   readonly clock: Clock;
+  /** On that clock; a bucket's name begins with the platform's. */
+  readonly gates: Gates;
   readonly download: Download;
   readonly sealer: Sealer;
   /** Durable state of the adapter's own, under spaces that begin with its platform's name, e.g. `discord-seen`. */

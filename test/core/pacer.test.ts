@@ -6,13 +6,17 @@ import {
   type BucketLimits,
   fullBucket,
   learn,
+  planPermit,
   refill,
   spend,
-  waitForPermit,
 } from "../../src/core/pacer.ts";
 
 /** Discord's edits: 5 in 5 s (docs/reference/pacing.md §3). */
 const LIMITS: BucketLimits = { burst: 5, tokensPerSecond: 1, minGapMs: 0 };
+
+function waitForPermit(...args: Parameters<typeof planPermit>): number {
+  return planPermit(...args).waitMs;
+}
 
 describe("a bucket", () => {
   it("fills at its rate up to its burst, and never by a clock that goes back", () => {

@@ -7,7 +7,7 @@ import type { DiscordStandIn } from "../../sandbox/discord/start-discord.ts";
 import { type Exchange, fastClock, type StandInClock } from "../../sandbox/stand-in.ts";
 import { type AnswerState, EMPTY_ANSWER } from "../../src/core/answer-state.ts";
 import { BridgeError } from "../../src/core/errors.ts";
-import type { Clock } from "../../src/core/gate.ts";
+import { type Clock, Gates } from "../../src/core/gate.ts";
 import type { Json } from "../../src/core/json.ts";
 import type {
   Adapter,
@@ -151,11 +151,13 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
   const turns: IncomingTurn[] = [];
   const log: LogLine[] = [];
   const wallNow = options.wallNow ?? Date.now;
+  const { clock = REAL_TIME } = options;
   const adapter = createDiscordAdapter(
     { token: options.token ?? standIn.token, apiUrl: standIn.apiUrl },
     {
       log: collectingLog(log),
-      clock: options.clock ?? REAL_TIME,
+      clock,
+      gates: new Gates(clock),
       download: loopbackDownload(standIn),
       sealer: options.sealer ?? memorySealer(wallNow),
       store: options.store ?? new MemoryStore(),

@@ -11,6 +11,7 @@ import {
 } from "../../sandbox/slack/slack-stand-in.ts";
 import { type AnswerState, EMPTY_ANSWER } from "../../src/core/answer-state.ts";
 import { BridgeError } from "../../src/core/errors.ts";
+import { type Clock, Gates } from "../../src/core/gate.ts";
 import type { Json } from "../../src/core/json.ts";
 import type { Adapter, AdapterTools, Download, Log, OnTurn, Reply, Sealer } from "../../src/core/ports.ts";
 import type { IncomingTurn, Turn } from "../../src/core/turn.ts";
@@ -133,16 +134,18 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
   const abort = new AbortController();
   const log: LogLine[] = [];
   const fetched: { url: string; authorization: string | undefined }[] = [];
+  const clock: Clock = {
+    now: options.now ?? (() => performance.now() * speed),
+    after: (ms, call) => {
+      options.onTimer?.(ms);
+      const timer = setTimeout(call, ms / speed);
+      return () => clearTimeout(timer);
+    },
+  };
   const tools: AdapterTools = {
     log: logInto(log),
-    clock: {
-      now: options.now ?? (() => performance.now() * speed),
-      after: (ms, call) => {
-        options.onTimer?.(ms);
-        const timer = setTimeout(call, ms / speed);
-        return () => clearTimeout(timer);
-      },
-    },
+    clock,
+    gates: new Gates(clock),
     download: downloadInto(fetched),
     sealer: openSealer(),
     store: new MemoryStore(),
