@@ -314,6 +314,33 @@ describe("gates of several processes", () => {
     expect((await take(shared)).taken).toBe(true);
   });
 
+  it("give back what came for somebody who had left", async () => {
+    using member = await join(newPrefix());
+    const shared = member.buckets.of("a", { ...SLOW, burst: 1 }, 1);
+    const gate = new Gate({ ...SLOW, burst: 1 }, clock, { shared });
+    const leaving = new AbortController();
+    const asked = gate.acquire("edit", { signal: leaving.signal });
+    leaving.abort();
+    await expect(asked).rejects.toThrow();
+    await gate.acquire("final", { signal: AbortSignal.timeout(1_000) });
+    expect((await take(shared)).taken).toBe(false);
+  });
+
+  it("owe what they spent while Redis was away", async () => {
+    await using own = await startRedis();
+    using member = await join(newPrefix(), own);
+    const shared = member.buckets.of("a", SLOW, 1);
+    const gate = new Gate(SLOW, clock, { shared });
+    await gate.acquire("final", { signal: never });
+    own.freeze();
+    for (let spent = 0; spent < 2; spent += 1) await gate.acquire("final", { signal: never });
+    own.thaw();
+    await sleep(700);
+    await gate.acquire("final", { signal: never });
+    // What was asked of the frozen one counts as well: it answered too late.
+    expect((await take(shared, { needs: 1_000 })).tokens).toBeLessThan(1.5);
+  });
+
   it("keep to their share while Redis is frozen, lose little time by it, and owe it afterwards", async () => {
     await using own = await startRedis();
     const prefix = newPrefix();
