@@ -89,7 +89,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   await rm(tempDir, { recursive: true, force: true });
   await mkdir(tempDir, { recursive: true, mode: 0o700 });
   stack.use(await serveControl());
-  const source = stack.use(createCozeClient({ ...config.coze, log }));
+  const source = stack.use(createCozeClient({ ...config.coze, log, gates: new Gates(OWN_CLOCK, buckets) }));
   const tools = {
     log,
     clock,

@@ -6,7 +6,12 @@ import { MAX_DURATION_MS, parseDuration } from "./duration.ts";
 
 /** The whole configuration, typed; nothing else reads the environment. */
 export interface Config extends StorageConfig {
-  readonly coze: { readonly token: string; readonly baseUrl: string; readonly botId: string };
+  readonly coze: {
+    readonly token: string;
+    readonly baseUrl: string;
+    readonly botId: string;
+    readonly chatsPerSecond: number;
+  };
   readonly discord?: DiscordSettings;
   readonly slack?: SlackSettings;
   readonly http: { readonly host: string; readonly port: number };
@@ -74,6 +79,7 @@ export const VARIABLE_NAMES = [
   "COZE_API_TOKEN",
   "COZE_BOT_ID",
   "COZE_API_BASE",
+  "COZE_CHATS_PER_SECOND",
   "DISCORD_BOT_TOKEN",
   "DISCORD_API_URL",
   "SLACK_BOT_TOKEN",
@@ -111,6 +117,10 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
     aliases: ["COZE_BASE_URL", "COZE_CN_BASE_URL"],
     schema: httpUrl,
     help: "https://api.coze.cn or https://api.coze.com, where the token was made",
+  },
+  COZE_CHATS_PER_SECOND: {
+    schema: z.string().regex(/^([1-9]\d{0,2}|1000)$/),
+    help: "1 to 1000 chats begun in a second, what the plan at Coze allows; 20 by default, as the free plan",
   },
   DISCORD_BOT_TOKEN: {
     aliases: ["DISCORD_TOKEN"],
@@ -341,6 +351,8 @@ function toConfig(values: Values): Config {
       token: values.COZE_API_TOKEN ?? "",
       botId: values.COZE_BOT_ID ?? "",
       baseUrl: values.COZE_API_BASE ?? "https://api.coze.cn",
+      // The free plan's (coze-api.md §14).
+      chatsPerSecond: Number(values.COZE_CHATS_PER_SECOND ?? "20"),
     },
     ...(values.DISCORD_BOT_TOKEN !== undefined && {
       discord: {

@@ -31,7 +31,12 @@ function problemsOf(env: Environment, readFile = noFiles): string {
 describe("configuration", () => {
   it("needs only Coze and one platform", () => {
     expect(loadConfig({ ...COZE, ...DISCORD }, noFiles)).toEqual({
-      coze: { token: "coze-secret-value", botId: "7380000000000000009", baseUrl: "https://api.coze.cn" },
+      coze: {
+        token: "coze-secret-value",
+        botId: "7380000000000000009",
+        baseUrl: "https://api.coze.cn",
+        chatsPerSecond: 20,
+      },
       discord: { token: "discord-secret-value", apiUrl: "https://discord.com/api" },
       http: { host: "127.0.0.1", port: 8080 },
       dataDir: "./data",
@@ -52,7 +57,12 @@ describe("configuration", () => {
       DISCORD_TOKEN: "b",
     };
     const config = loadConfig(env, noFiles);
-    expect(config.coze).toEqual({ token: "a-token", botId: "1", baseUrl: "https://api.coze.com" });
+    expect(config.coze).toEqual({
+      token: "a-token",
+      botId: "1",
+      baseUrl: "https://api.coze.com",
+      chatsPerSecond: 20,
+    });
     expect(config.discord?.token).toBe("b");
   });
 

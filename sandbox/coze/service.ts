@@ -1,4 +1,4 @@
-import { LeakyBucket, type StandInClock } from "../stand-in.ts";
+import type { StandInClock } from "../stand-in.ts";
 import {
   type BotPace,
   type BotPlan,
@@ -60,7 +60,8 @@ export class CozeService {
   readonly #unsaved = new Set<string>();
   /** The last chat of each conversation: only it can be running. */
   readonly #latest = new Map<string, ChatRun>();
-  readonly #buckets = new Map<string, LeakyBucket>();
+  /** When the calls of the last second came, by what is counted. */
+  readonly #calls = new Map<string, readonly number[]>();
   #lastId = FIRST_ID;
   #plan: (question: BotQuestion) => BotPlan = planAnswer;
 
@@ -333,10 +334,11 @@ export class CozeService {
 
   #allow(name: string, perSecond: number | undefined): boolean {
     if (perSecond === undefined) return true;
-    const { clock } = this.#options;
-    const bucket = this.#buckets.get(name) ?? new LeakyBucket({ capacity: perSecond, perSecond, clock });
-    this.#buckets.set(name, bucket);
-    return bucket.take().ok;
+    const now = this.#options.clock.now();
+    const lately = (this.#calls.get(name) ?? []).filter((at) => at > now - 1_000);
+    const ok = lately.length < perSecond;
+    this.#calls.set(name, ok ? [...lately, now] : lately);
+    return ok;
   }
 
   #newId(): string {

@@ -31,7 +31,7 @@ export interface CozeSwitches {
   conversationIdChanges: boolean;
   /** The documented example of a cancel has no `code` (§8.4). */
   cancelWithoutCode: boolean;
-  /** Requests per second of the plans (§14); `undefined` for none. */
+  /** Requests in any one second, by default those of the free plan (§14); `undefined` for none. */
   limits: { chatPerSecond: number; uploadPerSecond: number; pollPerSecond: number } | undefined;
   /** Largest upload, in bytes (§10). */
   maxUploadBytes: number;
@@ -57,7 +57,7 @@ export const DEFAULT_SWITCHES: CozeSwitches = {
   doneData: '"[DONE]"',
   conversationIdChanges: false,
   cancelWithoutCode: false,
-  limits: undefined,
+  limits: { chatPerSecond: 20, uploadPerSecond: 10, pollPerSecond: 1 },
   maxUploadBytes: 512 * 1024 * 1024,
   watchdogMs: 300_000,
 };

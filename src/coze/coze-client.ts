@@ -1,13 +1,16 @@
 import { openAsBlob } from "node:fs";
 import { type Dispatcher, FormData } from "undici";
+import type { z } from "zod";
 import type { AnswerEvent } from "../core/answer-state.ts";
 import { CozeError } from "../core/errors.ts";
+import type { Gates } from "../core/gate.ts";
 import type { Abortable, AnswerSource, BroughtFile, LocalFile, Log, Question } from "../core/ports.ts";
 import { toConversationRequest } from "./chat-request.ts";
 import { askChat, streamChat } from "./chat-stream.ts";
 import { NOT_CANCELLABLE } from "./errors.ts";
 import { toBroughtFile } from "./file-kind.ts";
 import { type CozeCall, CozeHttp, type CozeTimeouts, DEFAULT_TIMEOUTS } from "./http.ts";
+import { CozePacer, paced, pacedStream } from "./pacer.ts";
 import { findChat, followChat } from "./recovery.ts";
 import {
   type ChatIds,
@@ -26,6 +29,10 @@ export interface CozeClientOptions {
   /** Opaque; never looked into. */
   readonly token: string;
   readonly log: Log;
+  /** Where Coze's limits are kept to; on the world's clock. */
+  readonly gates: Gates;
+  /** What the plan of the token's owner allows. */
+  readonly chatsPerSecond: number;
   readonly timeouts?: Partial<CozeTimeouts>;
   /** Our product token, default `coze-bridge`. */
   readonly userAgent?: string;
@@ -73,9 +80,12 @@ export function createCozeClient(options: CozeClientOptions): CozeClient {
 class HttpCozeClient implements CozeClient {
   readonly #http: CozeHttp;
   readonly #log: Log;
+  readonly #pacer: CozePacer;
 
-  constructor({ baseUrl, token, log, timeouts, userAgent = "coze-bridge", dispatcher }: CozeClientOptions) {
+  constructor(options: CozeClientOptions) {
+    const { baseUrl, token, log, timeouts, userAgent = "coze-bridge", dispatcher } = options;
     this.#log = log;
+    this.#pacer = new CozePacer(options.gates, options.chatsPerSecond);
     this.#http = new CozeHttp({
       baseUrl: baseUrl.replace(/\/+$/, ""),
       token,
@@ -103,20 +113,24 @@ class HttpCozeClient implements CozeClient {
     const form = new FormData();
     form.append("file", await openAsBlob(file.path, { type: "application/octet-stream" }), name);
     const call: CozeCall = { method: "POST", path: "/v1/files/upload", form, signal };
-    return (await this.#http.call(call, createdSchema)).id;
+    return (await paced(this.#pacer.uploads, signal, () => this.#http.call(call, createdSchema))).id;
   }
 
   ask(question: Question, { signal }: Abortable): AsyncIterable<AnswerEvent> {
-    return askChat(this.#http, question, { signal, log: this.#log });
+    const open = (): AsyncIterable<AnswerEvent> => askChat(this.#http, question, { signal, log: this.#log });
+    return pacedStream(this.#pacer.chats, signal, open);
   }
 
   chatStream(question: Question, options: Abortable & { idleMs?: () => number }): AsyncIterable<AnswerEvent> {
-    return streamChat(this.#http, question, { ...options, log: this.#log });
+    const open = (): AsyncIterable<AnswerEvent> =>
+      streamChat(this.#http, question, { ...options, log: this.#log });
+    return pacedStream(this.#pacer.chats, options.signal, open);
   }
 
   async retrieveChat(chat: ChatIds, { signal }: Abortable): Promise<StoredChat> {
     const call: CozeCall = { method: "GET", path: "/v3/chat/retrieve", query: toQuery(chat), signal };
-    return toStoredChat(await this.#http.call(call, chatSchema), chat);
+    const look = (): Promise<z.infer<typeof chatSchema>> => this.#http.call(call, chatSchema);
+    return toStoredChat(await paced(this.#pacer.polls(chat.chatId), signal, look), chat);
   }
 
   async listChatMessages(chat: ChatIds, { signal }: Abortable): Promise<readonly StoredMessage[]> {

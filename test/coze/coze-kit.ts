@@ -10,6 +10,7 @@ import {
 } from "../../sandbox/coze/coze-stand-in.ts";
 import type { AnswerEvent } from "../../src/core/answer-state.ts";
 import { type AnswerState, EMPTY_ANSWER, reduceAnswer } from "../../src/core/answer-state.ts";
+import { type Clock, Gates } from "../../src/core/gate.ts";
 import type { LocalFile, Log, Question } from "../../src/core/ports.ts";
 import { type CozeClient, createCozeClient } from "../../src/coze/coze-client.ts";
 import type { CozeTimeouts } from "../../src/coze/http.ts";
@@ -49,6 +50,14 @@ export interface CozePair extends AsyncDisposable {
   readonly log: KeptLog;
 }
 
+export const CLOCK: Clock = {
+  now: () => performance.now(),
+  after: (ms, call) => {
+    const timer = setTimeout(call, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
 /** The bot writes as fast as it can, unless a test says otherwise. */
 const AT_ONCE = { firstDeltaMs: 0, deltaMs: 0, toolMs: 0 };
 
@@ -61,6 +70,8 @@ export async function openPair(
     baseUrl: `${coze.url}/`,
     token: options.token ?? STAND_IN_TOKEN,
     log,
+    gates: new Gates(CLOCK),
+    chatsPerSecond: 20,
     timeouts: { graceMs: 100, ...options.timeouts },
   });
   const dispose = async (): Promise<void> => {

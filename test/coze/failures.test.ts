@@ -2,12 +2,14 @@ import { describe, expect, it } from "vitest";
 import { STAND_IN_BOT, STAND_IN_TOKEN, UNPUBLISHED_BOT } from "../../sandbox/coze/coze-stand-in.ts";
 import type { PlainEvent } from "../../sandbox/coze/sse-bytes.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
+import { Gates } from "../../src/core/gate.ts";
 import { createCozeClient } from "../../src/coze/coze-client.ts";
 import { COZE_CODES } from "../../src/coze/errors.ts";
 import { toRetryAfterMs } from "../../src/coze/http.ts";
 import {
   aQuestion,
   ask,
+  CLOCK,
   type CozePair,
   errorOf,
   KeptLog,
@@ -507,7 +509,10 @@ it("refuses a question without text and files before it asks", async () => {
 it("works with a base URL with and without a slash at its end", async () => {
   await using pair = await openPair();
   for (const baseUrl of [pair.coze.url, `${pair.coze.url}//`]) {
-    await using client = createCozeClient({ baseUrl, token: STAND_IN_TOKEN, log: new KeptLog() });
+    await using client = createCozeClient({
+      ...{ baseUrl, token: STAND_IN_TOKEN, log: new KeptLog() },
+      ...{ gates: new Gates(CLOCK), chatsPerSecond: 20 },
+    });
     const options = { botId: STAND_IN_BOT, conversation: "k", signal: noAbort() };
     expect(await client.createConversation(options)).toMatch(/^\d+$/);
   }

@@ -28,7 +28,7 @@ function fastFolder(): string {
   }
 }
 
-interface LogLine {
+export interface LogLine {
   readonly level: string;
   readonly message: string;
   readonly fields: object;
