@@ -1,8 +1,8 @@
 import type { Gate, Gates } from "../../src/core/gate.ts";
 import type { BucketLimits } from "../../src/core/pacer.ts";
 
-/** After an edit, what comes is collected this long before the next one (pacing.md §4.8). */
-const COLLECT_MS = 260;
+/** After an edit, what comes is collected this long before the next one (pacing.md §4.8 has 260). */
+const COLLECT_MS = 150;
 
 /** 5 per 5 s, leaky: create, edit and webhook each count apart (discord.md §1.1). */
 const MESSAGES: BucketLimits = { burst: 5, tokensPerSecond: 1, minGapMs: COLLECT_MS };

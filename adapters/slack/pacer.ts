@@ -13,8 +13,8 @@ export type SlackBucket =
   | "react"
   | "unreact";
 
-/** After an edit, what comes is collected this long before the next one (pacing.md §4.8). */
-const COLLECT_MS = 260;
+/** After an edit, what comes is collected this long before the next one (pacing.md §4.8 has 260). */
+const COLLECT_MS = 150;
 
 /**
  * Slack's limits: per method and workspace, `chat.postMessage` per channel.

@@ -44,8 +44,8 @@ describe("a bucket", () => {
   it("spends its burst early and settles at its rate", () => {
     const gap = (tokens: number): number =>
       waitForPermit({ tokens, at: 0 }, LIMITS, "edit", 0, { lastEditAt: 0, arrivals: undefined, sharers: 1 });
-    expect(gap(5)).toBeCloseTo(1000 / 5.25);
-    expect(gap(2)).toBeCloseTo(1000 / 2.25);
+    expect(gap(5)).toBeCloseTo(1000 / (1 + 4.25 / 1.5));
+    expect(gap(2)).toBeCloseTo(1000 / (1 + 1.25 / 1.5));
     expect(gap(1)).toBeGreaterThan(800);
   });
 
@@ -86,21 +86,21 @@ describe("an edit", () => {
     waitForPermit({ tokens, at: now }, limits, "edit", now, { lastEditAt: 0, arrivals, sharers: 1 });
 
   it("goes out at the arrival that is due, and half a mean gap early", () => {
-    // With two tokens at 610 ms there was 0.64 to spare after the last edit: 1 / (1 + 0.64) s.
-    expect(wait(610, steady(610))).toBe(0);
-    expect(wait(600, steady(600))).toBe(0);
-    expect(wait(585, steady(585))).toBeGreaterThan(0);
+    // With two tokens at 750 ms there was half a token to spare after the last edit: 1 / (1 + 0.5 / 1.5) s.
+    expect(wait(750, steady(750))).toBe(0);
+    expect(wait(740, steady(740))).toBe(0);
+    expect(wait(730, steady(730))).toBeGreaterThan(0);
   });
 
   it("does not go between two arrivals, though it is due, but in a pause it does", () => {
-    expect(wait(650, steady(545))).toBeCloseTo(545 + 110 - 650);
-    expect(wait(655, steady(545))).toBe(0);
+    expect(wait(750, steady(695))).toBeCloseTo(695 + 60 - 750);
+    expect(wait(755, steady(695))).toBe(0);
   });
 
   it("may use the token kept for the end in a pause, and only then", () => {
     expect(wait(2_000, steady(1_000), 1.3)).toBe(0);
     // Due, but 0.51 token short: it has to wait for a pause, which comes sooner if it comes.
-    expect(wait(2_000, steady(2_000), 1.3)).toBeCloseTo(110);
+    expect(wait(2_000, steady(2_000), 1.3)).toBeCloseTo(60);
     expect(wait(2_000, { lastAt: 2_000, meanGapMs: 200 }, 1.3)).toBeCloseTo(510);
   });
 
