@@ -5,6 +5,7 @@ import type { StandInClock, Traffic } from "../stand-in.ts";
 import {
   CHANNEL_TYPES,
   INTENTS,
+  isThread,
   MAX_INTENTS,
   PRIVILEGED_INTENTS,
   type WireChannel,
@@ -163,6 +164,13 @@ export class Gateway {
     for (const session of this.#sessions.values()) {
       if (intent === 0 || (session.intents & intent) !== 0) this.#dispatch(session, name, data);
     }
+  }
+
+  /** What is written in an archived thread opens it, by whomever. */
+  openThread({ thread_metadata: metadata, ...thread }: WireChannel): void {
+    if (metadata?.archived !== true) return;
+    metadata.archived = false;
+    this.dispatch("THREAD_UPDATE", { ...thread, thread_metadata: metadata }, INTENTS.guilds);
   }
 
   #messageFor(session: Session, message: WireMessage, channel: WireChannel): object {
@@ -407,7 +415,6 @@ function aMember(): object {
 /** The least that discord.js accepts (discord.md §7.3), and what the schema wants besides. */
 function guildCreate(world: World): object {
   const channels = [...world.channels.values()].filter(({ guild_id: guildId }) => guildId !== undefined);
-  const isThread = ({ type }: WireChannel): boolean => type >= 10 && type <= 12;
   return {
     id: world.guildId,
     name: "Sandbox",
@@ -454,13 +461,8 @@ function guildCreate(world: World): object {
     channels: channels
       .filter((channel) => !isThread(channel) && channel.type !== CHANNEL_TYPES.dm)
       .map((channel, position) => ({ ...channel, position, permission_overwrites: [] })),
-    threads: channels.filter(isThread).map((thread) => ({
-      ...thread,
-      message_count: 0,
-      member_count: 1,
-      total_message_sent: 0,
-      rate_limit_per_user: 0,
-    })),
+    // Those that are archived are not told.
+    threads: channels.filter((each) => isThread(each) && each.thread_metadata?.archived !== true),
   };
 }
 

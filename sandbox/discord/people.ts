@@ -66,6 +66,8 @@ export class Person {
   /** Writes into a channel or thread; `@Coze` becomes a mention of the bot. @returns The message's id. */
   say(channelId: string, text: string, options: SayOptions = {}): string {
     const { world, gateway, onChange } = this.#parts;
+    const channel = world.channels.get(channelId);
+    if (channel !== undefined) gateway.openThread(channel);
     const message = world.addMessage({
       channelId,
       author: this.user,

@@ -1,14 +1,15 @@
 import type { StandInClock } from "../stand-in.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Interaction, Interactions } from "./interactions.ts";
+import { Threads } from "./threads.ts";
 import { checkMessageBody, type MessageBody } from "./validate.ts";
 import {
   type ApiError,
   apiError,
-  CHANNEL_TYPES,
   FLAGS,
   formError,
   INTENTS,
+  isThread,
   MESSAGE_TYPES,
   type WireChannel,
   type WireMessage,
@@ -70,6 +71,7 @@ const OLD_EDITS_WINDOW_MS = 6_000;
 export class RestApi {
   readonly typingUntil: Map<string, number> = new Map();
   readonly routes: readonly Route[];
+  readonly threads: Threads;
   readonly #options: RestOptions;
   readonly #nonces = new Map<string, { messageId: string; at: number }>();
   #oldEdits: number[] = [];
@@ -77,6 +79,7 @@ export class RestApi {
 
   constructor(options: RestOptions) {
     this.#options = options;
+    this.threads = new Threads(options);
     this.routes = this.#table();
   }
 
@@ -129,8 +132,14 @@ export class RestApi {
       route("DELETE /channels/{id}/messages/{id}/reactions/([^/]+)/@me", (_, ids) => this.#unreact(ids), {
         counter: "reaction",
       }),
-      route("POST /channels/{id}/messages/{id}/threads", (request, ids) => this.#startThread(request, ids)),
-      route("POST /channels/{id}/threads", (request, ids) => this.#startThread(request, ids)),
+      route("POST /channels/{id}/messages/{id}/threads", ({ body }, [channelId, messageId]) =>
+        this.#withMessage(channelId, messageId, (message, channel) =>
+          this.threads.startFrom(channel, message, body),
+        ),
+      ),
+      route("POST /channels/{id}/threads", ({ body }, [channelId]) =>
+        this.#withChannel(channelId, (channel) => this.threads.start(channel, body)),
+      ),
       route("GET /applications/{id}/commands", () => ok(this.#commands)),
       route("PUT /applications/{id}/commands", (request) => this.#putCommands(request)),
       route("POST /applications/{id}/commands", (request) => this.#postCommand(request)),
@@ -208,30 +217,6 @@ export class RestApi {
       : ok(world.dmWith(user));
   }
 
-  #startThread({ body }: ApiRequest, [channelId, messageId]: readonly string[]): ApiResult | ApiError {
-    return this.#withChannel(channelId, (channel) => {
-      const { world, gateway } = this.#options;
-      if (channel.type !== CHANNEL_TYPES.text) {
-        return apiError(400, 50024, "Cannot execute action on this channel type");
-      }
-      if (messageId !== undefined && world.channels.has(messageId)) {
-        return apiError(400, 160004, "A thread has already been created for this message");
-      }
-      const name = String((body as { name?: unknown } | null)?.name ?? "");
-      if (name === "" || name.length > 100) {
-        return formError("name", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.");
-      }
-      const thread = {
-        ...world.addThread(channel.id, name, world.bot.id, messageId),
-        message_count: 0,
-        member_count: 1,
-        total_message_sent: 0,
-      };
-      gateway.dispatch("THREAD_CREATE", { ...thread, newly_created: true }, INTENTS.guilds);
-      return { status: 201, body: thread };
-    });
-  }
-
   #type([channelId]: readonly string[]): ApiResult | ApiError {
     return this.#withChannel(channelId, (channel) => {
       const refused = this.#maySend(channel);
@@ -244,8 +229,8 @@ export class RestApi {
   }
 
   #maySend(channel: WireChannel): ApiError | undefined {
-    const thread = channel.type >= 10 && channel.type <= 12;
-    const allowed = this.#options.world.may(channel, thread ? "sendInThreads" : "sendMessages");
+    const right = isThread(channel) ? "sendInThreads" : "sendMessages";
+    const allowed = this.#options.world.may(channel, right);
     return allowed ? undefined : apiError(403, 50013, "Missing Permissions");
   }
 
@@ -258,7 +243,8 @@ export class RestApi {
         this.#maySend(channel) ??
         this.#mayAttach(channel, request.files) ??
         checkMessageBody(body, request.files, "create") ??
-        this.#checkReference(channel, body.message_reference);
+        this.#checkReference(channel, body.message_reference) ??
+        this.threads.open(channel);
       if (refused !== undefined) return refused;
       return this.#sameNonce(body) ?? ok(this.#post(channel, body, request.files));
     });
@@ -366,11 +352,11 @@ export class RestApi {
   }
 
   #edit(request: ApiRequest, [channelId, messageId]: readonly string[]): ApiResult | ApiError {
-    return this.#withMessage(channelId, messageId, (message) => {
+    return this.#withMessage(channelId, messageId, (message, channel) => {
       if (message.author.id !== this.#options.world.bot.id) {
         return apiError(403, 50005, "Cannot edit a message authored by another user");
       }
-      return this.#tooOld(message) ?? this.#change(message, request);
+      return this.threads.mayChange(channel) ?? this.#tooOld(message) ?? this.#change(message, request);
     });
   }
 
@@ -452,6 +438,8 @@ export class RestApi {
       const { world, onChange } = this.#options;
       const allowed = world.may(channel, "readHistory") && world.may(channel, "addReactions");
       if (!allowed) return apiError(403, 50013, "Missing Permissions");
+      const archived = this.threads.mayChange(channel);
+      if (archived !== undefined) return archived;
       if (!/^\p{Extended_Pictographic}/u.test(emoji)) return apiError(400, 10014, "Unknown Emoji");
       world.states.get(message.id)?.reactions.add(emoji);
       onChange(channel.id);

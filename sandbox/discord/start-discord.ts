@@ -16,7 +16,7 @@ import { Limits } from "./limits.ts";
 import { type PeopleParts, Person } from "./people.ts";
 import { readBody } from "./read-body.ts";
 import { type ApiResult, RestApi } from "./rest.ts";
-import { FLAGS, type Permission, type WireMessage } from "./wire.ts";
+import { FLAGS, MESSAGE_TYPES, type Permission, type WireMessage } from "./wire.ts";
 import { World } from "./world.ts";
 
 export interface DiscordOptions {
@@ -43,6 +43,11 @@ export interface DiscordOptions {
   readonly tellsResponseId?: boolean;
   /** Whether fetched messages tell their nonce, default false; uncertain (discord.md §2.3 says it of creates only). */
   readonly listsNonces?: boolean;
+  /**
+   * Whether a request may name its sender as it likes, default false. Discord requires a form (discord.md §1.2), yet
+   * programs that send Node's own `User-Agent` are in use; uncertain (discord.md §13).
+   */
+  readonly anyUserAgent?: boolean;
 }
 
 /** Discord on loopback: one guild, its people, and a bot that is not there until somebody logs in. */
@@ -66,6 +71,8 @@ export interface DiscordStandIn extends PlatformStandIn {
   person(name: string): Person;
   addChannel(name: string): string;
   addThread(parent: string, name: string): string;
+  /** Time, or a moderator, archives a thread. */
+  archiveThread(thread: string, options?: { locked: boolean }): void;
   deny(channel: string, permission: Permission): void;
   /** A moderator takes a message away. */
   removeMessage(messageId: string): void;
@@ -181,6 +188,11 @@ class StandIn implements DiscordStandIn {
     return this.world.addThread(parent, name, this.world.ownerId).id;
   }
 
+  archiveThread(id: string, options: { locked: boolean } = { locked: false }): void {
+    const thread = this.world.channels.get(id);
+    if (thread !== undefined) this.#rest.threads.archive(thread, options);
+  }
+
   deny(channel: string, permission: Permission): void {
     this.world.deny(channel, permission);
   }
@@ -209,6 +221,10 @@ class StandIn implements DiscordStandIn {
   }
 
   #seen(message: WireMessage): SeenMessage {
+    // A thread begins with the message it was opened under.
+    if (message.type === MESSAGE_TYPES.threadStarter && message.referenced_message) {
+      return this.#seen(message.referenced_message);
+    }
     const state = this.world.states.get(message.id);
     const parent = message.message_reference?.message_id;
     return {
@@ -305,9 +321,8 @@ class StandIn implements DiscordStandIn {
       headers: {},
     });
     if (!url.pathname.startsWith("/api/v10/")) return plain(404, 0, "404: Not Found");
-    if (!/^DiscordBot \(.+, .+\)/.test(request.headers["user-agent"] ?? "")) {
-      return plain(403, 40333, "internal network error");
-    }
+    const known = /^DiscordBot \(.+, .+\)/.test(request.headers["user-agent"] ?? "");
+    if (!known && this.#options.anyUserAgent !== true) return plain(403, 40333, "internal network error");
     const route = this.#rest.routes.find((each) => each.method === method && each.path.test(path));
     if (route === undefined) return plain(404, 0, "404: Not Found");
     if (!route.open && request.headers.authorization !== `Bot ${this.token}`) {

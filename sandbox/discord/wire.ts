@@ -14,7 +14,13 @@ export const PRIVILEGED_INTENTS: number = (1 << 1) | (1 << 8) | INTENTS.messageC
 export const MAX_INTENTS: number = 2 ** 26 - 1;
 
 /** discord.md §2.5; LOADING is what a deferred response shows as "thinking…". */
-export const FLAGS = { ephemeral: 64, loading: 128, voice: 8_192, componentsV2: 32_768 } as const;
+export const FLAGS = {
+  hasThread: 32,
+  ephemeral: 64,
+  loading: 128,
+  voice: 8_192,
+  componentsV2: 32_768,
+} as const;
 
 export const CHANNEL_TYPES = { text: 0, dm: 1, publicThread: 11, privateThread: 12, forum: 15 } as const;
 
@@ -27,6 +33,8 @@ export const PERMISSIONS: Readonly<Record<Permission, bigint>> = {
   sendMessages: 1n << 11n,
   attachFiles: 1n << 15n,
   readHistory: 1n << 16n,
+  createThreads: 1n << 35n,
+  createPrivateThreads: 1n << 36n,
   sendInThreads: 1n << 38n,
 };
 
@@ -36,6 +44,8 @@ export type Permission =
   | "sendMessages"
   | "attachFiles"
   | "readHistory"
+  | "createThreads"
+  | "createPrivateThreads"
   | "sendInThreads";
 
 export interface WireUser {
@@ -97,6 +107,15 @@ export interface WireMessage {
   readonly message_reference?: WireReference;
   readonly message_snapshots?: readonly WireSnapshot[];
   readonly referenced_message?: WireMessage | null;
+  thread?: WireChannel;
+}
+
+interface WireThreadMetadata {
+  archived: boolean;
+  locked: boolean;
+  readonly auto_archive_duration: number;
+  readonly archive_timestamp: string;
+  readonly create_timestamp: string;
 }
 
 export interface WireChannel {
@@ -107,9 +126,17 @@ export interface WireChannel {
   readonly parent_id?: string | null;
   readonly owner_id?: string;
   readonly recipients?: readonly WireUser[];
-  readonly thread_metadata?: object;
+  readonly thread_metadata?: WireThreadMetadata;
+  readonly member_count?: number;
+  readonly rate_limit_per_user?: number;
+  message_count?: number;
+  total_message_sent?: number;
   readonly flags: number;
   last_message_id: string | null;
+}
+
+export function isThread({ type }: WireChannel): boolean {
+  return type >= 10 && type <= 12;
 }
 
 /** A refusal as Discord words it. */

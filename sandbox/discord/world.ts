@@ -1,6 +1,7 @@
 import type { StandInClock } from "../stand-in.ts";
 import {
   CHANNEL_TYPES,
+  isThread,
   MESSAGE_TYPES,
   PERMISSIONS,
   type Permission,
@@ -38,6 +39,15 @@ export interface NewMessage {
   readonly replyTo?: string;
   readonly mentionEveryone?: boolean;
   readonly extras?: Partial<WireMessage>;
+}
+
+export interface NewThread {
+  /** Default a new one; a thread under a message has the message's. */
+  readonly id?: string;
+  /** Default public. */
+  readonly type?: number;
+  /** Default a day. */
+  readonly archiveAfterMin?: number;
 }
 
 /** How often a message changed, and who may see it: what is not on the wire. */
@@ -120,21 +130,26 @@ export class World {
     });
   }
 
-  addThread(parentId: string, name: string, ownerId: string, id: string = this.ids.next()): WireChannel {
+  addThread(parentId: string, name: string, ownerId: string, options: NewThread = {}): WireChannel {
+    const { id = this.ids.next(), type = CHANNEL_TYPES.publicThread, archiveAfterMin = 1_440 } = options;
     const at = new Date(this.#clock.now()).toISOString();
     return this.#keep({
       id,
-      type: CHANNEL_TYPES.publicThread,
+      type,
       name,
       guild_id: this.guildId,
       parent_id: parentId,
       owner_id: ownerId,
       flags: 0,
+      rate_limit_per_user: 0,
       last_message_id: null,
+      message_count: 0,
+      member_count: 1,
+      total_message_sent: 0,
       thread_metadata: {
         archived: false,
         locked: false,
-        auto_archive_duration: 1440,
+        auto_archive_duration: archiveAfterMin,
         archive_timestamp: at,
         create_timestamp: at,
       },
@@ -207,20 +222,22 @@ export class World {
       reactions: new Set(),
     });
     const channel = this.channels.get(channelId);
-    if (channel !== undefined) channel.last_message_id = stored.id;
+    if (channel !== undefined) countMessage(channel, stored);
     return stored;
   }
 
+  /** A thread's first message refers to its parent's channel, any other one to its own. */
   #reference(channelId: string, messageId: string): Partial<WireMessage> {
     const guildId = this.channels.get(channelId)?.guild_id;
+    const target = this.messages.get(messageId);
     return {
       message_reference: {
         type: 0,
-        channel_id: channelId,
+        channel_id: target?.channel_id ?? channelId,
         message_id: messageId,
         ...(guildId !== undefined && { guild_id: guildId }),
       },
-      referenced_message: this.messages.get(messageId) ?? null,
+      referenced_message: target ?? null,
     };
   }
 
@@ -281,4 +298,12 @@ export class World {
     this.states.delete(messageId);
     return this.messages.delete(messageId);
   }
+}
+
+/** A thread counts what is written in it, without the message it starts with. */
+function countMessage(channel: WireChannel, { id, type }: WireMessage): void {
+  channel.last_message_id = id;
+  if (!isThread(channel) || type === MESSAGE_TYPES.threadStarter) return;
+  channel.message_count = (channel.message_count ?? 0) + 1;
+  channel.total_message_sent = (channel.total_message_sent ?? 0) + 1;
 }

@@ -104,7 +104,9 @@ const METHODS: Readonly<Record<string, Method>> = {
     scope: "users:read",
     required: ["user"],
     run: (args, { workspace }) => {
-      const user = workspace.users.get(textOf(args, "user"));
+      const id = textOf(args, "user");
+      if (id === workspace.bot.userId) return { user: botUserJson(workspace) };
+      const user = workspace.users.get(id);
       if (user === undefined) throw new SlackRefusal("user_not_found");
       return { user: userJson(user, isTrue(args["include_locale"])) };
     },
@@ -228,6 +230,15 @@ function userJson({ id, name, locale, team }: SlackUser, withLocale: boolean): A
     is_bot: false,
     profile: { display_name: name, real_name: name },
     ...(withLocale && { locale }),
+  };
+}
+
+/** An app's bot is a user, too. */
+function botUserJson({ team, appId, bot }: Workspace): Arguments {
+  return {
+    ...userJson({ id: bot.userId, name: bot.name, locale: "", team }, false),
+    is_bot: true,
+    profile: { display_name: "", real_name: bot.name, api_app_id: appId, bot_id: bot.botId },
   };
 }
 

@@ -87,6 +87,12 @@ describe("who may call", () => {
     discord.deny(discord.general, permission);
     expect((await create({ content: "a" })).body["code"]).toBe(code);
   });
+
+  it("may name itself as it likes where Discord is not as strict as it writes (§13)", async () => {
+    await using lenient = await startDiscord({ clock, anyUserAgent: true });
+    const headers = { authorization: `Bot ${lenient.token}`, "user-agent": "node" };
+    expect((await fetch(`${lenient.apiUrl}/v10/users/@me`, { headers })).status).toBe(200);
+  });
 });
 
 describe("limits", () => {

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { startSlack } from "../../sandbox/slack/slack-stand-in.ts";
 import { answer, openBridge, SOON } from "./bridge.ts";
 import { slackViolations } from "./slack-spec.ts";
 
@@ -50,4 +51,17 @@ it("would notice an event and an answer that Slack does not send", () => {
   const answered = { service: "slack", kind: "http", name: "POST /api/chat.delete", at: 0 } as const;
   const response = { ok: false, error: "no_such_error" };
   expect(slackViolations([{ ...answered, response }])).toEqual(["chat.delete: unknown error no_such_error"]);
+});
+
+it("knows the app's own bot among its users", async () => {
+  await using slack = await startSlack();
+  const { bot } = slack.workspace;
+  const response = await fetch(`${slack.apiUrl}users.info`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${slack.botToken}` },
+    body: new URLSearchParams({ user: bot.userId }),
+  });
+  const user = { id: bot.userId, is_bot: true, profile: { bot_id: bot.botId } };
+  expect(await response.json()).toMatchObject({ ok: true, user });
+  expect(slackViolations(slack.traffic.exchanges)).toEqual([]);
 });
