@@ -82,6 +82,7 @@ export const VARIABLE_NAMES = [
   "COZE_CHATS_PER_SECOND",
   "DISCORD_BOT_TOKEN",
   "DISCORD_API_URL",
+  "DISCORD_SECOND_ANSWER",
   "SLACK_BOT_TOKEN",
   "SLACK_APP_TOKEN",
   "SLACK_SIGNING_SECRET",
@@ -145,6 +146,10 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
     help: "Slack: your app > Basic Information > Signing Secret; for HTTP mode instead of SLACK_APP_TOKEN",
   },
   SLACK_API_URL: { schema: httpUrl, help: "an https address; leave it out for Slack itself" },
+  DISCORD_SECOND_ANSWER: {
+    schema: z.enum(["thread", "channel"]),
+    help: "thread (an answer goes into a thread while another one grows in the channel) or channel",
+  },
   SLACK_CHANNEL_STYLE: {
     schema: z.enum(["edit", "native"]),
     help: "edit (everybody sees the answer grow) or native (Slack's own stream, live for the asker only)",
@@ -358,6 +363,7 @@ function toConfig(values: Values): Config {
       discord: {
         token: values.DISCORD_BOT_TOKEN,
         apiUrl: values.DISCORD_API_URL ?? "https://discord.com/api",
+        secondAnswer: values.DISCORD_SECOND_ANSWER === "channel" ? "channel" : "thread",
       },
     }),
     ...(values.SLACK_BOT_TOKEN !== undefined && {

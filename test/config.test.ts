@@ -37,7 +37,11 @@ describe("configuration", () => {
         baseUrl: "https://api.coze.cn",
         chatsPerSecond: 20,
       },
-      discord: { token: "discord-secret-value", apiUrl: "https://discord.com/api" },
+      discord: {
+        token: "discord-secret-value",
+        apiUrl: "https://discord.com/api",
+        secondAnswer: "thread",
+      },
       http: { host: "127.0.0.1", port: 8080 },
       dataDir: "./data",
       logLevel: "info",

@@ -15,10 +15,12 @@ const addressSchema = z.discriminatedUnion("kind", [
 ]);
 
 /** A reply to a message. */
-interface MessageAddress {
+export interface MessageAddress {
   readonly kind: "message";
   readonly channelId: string;
   readonly messageId: string;
+  /** The channel is a thread under that message; not stored, the reply knows. */
+  readonly inThread?: true;
 }
 
 /** A reply to a slash command. */

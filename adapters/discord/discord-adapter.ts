@@ -1,4 +1,5 @@
 import { GrowingReply, savedIds } from "../../src/core/growing-reply.ts";
+import type { Json } from "../../src/core/json.ts";
 import { noticeFor } from "../../src/core/notices.ts";
 import type {
   Abortable,
@@ -12,19 +13,22 @@ import type {
   OpenReplyOptions,
   Reply,
 } from "../../src/core/ports.ts";
+import { PromisedReply } from "../../src/core/promised-reply.ts";
 import type { Attachment, Turn } from "../../src/core/turn.ts";
-import { parseAddress } from "./address.ts";
+import { type Address, type MessageAddress, parseAddress } from "./address.ts";
+import { BusyChannels } from "./busy-channels.ts";
 import { ClosedPlaces } from "./closed-places.ts";
 import { DiscordReply } from "./discord-reply.ts";
 import { DiscordWriter } from "./discord-writer.ts";
 import { fetchAttachment } from "./fetch-attachment.ts";
 import { DiscordIntake } from "./intake.ts";
-import { triggerOf } from "./normalize.ts";
+import { threadKey, triggerOf } from "./normalize.ts";
 import { DiscordPacer } from "./pacer.ts";
 import { responseOf } from "./responses.ts";
 import { DiscordRest } from "./rest-client.ts";
 import type { DiscordSettings } from "./settings.ts";
 import { sleep } from "./sleep.ts";
+import { openThread } from "./thread.ts";
 import { TypingSign } from "./typing-sign.ts";
 import { WaitingSign } from "./waiting-sign.ts";
 
@@ -44,6 +48,7 @@ export class DiscordAdapter implements Adapter {
   readonly #pacer: DiscordPacer;
   readonly #waiting: WaitingSign;
   readonly #closedPlaces: ClosedPlaces;
+  readonly #busyChannels: BusyChannels;
   readonly #typing = new Set<TypingSign>();
   #intake: DiscordIntake | undefined;
 
@@ -53,6 +58,7 @@ export class DiscordAdapter implements Adapter {
     this.#pacer = new DiscordPacer(tools.gates);
     this.#rest = new DiscordRest({ ...settings, now: tools.wallNow ?? Date.now });
     this.#closedPlaces = new ClosedPlaces(() => tools.clock.now());
+    this.#busyChannels = new BusyChannels(tools);
     this.#waiting = new WaitingSign(this.#rest, this.#pacer);
   }
 
@@ -73,11 +79,52 @@ export class DiscordAdapter implements Adapter {
     return intake;
   }
 
-  openReply(turn: Turn, options: OpenReplyOptions): Promise<Reply> {
-    const { log, clock, sealer } = this.#tools;
+  async openReply(turn: Turn, options: OpenReplyOptions): Promise<Reply> {
     const address = parseAddress(turn.address);
-    const refusal = this.#closedPlaces.refusalOf(address.channelId);
-    if (refusal !== undefined && address.kind === "message") return Promise.reject(refusal);
+    if (address.kind === "interaction") return this.#open(turn, address, options);
+    const { channelId } = address;
+    const refusal = this.#closedPlaces.refusalOf(channelId);
+    if (refusal !== undefined) throw refusal;
+    if (this.#settings.secondAnswer === "channel" || turn.installation === "dm") {
+      return this.#open(turn, address, options);
+    }
+    const before = placeOf(options.saved ?? options.earlier);
+    if (before === "thread") return new PromisedReply(this.#openInThread(turn, address, options));
+    const isFree = await this.#busyChannels.take(channelId, turn.id);
+    // An earlier start that went into a thread would have said so.
+    if (before === undefined && !isFree && !options.again) {
+      // The round trip goes while Coze thinks (pacing.md §6).
+      return new PromisedReply(this.#openInThread(turn, address, options));
+    }
+    return this.#open(turn, address, options, () => this.#busyChannels.leave(channelId, turn.id));
+  }
+
+  /** Decides for good before the first message: a later start looks there, and nowhere else. */
+  async #openInThread(turn: Turn, address: MessageAddress, options: OpenReplyOptions): Promise<Reply> {
+    const { channelId, messageId } = address;
+    const saved = options.saved ?? options.earlier;
+    const inThread = { ...address, channelId: messageId, inThread: true } as const;
+    const save = (state: Json): Promise<void> => options.save({ ...(state as object), thread: true });
+    if (savedIds(saved).length > 0) return this.#open(turn, inThread, { ...options, save });
+    const { text, locale } = turn;
+    const parts = { rest: this.#rest, pacer: this.#pacer, log: this.#tools.log, signal: options.signal };
+    const [isThere] = await Promise.all([
+      openThread({ channelId, messageId, text, locale }, parts),
+      save({ messages: [] }),
+    ]);
+    if (isThere) return this.#open(turn, inThread, { ...options, save });
+    await options.save({ messages: [] });
+    return this.#open(turn, address, options);
+  }
+
+  /** @param onClosed - Called once nothing is written any more. */
+  #open(
+    turn: Turn,
+    address: Address,
+    options: OpenReplyOptions,
+    onClosed: () => Promise<void> = () => Promise.resolve(),
+  ): Reply {
+    const { log, clock, sealer } = this.#tools;
     const saved = options.saved ?? options.earlier;
     const sealed = address.kind === "interaction" ? address.token : undefined;
     const writer = new DiscordWriter({
@@ -105,11 +152,14 @@ export class DiscordAdapter implements Adapter {
       const text = `-# ${noticeFor("PLATFORM_REJECTED", turn.locale)} (${turn.reference})`;
       await writer.post(text, "rejected", { signal: options.signal });
     };
-    const onEnd = (): void => {
+    const onEnd = async (): Promise<void> => {
       if (typing !== undefined) this.#typing.delete(typing);
+      await onClosed();
     };
     const onFailure = (error: unknown): void => this.#closedPlaces.learn(address.channelId, error);
-    return Promise.resolve(new DiscordReply({ growing, typing, sayRejected, onFailure, onEnd, log }));
+    const inThread = address.kind === "message" && address.inThread === true;
+    const keys = inThread ? [threadKey(address.channelId)] : [];
+    return new DiscordReply({ growing, typing, keys, sayRejected, onFailure, onEnd, log });
   }
 
   fetchAttachment(turn: Turn, attachment: Attachment, options: FetchOptions): Promise<LocalFile> {
@@ -148,4 +198,10 @@ export class DiscordAdapter implements Adapter {
     this.#typing.add(typing);
     return typing;
   }
+}
+
+/** Where an earlier start wrote, or had decided to. */
+function placeOf(saved: Json | undefined): "thread" | "channel" | undefined {
+  if (typeof saved !== "object" || saved === null || Array.isArray(saved)) return undefined;
+  return "thread" in saved && saved["thread"] === true ? "thread" : "channel";
 }

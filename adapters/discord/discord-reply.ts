@@ -5,12 +5,14 @@ import type { TypingSign } from "./typing-sign.ts";
 export interface DiscordReplyOptions {
   readonly growing: Reply;
   readonly typing: TypingSign | undefined;
+  /** Further keys that lead to the turn's conversation. */
+  readonly keys: readonly string[];
   /** Says that the answer could not be shown, in a message of its own. */
   readonly sayRejected: () => Promise<void>;
   /** Told why the reply could not be finished. */
   readonly onFailure: (error: unknown) => void;
-  /** Called once nothing is shown any more. */
-  readonly onEnd: () => void;
+  /** Called once nothing is shown any more; never rejects. */
+  readonly onEnd: () => Promise<void>;
   readonly log: Log;
 }
 
@@ -27,9 +29,10 @@ export class DiscordReply implements Reply {
   }
 
   async finish(content: ReplyContent): Promise<FinishedReply> {
-    const { growing, log, onFailure } = this.#options;
+    const { growing, keys, log, onFailure } = this.#options;
     try {
-      return await growing.finish(content);
+      const { messageKeys } = await growing.finish(content);
+      return { messageKeys: [...keys, ...messageKeys] };
     } catch (error) {
       onFailure(error);
       // AutoMod and the like (discord.md §6.3, 200000): what is on screen stays, and somebody has to say why it stops.
@@ -54,6 +57,6 @@ export class DiscordReply implements Reply {
     const { typing, onEnd } = this.#options;
     typing?.stop();
     await typing?.settled();
-    onEnd();
+    await onEnd();
   }
 }

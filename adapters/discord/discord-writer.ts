@@ -174,7 +174,7 @@ export class DiscordWriter implements PartWriter {
       channelId: address.channelId,
       trigger: triggerOf(turn.id),
       nonce: nonceOf(turn.id, index, "answer"),
-      isFirst: index === 0,
+      isFirst: index === 0 && !(address.kind === "message" && address.inThread),
       text,
       known: this.#known,
     };
@@ -261,7 +261,9 @@ export class DiscordWriter implements PartWriter {
 
   async #post(text: string, index: number, purpose: string, signal: AbortSignal): Promise<Made> {
     const { turn, address, rest } = this.#options;
-    const reply = address.kind === "message" && index === 0 && this.#withReference;
+    // In its thread the question stands above (discord.md §6.1).
+    const reply =
+      address.kind === "message" && address.inThread !== true && index === 0 && this.#withReference;
     const body = {
       content: text,
       nonce: nonceOf(turn.id, index, purpose),

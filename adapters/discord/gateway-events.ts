@@ -194,6 +194,8 @@ const deletionSchema = z.object({
 
 const placeSchema = z.object({ channel_id: z.string() });
 
+const threadSchema = z.object({ id: z.string().regex(/^\d+$/), owner_id: z.string(), guild_id: z.string() });
+
 const dispatchSchema = z.object({ t: z.string(), d: z.unknown() });
 
 /** @returns `undefined` for what has not the shape of a message. */
@@ -237,6 +239,13 @@ export function parseDeletion(data: unknown): { channelId: string; ids: readonly
   if (parsed === undefined) return undefined;
   const { channel_id: channelId, id, ids } = parsed;
   return { channelId, ids: id === undefined ? ids : [id, ...ids] };
+}
+
+/** @returns A thread and who opened it. */
+export function parseThread(data: unknown): { id: string; ownerId: string; guildId: string } | undefined {
+  const { data: parsed } = threadSchema.safeParse(data);
+  if (parsed === undefined) return undefined;
+  return { id: parsed.id, ownerId: parsed.owner_id, guildId: parsed.guild_id };
 }
 
 /** @returns The channel of an event, or nothing that any channel is named. */

@@ -22,6 +22,7 @@ import {
   parseGuild,
   parseInteraction,
   parsePlace,
+  parseThread,
   type WireReady,
 } from "./gateway-events.ts";
 import { LeasedGateway } from "./leased-gateway.ts";
@@ -186,6 +187,9 @@ export class DiscordIntake implements AsyncDisposable {
         this.#runInOrder(parsePlace(data), "edit could not be taken in", take);
         return;
       }
+      case "THREAD_CREATE":
+        this.#followOwn(data);
+        return;
       case "MESSAGE_DELETE":
       case "MESSAGE_DELETE_BULK":
         this.#takeDeletion(data);
@@ -195,6 +199,16 @@ export class DiscordIntake implements AsyncDisposable {
         return;
       default:
     }
+  }
+
+  /** A thread that we opened for an answer, from whichever process: what comes after it there is for us. */
+  #followOwn(data: unknown): void {
+    const thread = parseThread(data);
+    if (thread === undefined || thread.ownerId !== this.#context().botId) return;
+    const { id, guildId } = thread;
+    this.#runInOrder(id, "thread could not be followed", () =>
+      this.#places.advance({ channelId: id, guildId, seen: id }),
+    );
   }
 
   /** Only where we are asked things: most of what is deleted elsewhere was never for us. */

@@ -180,11 +180,22 @@ function toTurn(
     locale,
     sentAt: timeOfId(id),
     address: toJson({ kind: "message", channelId, messageId: id }),
-    ...(repliesTo?.type === 0 &&
-      repliesTo.message_id !== undefined && {
-        continues: messageKey(repliesTo.channel_id ?? channelId, repliesTo.message_id),
-      }),
+    ...continuesOf(message, context),
   };
+}
+
+/** What was answered, and what a thread began with, lead to their conversation where that is known. */
+function continuesOf(message: WireMessage, context: NormalizeContext): { continues?: string } {
+  const { channel_id: channelId, message_reference: answered } = message;
+  if (answered?.type === 0 && answered.message_id !== undefined) {
+    return { continues: messageKey(answered.channel_id ?? channelId, answered.message_id) };
+  }
+  return isThread(message, context) ? { continues: threadKey(channelId) } : {};
+}
+
+/** Key of the thread that was opened for an answer: what is said there goes on with its conversation. */
+export function threadKey(threadId: string): string {
+  return messageKey(threadId, threadId);
 }
 
 /** Id of the message or interaction that a turn answers. */

@@ -3,4 +3,6 @@ export interface DiscordSettings {
   readonly token: string;
   /** Without a trailing slash, e.g. `https://discord.com/api`; the version is added by the client. */
   readonly apiUrl: string;
+  /** Where an answer goes while another one grows in its channel. */
+  readonly secondAnswer: "thread" | "channel";
 }

@@ -111,6 +111,8 @@ export interface BridgeOptions {
   readonly wallNow?: () => number;
   readonly clock?: Clock;
   readonly token?: string;
+  /** Default `thread`, as the product's. */
+  readonly secondAnswer?: "thread" | "channel";
   /** Replaces the storing of a turn. */
   readonly onTurn?: OnTurn;
   /** What outlives the process; one of its own by default. */
@@ -153,7 +155,11 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
   const wallNow = options.wallNow ?? Date.now;
   const { clock = REAL_TIME } = options;
   const adapter = createDiscordAdapter(
-    { token: options.token ?? standIn.token, apiUrl: standIn.apiUrl },
+    {
+      token: options.token ?? standIn.token,
+      apiUrl: standIn.apiUrl,
+      secondAnswer: options.secondAnswer ?? "thread",
+    },
     {
       log: collectingLog(log),
       clock,
@@ -213,7 +219,7 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
 
 /** Creates and edits that could ping somebody: checked at the end of every test. */
 function loudCalls(standIn: DiscordStandIn): readonly string[] {
-  const writes = /^(POST|PATCH) \/(channels\/\d+\/messages|webhooks\/)/;
+  const writes = /^(POST|PATCH) \/(channels\/\d+\/messages(\/\d+)?$|webhooks\/)/;
   const silent = JSON.stringify({ parse: [], replied_user: false });
   return calls(standIn, writes)
     .filter(({ request }) => {

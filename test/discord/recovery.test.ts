@@ -97,6 +97,27 @@ describe.each([false, true])("killed between a create and its save (nonces liste
     }
   });
 
+  it("ends in one message of the thread that it went into", async () => {
+    await using bridge = await open();
+    discord.person("Bob").say(discord.general, "@Coze first");
+    await bridge.reply(await turnOf(bridge));
+    discord.person("Ada").say(discord.general, "@Coze hi");
+    await expect.poll(() => bridge.turns).toHaveLength(2);
+    const turn = await turnOf(bridge);
+    const thread = /(\d+)#r0$/.exec(turn.id)?.[1] ?? "";
+    const reply = await bridge.reply(turn);
+    reply.show({ answer: answerOf("half of") });
+    await expect.poll(() => fromBot(thread).map(({ text }) => text)).toContain("half of");
+    await reply.abandon();
+    discord.person("Bob").say(thread, "something else");
+    clock.advance(20 * MINUTE);
+    const saved = { messages: [], thread: true };
+    await (await bridge.reply(turn, { again: true, saved })).finish(done("half of the answer"));
+    const said = fromBot(thread).filter(({ text }) => text.startsWith("half"));
+    expect(said.map(({ text }) => text)).toEqual(["half of the answer"]);
+    expect(fromBot()).toEqual([]);
+  });
+
   it("finds a later part too, and takes no other answer for it", async () => {
     await using bridge = await open();
     discord.person("Ada").say(discord.general, "@Coze long");

@@ -13,7 +13,7 @@ let bridge: Bridge;
 
 beforeEach(async () => {
   discord = await startDiscord({ clock: QUICK_TIME });
-  bridge = await openBridge(discord, { clock: QUICK_TIME });
+  bridge = await openBridge(discord, { clock: QUICK_TIME, secondAnswer: "channel" });
 });
 
 afterEach(async () => {
