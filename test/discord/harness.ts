@@ -145,6 +145,8 @@ export interface Bridge extends AsyncDisposable {
   readonly log: LogLine[];
   /** What the replies saved last. */
   saved: Json | undefined;
+  /** All that they saved, oldest first. */
+  readonly saves: Json[];
   /** Opens the reply to a turn. */
   reply(turn: IncomingTurn, options?: ReplyOptions): Promise<Reply>;
 }
@@ -181,6 +183,7 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
     turns,
     log,
     saved: undefined,
+    saves: [],
     reply: (
       turn,
       { saved, earlier, again = saved !== undefined, signal = new AbortController().signal } = {},
@@ -192,6 +195,7 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
         signal,
         save: (state) => {
           bridge.saved = state;
+          bridge.saves.push(state);
           return Promise.resolve();
         },
       }),
