@@ -28,6 +28,7 @@ import { leftBehind, openStorage } from "./open-storage.ts";
 import { parseTurn, toPayload } from "./queue/turn-payload.ts";
 import { toReference } from "./reference.ts";
 import { openSealer } from "./store/sealer.ts";
+import { type StreamStyles, styleOf } from "./stream-style.ts";
 
 export interface AppOptions {
   readonly log: Log;
@@ -119,7 +120,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
     adapters.find((adapter) => adapter.platform === platform);
   const answer = async (run: Run): Promise<void> => {
     try {
-      await answerRun(run, { adapterOf, source, store, log, live: config.streamStyle === "live" });
+      await answerRun(run, { adapterOf, source, store, log, styles: config.streamStyles });
     } catch (error) {
       if (error instanceof RetryLater && !error.counts) {
         const fields = { conversation: run.conversation, start: run.start, err: error.cause };
@@ -202,8 +203,9 @@ async function answerRun(
     source,
     store,
     log,
-    live,
-  }: Pick<SignParts, "adapterOf"> & Omit<AnswerParts, "adapter" | "now" | "wallNow" | "sleep">,
+    styles,
+  }: Pick<SignParts, "adapterOf"> &
+    Pick<AnswerParts, "source" | "store" | "log"> & { readonly styles: StreamStyles },
 ): Promise<void> {
   const turns = run.turns.map(({ payload }) => parseTurn(payload));
   const [first] = turns;
@@ -224,7 +226,7 @@ async function answerRun(
     now: OWN_CLOCK.now,
     wallNow: Date.now,
     sleep: (ms, signal) => sleep(ms, undefined, { signal }),
-    live,
+    live: styleOf(styles, first) === "live",
   });
 }
 

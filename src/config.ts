@@ -3,6 +3,7 @@ import type { DiscordSettings } from "../adapters/discord/settings.ts";
 import type { SlackSettings } from "../adapters/slack/settings.ts";
 import { BridgeError } from "./core/errors.ts";
 import { MAX_DURATION_MS, parseDuration } from "./duration.ts";
+import { parseStreamStyles, type StreamStyles } from "./stream-style.ts";
 
 /** The whole configuration, typed; nothing else reads the environment. */
 export interface Config extends StorageConfig {
@@ -27,11 +28,8 @@ export interface Config extends StorageConfig {
   /** Messages of one person at most this far apart are answered together when they had to wait, in ms; 0 is off. */
   readonly mergeBurstMs: number;
   /** Whether people see an answer grow, or only when it is complete. */
-  readonly streamStyle: StreamStyle;
+  readonly streamStyles: StreamStyles;
 }
-
-export const STREAM_STYLES = ["live", "final"] as const;
-export type StreamStyle = (typeof STREAM_STYLES)[number];
 
 /** Where queue and store are. */
 export interface StorageConfig {
@@ -192,8 +190,10 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
     help: "a time with its unit up to 1m, e.g. 1500ms (default); 0 answers each message for itself",
   },
   STREAM_STYLE: {
-    schema: z.enum(STREAM_STYLES),
-    help: "live (the answer grows while Coze writes it) or final (it appears when it is complete)",
+    schema: z.string().refine((text) => parseStreamStyles(text) !== undefined),
+    help:
+      "live (the answer grows while Coze writes it) or final (it appears when it is complete), then what differs, " +
+      "e.g. live slack=final C024BE91L=live",
   },
 };
 
@@ -382,6 +382,6 @@ function toConfig(values: Values): Config {
     // Slack repeats for about 6 minutes (slack.md §3.4); what is much older than this nobody waits for any more.
     catchUpWindowMs: parseDuration(values.CATCHUP_WINDOW ?? "") ?? 15 * 60_000,
     mergeBurstMs: parseDuration(values.MERGE_BURST ?? "") ?? 1_500,
-    streamStyle: STREAM_STYLES.find((style) => style === values.STREAM_STYLE) ?? "live",
+    streamStyles: parseStreamStyles(values.STREAM_STYLE ?? "") ?? { usual: "live", elsewhere: new Map() },
   };
 }

@@ -49,7 +49,7 @@ describe("configuration", () => {
       shutdownGraceMs: 25_000,
       catchUpWindowMs: 900_000,
       mergeBurstMs: 1_500,
-      streamStyle: "live",
+      streamStyles: { usual: "live", elsewhere: new Map() },
     });
   });
 

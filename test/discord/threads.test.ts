@@ -4,7 +4,7 @@ import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-d
 import type { Reply } from "../../src/core/ports.ts";
 import type { IncomingTurn } from "../../src/core/turn.ts";
 import { MemoryStore } from "../core/platform-double.ts";
-import { answerOf, type Bridge, CREATE, calls, openBridge, QUICK_TIME } from "./harness.ts";
+import { answerOf, type Bridge, calls, openBridge, QUICK_TIME } from "./harness.ts";
 
 const THREADS = /^POST \/channels\/\d+\/messages\/\d+\/threads$/;
 
