@@ -1,0 +1,131 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { GrowingReply, type Part } from "../../src/core/growing-reply.ts";
+import type { Json } from "../../src/core/json.ts";
+import type { BucketLimits, RateHeaders } from "../../src/core/pacer.ts";
+import type { Log } from "../../src/core/ports.ts";
+import { aContent, TextPlatform } from "./text-platform.ts";
+import { VirtualClock } from "./virtual-clock.ts";
+
+const log: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => log };
+const LIMITS: BucketLimits = { burst: 5, tokensPerSecond: 1, minGapMs: 150 };
+const ROUND_TRIP_MS = 80;
+
+/** What the headers of a platform's answers say. */
+type Headers = "none" | "true" | "of an outer limit" | "nothing left" | "a window";
+
+/** A platform that counts, refuses what is too much, and says so in its headers. */
+class CountingPlatform extends TextPlatform {
+  readonly #clock: VirtualClock;
+  readonly #headers: Headers;
+  readonly #levels = { create: { tokens: 5, at: 0 }, edit: { tokens: 5, at: 0 } };
+  refusals = 0;
+
+  constructor(clock: VirtualClock, headers: Headers) {
+    super(clock, { maxLength: 40, roundTripMs: ROUND_TRIP_MS, limits: LIMITS });
+    this.#clock = clock;
+    this.#headers = headers;
+  }
+
+  override async create(part: Part, index: number, options: { signal: AbortSignal }): Promise<string> {
+    this.#count("create");
+    const id = await super.create(part, index, options);
+    this.#tell("create");
+    return id;
+  }
+
+  override async edit(id: string, part: Part, options: { signal: AbortSignal }): Promise<void> {
+    this.#count("edit");
+    await super.edit(id, part, options);
+    this.#tell("edit");
+  }
+
+  #count(call: "create" | "edit"): void {
+    const level = this.#levels[call];
+    level.tokens = this.#tokens(call);
+    level.at = this.#clock.now();
+    if (level.tokens >= 1) {
+      level.tokens -= 1;
+      return;
+    }
+    this.refusals += 1;
+    const retryAfterMs = Math.ceil((1 - level.tokens) * 1000);
+    this.faults.unshift({ code: "PLATFORM_RATE_LIMITED", retryable: true, retryAfterMs });
+  }
+
+  #tokens(call: "create" | "edit"): number {
+    const { tokens, at } = this.#levels[call];
+    return Math.min(5, tokens + (this.#clock.now() - at) / 1000);
+  }
+
+  #tell(call: "create" | "edit"): void {
+    const tokens = this.#tokens(call);
+    const told: Readonly<Record<Headers, RateHeaders | undefined>> = {
+      none: undefined,
+      true: { limit: 5, remaining: Math.floor(tokens), resetAfterMs: (5 - tokens) * 1000 },
+      "of an outer limit": { limit: 50, remaining: 49, resetAfterMs: 20 },
+      "nothing left": { limit: 5, remaining: 0, resetAfterMs: 5_000 },
+      "a window": { limit: 5, remaining: Math.floor(tokens), resetAfterMs: 3_000 },
+    };
+    const headers = told[this.#headers];
+    if (headers !== undefined) this.gate(call).learn(headers);
+  }
+}
+
+const step = fc.record({
+  letters: fc.integer({ min: 0, max: 30 }),
+  afterMs: fc.oneof(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 0, max: 4_000 })),
+  refusedMs: fc.option(fc.integer({ min: 0, max: 3_000 }), { freq: 8, nil: undefined }),
+  killed: fc.integer({ min: 0, max: 14 }).map((number) => number === 0),
+});
+const headers = fc.constantFrom<Headers>("none", "true", "of an outer limit", "nothing left", "a window");
+
+it("any deltas, pauses, refusals, headers and kills end with the text shown once, whole, and within the limits", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 60 }), headers, async (steps, kind) => {
+      const clock = new VirtualClock();
+      const platform = new CountingPlatform(clock, kind);
+      let saved: Json | undefined;
+      let life = new AbortController();
+      const open = (): GrowingReply => {
+        const { signal } = life;
+        return new GrowingReply({
+          ...{ writer: platform, saved, signal, log, now: () => clock.now() },
+          sleep: (ms) => clock.sleep(ms, signal),
+          save: (state) => {
+            // Who was killed saves nothing any more.
+            signal.throwIfAborted();
+            saved = state;
+            return Promise.resolve();
+          },
+        });
+      };
+      let reply = open();
+      let text = "";
+      let injected = 0;
+      for (const { letters, afterMs, refusedMs, killed } of steps) {
+        text += "abcdefghijklmnopqrstuvwxyzABCD".slice(0, letters);
+        reply.show(aContent(text));
+        if (refusedMs !== undefined && injected < 5) {
+          injected += 1;
+          platform.faults.push({ code: "PLATFORM_RATE_LIMITED", retryable: true, retryAfterMs: refusedMs });
+        }
+        await clock.advance(afterMs);
+        if (!killed) continue;
+        life.abort(new Error("killed"));
+        await clock.settle(reply.abandon());
+        life = new AbortController();
+        reply = open();
+      }
+      text += "end";
+      const { messageKeys } = await clock.settle(reply.finish(aContent(text)));
+      expect(platform.screen.join("")).toBe(text);
+      expect(platform.screen).toHaveLength(Math.ceil(text.length / 40));
+      expect(new Set(messageKeys).size).toBe(platform.screen.length);
+      // The gates live on here, as they do on Redis: none of all that makes us ask for more than there is.
+      expect(platform.refusals).toBe(0);
+      expect(clock.pending).toBe(0);
+    }),
+    { numRuns: 150 },
+  );
+});
