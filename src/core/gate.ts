@@ -146,12 +146,12 @@ export class Gate {
     if (this.#waiting.length > 0) this.#pump();
   }
 
-  /** The platform refused: nothing goes out before `retryAfterMs` (an hour at most) have passed, then one token is there. */
+  /** The platform refused: nothing goes out before `retryAfterMs` (an hour at most) have passed, then one token at most is there. */
   refused(retryAfterMs: number): void {
     const now = this.#clock.now();
     this.#doubt();
     this.#closedUntil = Math.max(this.#closedUntil, now + Math.min(LONGEST_CLOSED_MS, retryAfterMs));
-    this.#bucket = refusedUntil(this.#closedUntil);
+    this.#bucket = refusedUntil(this.#bucket, this.#limits, this.#closedUntil);
     this.#shared?.tell({ closedForMs: this.#closedUntil - now, tokens: this.#bucket.tokens });
     this.#pump();
   }

@@ -220,7 +220,10 @@ export function shareOf(limits: BucketLimits, share: number): BucketLimits {
   return { ...limits, burst: Math.max(1, burst * share), tokensPerSecond: tokensPerSecond * share };
 }
 
-/** Nothing goes out before `openAt`, then one token is there. */
-export function refusedUntil(openAt: number): Bucket {
-  return { tokens: 1 + MARGIN_TOKENS, at: openAt };
+/**
+ * The bucket after a refusal: nothing goes out before `openAt`, then one token is there, if we believe in it ourselves:
+ * it may have been another limit that spoke.
+ */
+export function refusedUntil(bucket: Bucket, limits: BucketLimits, openAt: number): Bucket {
+  return { tokens: Math.min(1 + MARGIN_TOKENS, refill(bucket, limits, openAt).tokens), at: openAt };
 }

@@ -55,7 +55,9 @@ if op == 'take' then
   end
 elseif op == 'close' then
   closed = math.max(closed, now + a)
-  tokens, window, at = b, nil, closed
+  if not window then tokens = math.min(burst, tokens + math.max(0, closed - at) * rate)
+  elseif closed >= window then tokens = burst end
+  tokens, window, at = math.min(b, tokens), nil, closed
   redis.call('HDEL', KEYS[1], 'window')
 elseif op == 'lower' then
   tokens = math.min(tokens, a)

@@ -72,60 +72,80 @@ class CountingPlatform extends TextPlatform {
   }
 }
 
+/** Once in so many times, else `undefined`. */
+function rarely<T>(times: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
+  return fc.oneof({ weight: times - 1, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
+}
+
 const step = fc.record({
-  letters: fc.integer({ min: 0, max: 30 }),
-  afterMs: fc.oneof(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 0, max: 4_000 })),
-  refusedMs: fc.option(fc.integer({ min: 0, max: 3_000 }), { freq: 8, nil: undefined }),
-  killed: fc.integer({ min: 0, max: 14 }).map((number) => number === 0),
+  letters: fc.integer({ min: 0, max: 8 }),
+  afterMs: fc.oneof(
+    { weight: 12, arbitrary: fc.integer({ min: 0, max: 60 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 0, max: 4_000 }) },
+  ),
+  refusedMs: rarely(25, fc.integer({ min: 0, max: 3_000 })),
+  lostMs: rarely(25, fc.integer({ min: 0, max: 3_000 })),
+  killed: rarely(40, fc.constant(true)),
 });
 const headers = fc.constantFrom<Headers>("none", "true", "of an outer limit", "nothing left", "a window");
 
 it("any deltas, pauses, refusals, headers and kills end with the text shown once, whole, and within the limits", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 60 }), headers, async (steps, kind) => {
-      const clock = new VirtualClock();
-      const platform = new CountingPlatform(clock, kind);
-      let saved: Json | undefined;
-      let life = new AbortController();
-      const open = (): GrowingReply => {
-        const { signal } = life;
-        return new GrowingReply({
-          ...{ writer: platform, saved, signal, log, now: () => clock.now() },
-          sleep: (ms) => clock.sleep(ms, signal),
-          save: (state) => {
-            // Who was killed saves nothing any more.
-            signal.throwIfAborted();
-            saved = state;
-            return Promise.resolve();
-          },
-        });
-      };
-      let reply = open();
-      let text = "";
-      let injected = 0;
-      for (const { letters, afterMs, refusedMs, killed } of steps) {
-        text += "abcdefghijklmnopqrstuvwxyzABCD".slice(0, letters);
-        reply.show(aContent(text));
-        if (refusedMs !== undefined && injected < 5) {
-          injected += 1;
-          platform.faults.push({ code: "PLATFORM_RATE_LIMITED", retryable: true, retryAfterMs: refusedMs });
+    fc.asyncProperty(
+      fc.array(step, { minLength: 1, maxLength: 300, size: "max" }),
+      headers,
+      async (steps, kind) => {
+        const clock = new VirtualClock();
+        const platform = new CountingPlatform(clock, kind);
+        let saved: Json | undefined;
+        let life = new AbortController();
+        const open = (): GrowingReply => {
+          const { signal } = life;
+          return new GrowingReply({
+            ...{ writer: platform, saved, signal, log, now: () => clock.now() },
+            sleep: (ms) => clock.sleep(ms, signal),
+            save: (state) => {
+              // Who was killed saves nothing any more.
+              signal.throwIfAborted();
+              saved = state;
+              return Promise.resolve();
+            },
+          });
+        };
+        let reply = open();
+        let text = "";
+        let injected = 0;
+        for (const { letters, afterMs, refusedMs, lostMs, killed } of steps) {
+          text += "abcdefgh".slice(0, letters);
+          reply.show(aContent(text));
+          if (refusedMs !== undefined && injected < 5) {
+            injected += 1;
+            platform.faults.push({ code: "PLATFORM_RATE_LIMITED", retryable: true, retryAfterMs: refusedMs });
+          }
+          // The call has its effect, its answer is lost.
+          if (lostMs !== undefined && injected < 5) {
+            injected += 1;
+            platform.faults.push({
+              ...{ code: "PLATFORM_UNKNOWN_OUTCOME", retryable: true, retryAfterMs: lostMs, arrives: true },
+            });
+          }
+          await clock.advance(afterMs);
+          if (killed === undefined) continue;
+          life.abort(new Error("killed"));
+          await clock.settle(reply.abandon());
+          life = new AbortController();
+          reply = open();
         }
-        await clock.advance(afterMs);
-        if (!killed) continue;
-        life.abort(new Error("killed"));
-        await clock.settle(reply.abandon());
-        life = new AbortController();
-        reply = open();
-      }
-      text += "end";
-      const { messageKeys } = await clock.settle(reply.finish(aContent(text)));
-      expect(platform.screen.join("")).toBe(text);
-      expect(platform.screen).toHaveLength(Math.ceil(text.length / 40));
-      expect(new Set(messageKeys).size).toBe(platform.screen.length);
-      // The gates live on here, as they do on Redis: none of all that makes us ask for more than there is.
-      expect(platform.refusals).toBe(0);
-      expect(clock.pending).toBe(0);
-    }),
+        text += "end";
+        const { messageKeys } = await clock.settle(reply.finish(aContent(text)));
+        expect(platform.screen.join("")).toBe(text);
+        expect(platform.screen).toHaveLength(Math.ceil(text.length / 40));
+        expect(new Set(messageKeys).size).toBe(platform.screen.length);
+        // The gates live on here, as they do on Redis: none of all that makes us ask for more than there is.
+        expect(platform.refusals).toBe(0);
+        expect(clock.pending).toBe(0);
+      },
+    ),
     { numRuns: 150 },
   );
 });
