@@ -166,7 +166,6 @@ function toTurn(
   const { id, channel_id: channelId, author } = message;
   const dedupeKey = dedupeKeyOf(context.applicationId, channelId, id);
   const quote = quoteOf(message, context);
-  const repliesTo = message.message_reference;
   return {
     id: `${dedupeKey}#r0`,
     dedupeKey,

@@ -125,7 +125,7 @@ describe("a second answer in a channel", () => {
     await one.finish(done("one"));
     expect(saidIn(discord.general)).toEqual(["two", "one"]);
     // Before anything was said there: a killed process' successor looks in one place only.
-    const message = expect.stringMatching(/^\d+$/);
+    const message: unknown = expect.stringMatching(/^\d+$/);
     expect(bridge.saves.slice(0, 3)).toEqual([
       { messages: [], thread: true },
       { messages: [] },
