@@ -42,7 +42,13 @@ export class People {
     { team, signal }: { team: string; signal: AbortSignal },
   ): Promise<{ names: Names; localeHint?: string }> {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOKUP_TIMEOUT_MS)]);
-    await Promise.all(users.slice(0, MAX_LOOKUPS).map((user) => this.#learn(user, team, limit)));
+    const looked = users.slice(0, MAX_LOOKUPS).map((user) => {
+      const known = this.#known.get(user);
+      const learning = this.#isFresh(known) ? undefined : this.#learn(user, team, limit);
+      // A name that may have changed is good enough; the next question has the new one.
+      return known?.name === undefined ? learning : undefined;
+    });
+    await Promise.all(looked);
     const names = new Map<string, string>();
     for (const user of users) {
       const name = this.#known.get(user)?.name;
@@ -52,10 +58,13 @@ export class People {
     return { names, ...(localeHint !== undefined && { localeHint }) };
   }
 
+  #isFresh(person: Person | undefined): boolean {
+    return person !== undefined && this.#context.tools.clock.now() - person.at < TTL_MS;
+  }
+
+  /** Never rejects. */
   async #learn(user: string, team: string, signal: AbortSignal): Promise<void> {
     const { api, latches, log, tools } = this.#context;
-    const known = this.#known.get(user);
-    if (known !== undefined && tools.clock.now() - known.at < TTL_MS) return;
     if (latches.isOff("names", team)) return;
     try {
       const info = await api.call("users.info", userInfo, { user, include_locale: true }, { signal });
@@ -68,12 +77,9 @@ export class People {
       if (error instanceof PlatformError && error.platformCode === "missing_scope") {
         latches.turnOff("names", team, error);
       } else {
-        // Not asked again for a while: the next message shall not wait for it, too.
-        this.#remember(user, {
-          name: undefined,
-          locale: undefined,
-          at: tools.clock.now() - TTL_MS + RETRY_MS,
-        });
+        // Not asked again for a while: the next message shall not wait for it, too. What was known stays.
+        const { name, locale } = this.#known.get(user) ?? {};
+        this.#remember(user, { name, locale, at: tools.clock.now() - TTL_MS + RETRY_MS });
         log.debug({ err: error }, "slack name not found");
       }
     }

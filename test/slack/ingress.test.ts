@@ -352,6 +352,28 @@ it.concurrent("keeps the order of a conversation while names are looked up", asy
   expect(bridge.turns.map(({ text }) => text.at(-1))).toEqual(["0", "1", "2", "3", "4"]);
 });
 
+it.concurrent("waits for no name that it knows, though it may have changed", async ({ expect }) => {
+  let later = 0;
+  await using bridge = await openBridge({
+    slack: { subscriptions: ["message.im"], echo: false },
+    now: () => performance.now() + later,
+  });
+  const { slack } = bridge;
+  const ada = slack.person("Ada");
+  ada.dm("hello");
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  later = 2 * 3_600_000;
+  const asked = (): number =>
+    slack.traffic.exchanges.filter(({ name }) => name.endsWith("users.info")).length;
+  const before = asked();
+  // Looking a name up is given up after 1 s.
+  slack.faults.plan("POST /api/users.info", { do: "hang" });
+  ada.dm("still there?");
+  await expect.poll(() => bridge.turns.length, { timeout: 800 }).toBe(2);
+  expect(bridge.turns[1]?.asker.name).toBe("Ada");
+  await expect.poll(asked, SOON).toBe(before + 1);
+});
+
 it.concurrent("shows ids where it may not look up names", async ({ expect }) => {
   await using bridge = await openBridge({ slack: { scopes: ["chat:write", "im:history"] } });
   const ada = bridge.slack.person("Ada");
