@@ -366,10 +366,10 @@ it.concurrent("waits for no name that it knows, though it may have changed", asy
   const asked = (): number =>
     slack.traffic.exchanges.filter(({ name }) => name.endsWith("users.info")).length;
   const before = asked();
-  // Looking a name up is given up after 1 s.
-  slack.faults.plan("POST /api/users.info", { do: "hang" });
+  slack.faults.plan("POST /api/users.info", { do: "delay", ms: 950 });
   ada.dm("still there?");
-  await expect.poll(() => bridge.turns.length, { timeout: 800 }).toBe(2);
+  await expect.poll(() => bridge.turns.length, { timeout: 900 }).toBe(2);
+  expect(asked()).toBe(before);
   expect(bridge.turns[1]?.asker.name).toBe("Ada");
   await expect.poll(asked, SOON).toBe(before + 1);
 });
