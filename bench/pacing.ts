@@ -4,39 +4,69 @@
  * what stands on the screen. What each figure means is in docs/reference/pacing.md §2, §3 and §6, the last results are
  * in docs/performance.md.
  *
- * Parts alone: `npm run bench -- rows sharing crowd`.
+ * Parts alone: `npm run bench -- rows sharing crowd`. With `--compare` a peer, Vercel's Chat SDK, is measured beside the
+ * bridge, in turn with it: some ten minutes.
  */
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { measureCrowd } from "./pacing/crowd.ts";
 import { toTable } from "./pacing/numbers.ts";
-import { measureRows, openBeds } from "./pacing/rows.ts";
+import { installPeer, peerVersions } from "./pacing/peer-packages.ts";
+import { BRIDGE, PEER } from "./pacing/programs.ts";
+import { Beds, measureRows } from "./pacing/rows.ts";
 import { measureSharing } from "./pacing/sharing.ts";
 
 const PARTS = ["rows", "sharing", "crowd"];
 /** Answers at once: below Discord's limit of the whole bot, over it, and far over it. */
 const CROWDS = [25, 100, 1_000];
-const { positionals } = parseArgs({ allowPositionals: true });
+/** For comparing, where it starts to matter. */
+const COMPARED_CROWDS = [100];
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { compare: { type: "boolean", default: false } },
+});
 const parts = new Set(positionals.length > 0 ? positionals : PARTS);
+const { compare } = values;
 const startedAt = performance.now();
 
 function say(text: string): void {
   console.log(text);
 }
 
-say(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? "unknown"}`);
+say(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, load ${load()}`);
+if (compare) {
+  await installPeer(say);
+  say(
+    `${PEER.name}: ${Object.entries(peerVersions())
+      .map((each) => each.join(" "))
+      .join(", ")}`,
+  );
+}
+const programs = compare ? [BRIDGE, PEER] : [BRIDGE];
 if (parts.has("rows") || parts.has("sharing")) {
-  await using beds = await openBeds();
-  say("bridges are up and warm");
+  await using stack = new AsyncDisposableStack();
+  const beds: Beds[] = [];
+  for (const program of programs) beds.push(stack.use(await Beds.open(program)));
+  say(`${programs.map(({ name }) => name).join(" and ")}: up and warm`);
   if (parts.has("rows")) await measureRows(beds, say);
-  if (parts.has("sharing")) await measureSharing(beds, say);
+  if (parts.has("sharing")) await measureSharing(beds, { rounds: compare ? 2 : 3, say });
 }
 if (parts.has("crowd")) {
   const rows = [];
-  for (const answers of CROWDS) {
-    rows.push(await measureCrowd(answers));
-    say(`${answers} answers at once: done`);
+  for (const answers of compare ? COMPARED_CROWDS : CROWDS) {
+    for (const program of programs) {
+      rows.push(await measureCrowd(program, answers));
+      say(`${program.name}, ${answers} answers at once: done`);
+    }
   }
   say(`\n${toTable(rows)}`);
 }
-say(`\n${((performance.now() - startedAt) / 1_000).toFixed(0)} s in all`);
+say(`\n${((performance.now() - startedAt) / 1_000).toFixed(0)} s in all, load ${load()}`);
+
+/** How busy the machine is: processes that want to run, mean of 1, 5 and 15 minutes. */
+function load(): string {
+  return loadavg()
+    .map((each) => each.toFixed(1))
+    .join(", ");
+}

@@ -3,24 +3,25 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { json } from "node:stream/consumers";
-import { pathToFileURL } from "node:url";
-import { startBridge } from "../../sandbox/bridge-child.ts";
 import { lettersOf } from "../../sandbox/same-text.ts";
 import { type Services, startServices } from "../../sandbox/services.ts";
 import type { Exchange, PlatformStandIn } from "../../sandbox/stand-in.ts";
 import type { Usage } from "./probe.ts";
+import type { Program, Style } from "./programs.ts";
 import { type Arrived, type Growth, lettersShown, type Screen } from "./staleness.ts";
 import { type Trace, textOf, traceNamed } from "./traces.ts";
-
-/** How the answer is shown: three ways, each under limits of its own. */
-export const STYLES = ["Discord channel", "Slack update", "Slack native"] as const;
-export type Style = (typeof STYLES)[number];
 
 /** Time to a platform and the same back, in ms (docs/reference/pacing.md §3). */
 export const ONE_WAY_MS = 40;
 
+/** Text that has not come by then is charged as if it never had (staleness.ts), so nobody waits longer, in ms. */
+export const QUIET_MS = 10_000;
+
 export interface BedOptions {
+  readonly program: Program;
   readonly platform: "discord" | "slack";
+  /** An answer that is not whole is over when nothing more happens to it for this long, in ms; default {@link QUIET_MS}. */
+  readonly quietMs?: number;
 }
 
 /** A question and all that came of it. */
@@ -36,6 +37,8 @@ interface Running {
   readonly trace: Trace;
   readonly standIn: PlatformStandIn;
   readonly place: string;
+  /** Where the answer has been seen: the place, and the thread that was opened for it. */
+  readonly seenIn: Set<string>;
   /** Id of the question; empty where the place holds no other one. */
   readonly question: string;
   readonly askedAt: number;
@@ -45,6 +48,7 @@ interface Running {
   calls: number;
   refused: number;
   readonly done: PromiseWithResolvers<void>;
+  settling: NodeJS.Timeout | undefined;
 }
 
 /** How long an answer may take longer than its trace before it is given up, in ms. */
@@ -53,11 +57,13 @@ const PATIENCE_MS = 90_000;
 const SETTLED_MS = 1_500;
 
 /**
- * One real bridge, as a process of its own so that what it uses is its own, and the stand-ins in this one: what they
- * do and what they record have one clock.
+ * One program, as a process of its own so that what it uses is its own, and the stand-ins in this one: what they do and
+ * what they record have one clock.
  */
 export class Bed implements AsyncDisposable {
   readonly services: Services;
+  readonly program: Program;
+  readonly #quietMs: number;
   readonly #socket: string;
   readonly #log: readonly string[];
   readonly #stack: AsyncDisposableStack;
@@ -69,9 +75,11 @@ export class Bed implements AsyncDisposable {
 
   private constructor(
     services: Services,
-    options: { socket: string; log: readonly string[]; stack: AsyncDisposableStack },
+    options: BedOptions & { socket: string; log: readonly string[]; stack: AsyncDisposableStack },
   ) {
     this.services = services;
+    this.program = options.program;
+    this.#quietMs = options.quietMs ?? QUIET_MS;
     this.#socket = options.socket;
     this.#log = options.log;
     this.#stack = options.stack;
@@ -91,43 +99,28 @@ export class Bed implements AsyncDisposable {
     }
   }
 
-  static async open({ platform }: BedOptions): Promise<Bed> {
+  static async open(options: BedOptions): Promise<Bed> {
+    const { program, platform } = options;
     await using stack = new AsyncDisposableStack();
     const folder = await mkdtemp(join(tmpdir(), "coze-bridge-bench-"));
     stack.defer(() => rm(folder, { recursive: true, force: true }));
     const services = stack.use(
       await startServices({
         env: {},
-        discord: { oneWayMs: ONE_WAY_MS },
+        discord: { ...program.discord, oneWayMs: ONE_WAY_MS },
         slack: { oneWayMs: ONE_WAY_MS },
       }),
     );
     const socket = join(folder, "probe");
     const log: string[] = [];
-    const wanted = Object.entries(services.bridgeEnv).filter(
-      ([name]) => name.startsWith("COZE_") || name.startsWith(`${platform.toUpperCase()}_`),
-    );
-    stack.use(
-      await startBridge({
-        env: {
-          ...Object.fromEntries(wanted),
-          DATA_DIR: join(folder, "data"),
-          PORT: "0",
-          LOG_LEVEL: "warn",
-          WORKER_CONCURRENCY: "2000",
-          NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, "probe.ts"))}`,
-          BENCH_PROBE: socket,
-        },
-        trustedOrigins: services.fileOrigins,
-        stderr: (text) => void log.push(text),
-      }),
-    );
-    return new Bed(services, { socket, log, stack: stack.move() });
+    const onLog = (text: string): void => void log.push(text);
+    stack.use(await program.start({ platform, services, folder, socket, onLog }));
+    return new Bed(services, { ...options, socket, log, stack: stack.move() });
   }
 
-  /** What the bridge warned of so far, with how often; empty when all went well. */
+  /** What the program warned of so far, with how often; empty when all went well. */
   complaints(): string {
-    const messages = this.#log.join("").matchAll(/"msg":"([^"]+)"/g);
+    const messages = this.#log.join("").matchAll(this.program.logged);
     const counts = Map.groupBy(messages, ([, message]) => message ?? "");
     return [...counts].map(([message, all]) => `${all.length} × ${message}`).join(", ");
   }
@@ -147,7 +140,7 @@ export class Bed implements AsyncDisposable {
     return this.askIn(style, trace, this.newPlace(style));
   }
 
-  /** A channel on either platform, or a DM for Slack's native style. */
+  /** A channel, or in Slack a DM where the program shows this style there. */
   newPlace(style: Style): string {
     const { discord, slack } = this.services;
     this.#places += 1;
@@ -155,7 +148,7 @@ export class Bed implements AsyncDisposable {
     if (style === "Discord channel") return discord.addChannel(name);
     const { id } = slack.person(name);
     const { workspace } = slack;
-    return style === "Slack native"
+    return this.program.slackPlaces[style] === "dm"
       ? workspace.dmWith(id).id
       : workspace.addChannel(name, "channel", [workspace.bot.userId, id]).id;
   }
@@ -170,24 +163,27 @@ export class Bed implements AsyncDisposable {
     const running = this.#begin(tag, { trace: traceNamed(trace), standIn, place, askedAt });
     let question = "";
     if (style === "Discord channel") question = discord.person(`asker-${tag}`).say(place, `@Coze ${text}`);
-    else question = this.#sayInSlack(style, place, text);
+    else question = this.#sayInSlack(place, text);
     Object.assign(running, { question });
+    // A thread that is opened for a question has its id (docs/reference/discord.md §6.1).
+    this.#byPlace.set(question, [running]);
     await running.done.promise;
     this.#running.delete(tag);
     return toAsking(running);
   }
 
-  #sayInSlack(style: Style, place: string, text: string): string {
+  #sayInSlack(place: string, text: string): string {
     const { slack } = this.services;
-    const members = slack.workspace.channels.get(place)?.members ?? new Set();
+    const { kind, members = new Set<string>() } = slack.workspace.channels.get(place) ?? {};
     const asker = [...members].find((id) => id !== slack.workspace.bot.userId) ?? "";
     const person = slack.person(slack.workspace.users.get(asker)?.name ?? "");
-    return style === "Slack native" ? person.dm(text).ts : person.say(place, `@Coze ${text}`).ts;
+    return kind === "im" ? person.dm(text).ts : person.say(place, `@Coze ${text}`).ts;
   }
 
   #begin(tag: string, facts: Pick<Running, "trace" | "standIn" | "place" | "askedAt">): Running {
     const running: Running = {
       ...facts,
+      seenIn: new Set(),
       question: "",
       cozeAskedAt: Number.NaN,
       deltaTimes: [],
@@ -195,12 +191,16 @@ export class Bed implements AsyncDisposable {
       calls: 0,
       refused: 0,
       done: Promise.withResolvers<void>(),
+      settling: undefined,
     };
     this.#running.set(tag, running);
     this.#byPlace.set(facts.place, [...(this.#byPlace.get(facts.place) ?? []), running]);
     const late = (facts.trace.deltas.at(-1)?.atMs ?? 0) + PATIENCE_MS;
     const timer = setTimeout(() => running.done.resolve(), late);
-    void running.done.promise.then(() => clearTimeout(timer));
+    void running.done.promise.then(() => {
+      clearTimeout(timer);
+      clearTimeout(running.settling);
+    });
     return running;
   }
 
@@ -225,30 +225,42 @@ export class Bed implements AsyncDisposable {
 
   #onCall({ kind, name, request: sent, status }: Exchange): void {
     if (kind !== "http") return;
-    const place = /\/channels\/(\d+)/.exec(name)?.[1] ?? channelOf(sent);
-    const running = this.#byPlace.get(place ?? "")?.at(-1);
+    // The question says more than the channel, which may hold several.
+    const places = name.match(/\d{17,20}/g)?.toReversed() ?? [channelOf(sent) ?? ""];
+    const running = places
+      .map((place) => this.#byPlace.get(place)?.at(-1))
+      .find((each) => each !== undefined);
     if (running === undefined) return;
     running.calls += 1;
     if (status === 429) running.refused += 1;
+    this.#touch(running);
   }
 
   #onChange(place: string): void {
     for (const running of this.#byPlace.get(place) ?? []) {
+      running.seenIn.add(place);
       const text = screenOf(running);
-      if (text === "" || text === running.screens.at(-1)?.text) continue;
+      if (text.trim() === "" || text === running.screens.at(-1)?.text) continue;
       running.screens.push({ at: performance.now(), text });
-      this.#endWhenSettled(running);
+      this.#touch(running);
     }
   }
 
-  #endWhenSettled(running: Running): void {
-    if (running.deltaTimes.length < running.trace.deltas.length) return;
-    const screens = running.screens.length;
-    setTimeout(() => {
-      const view = running.standIn.view(running.place);
-      const open = view.messages.some(({ bot, unfinished }) => bot && unfinished);
-      if (running.screens.length === screens && !open && isWhole(running)) running.done.resolve();
-    }, SETTLED_MS);
+  /** Something happened to an answer: once Coze has written it all, it is over when nothing does any more. */
+  #touch(running: Running): void {
+    const { trace, cozeAskedAt, done } = running;
+    const left = cozeAskedAt + (trace.deltas.at(-1)?.atMs ?? 0) - performance.now();
+    if (Number.isNaN(left)) return;
+    clearTimeout(running.settling);
+    running.settling = setTimeout(() => {
+      if (this.#isComplete(running)) done.resolve();
+      else running.settling = setTimeout(() => done.resolve(), this.#quietMs - SETTLED_MS);
+    }, Math.max(0, left) + SETTLED_MS);
+  }
+
+  #isComplete(running: Running): boolean {
+    const messages = [...running.seenIn].flatMap((place) => running.standIn.view(place).messages);
+    return isWhole(running) && !messages.some(({ bot, unfinished }) => bot && unfinished);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -263,11 +275,11 @@ function channelOf(sent: unknown): string | undefined {
   return typeof named === "string" ? named : undefined;
 }
 
-/** What the bot's messages of this answer show: those that reply to the question, and what follows in a place of its own. */
-function screenOf({ standIn, place, question }: Running): string {
-  const own = standIn
-    .view(place)
-    .messages.filter(({ bot, parent }) => bot && (parent === undefined || parent === question));
+/** What the bot's messages of this answer show: those that reply to the question, and what stands in a place of its own. */
+function screenOf({ standIn, seenIn, question }: Running): string {
+  const own = [...seenIn]
+    .flatMap((place) => standIn.view(place).messages)
+    .filter(({ bot, parent }) => bot && (parent === undefined || parent === question));
   return own.map(({ text }) => text).join("\n");
 }
 

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Asking, Bed, ONE_WAY_MS } from "./bed.ts";
+import { type Asking, Bed, ONE_WAY_MS, QUIET_MS } from "./bed.ts";
 import { mean, quantile } from "./numbers.ts";
 import { startUsage } from "./probe.ts";
+import type { Program } from "./programs.ts";
 import { figuresOf } from "./staleness.ts";
 import { CROWD_TRACE } from "./traces.ts";
 
@@ -11,13 +12,18 @@ const SPREAD_MS = 5_000;
 const REQUESTS_PER_SECOND = 50;
 
 /**
- * Many answers at once out of one bridge, each in a Discord channel of its own. The bound of their staleness is that of
+ * Many answers at once out of one process, each in a Discord channel of its own. The bound of their staleness is that of
  * docs/reference/pacing.md §3: beyond 50 answers it is Discord's limit of the whole bot that decides.
  *
  * @returns A row of the table.
  */
-export async function measureCrowd(answers: number): Promise<Readonly<Record<string, string | number>>> {
-  await using bed = await Bed.open({ platform: "discord" });
+export async function measureCrowd(
+  program: Program,
+  answers: number,
+): Promise<Readonly<Record<string, string | number>>> {
+  // An answer's turn comes once in so many seconds; three that pass it by, and nothing more comes.
+  const quietMs = QUIET_MS + (3_000 * answers) / REQUESTS_PER_SECOND;
+  await using bed = await Bed.open({ program, platform: "discord", quietMs });
   await bed.ask("Discord channel", "short");
   const places = Array.from({ length: answers }, () => bed.newPlace("Discord channel"));
   const readOwn = startUsage();
@@ -32,16 +38,17 @@ export async function measureCrowd(answers: number): Promise<Readonly<Record<str
   const [after, own] = [await bed.usage(), readOwn()];
   const ms = performance.now() - startedAt;
   return {
+    program: program.name,
     answers,
     "bound, s": (ONE_WAY_MS / 1_000 + Math.max(1, answers / REQUESTS_PER_SECOND) / 2).toFixed(2),
     ...shownOf(askings),
     "loop p99, ms": after.loopP99Ms.toFixed(0),
     "RSS per answer, KB": ((after.peakRssBytes - before.rssBytes) / answers / 1_024).toFixed(0),
     "CPU per answer, ms": ((after.cpuMs - before.cpuMs) / answers).toFixed(0),
-    "bridge CPU": percent((after.cpuMs - before.cpuMs) / ms),
+    "its CPU": percent((after.cpuMs - before.cpuMs) / ms),
     "stand-ins CPU": percent((own.cpuMs - ownBefore.cpuMs) / ms),
     "stand-ins loop p99, ms": own.loopP99Ms.toFixed(0),
-    "the bridge's log": bed.complaints(),
+    "its log": bed.complaints(),
   };
 }
 

@@ -1,15 +1,19 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Asking, Bed, lettersPerDelta, ONE_WAY_MS, STYLES, type Style } from "./bed.ts";
+import { type Asking, Bed, lettersPerDelta, ONE_WAY_MS } from "./bed.ts";
 import { geometricMean, median, toTable } from "./numbers.ts";
 import { optimum } from "./optimum.ts";
 import { startUsage } from "./probe.ts";
+import { type Program, STYLES, type Style } from "./programs.ts";
 import { type Figures, figuresOf } from "./staleness.ts";
 import { TRACES, type Trace } from "./traces.ts";
 
 const ROUNDS = 3;
 /** Until every bucket is full again, in ms; the slowest is Slack's append, 100 tokens at 100 a minute. */
-export const REFILL_MS = 60_000;
-const IDLE_MS = 3_000;
+const REFILL_MS = 60_000;
+/** The same after the short answers that warm a program up. */
+const WARM_REFILL_MS = 10_000;
+/** Seconds of which the median says what a program uses while nothing happens: one in a while collects garbage. */
+const IDLE_SECONDS = 11;
 /** Between two questions, in ms: what a bridge does until Coze is asked shall not wait for another's. */
 const BETWEEN_MS = 200;
 
@@ -27,27 +31,56 @@ interface Seen {
   readonly figures: Figures;
 }
 
-/** One bridge for Discord, where a channel is a bucket, and one per trace for Slack, where a workspace is. */
-export interface Beds extends AsyncDisposable {
+/** A program's beds: one for Discord, where a channel is a bucket, and one per trace for Slack, where a workspace is. */
+export class Beds implements AsyncDisposable {
+  readonly program: Program;
   readonly discord: Bed;
   readonly slack: ReadonlyMap<string, Bed>;
-}
+  readonly #stack: AsyncDisposableStack;
+  #restedAt = performance.now() + WARM_REFILL_MS;
 
-export async function openBeds(): Promise<Beds> {
-  await using stack = new AsyncDisposableStack();
-  const discord = stack.use(await Bed.open({ platform: "discord" }));
-  const slack = new Map<string, Bed>();
-  for (const { name } of TRACES) slack.set(name, stack.use(await Bed.open({ platform: "slack" })));
-  // The first answer of a process is compiled while it is given.
-  await Promise.all([
-    discord.ask("Discord channel", "short"),
-    ...[...slack.values()].flatMap((bed) => [
-      bed.ask("Slack update", "short"),
-      bed.ask("Slack native", "short"),
-    ]),
-  ]);
-  const opened = stack.move();
-  return { discord, slack, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  private constructor(beds: Pick<Beds, "program" | "discord" | "slack">, stack: AsyncDisposableStack) {
+    this.program = beds.program;
+    this.discord = beds.discord;
+    this.slack = beds.slack;
+    this.#stack = stack;
+  }
+
+  static async open(program: Program): Promise<Beds> {
+    await using stack = new AsyncDisposableStack();
+    const open = async (platform: "discord" | "slack"): Promise<Bed> =>
+      stack.use(await Bed.open({ program, platform }));
+    const discord = await open("discord");
+    const slack = new Map<string, Bed>();
+    for (const { name } of TRACES) slack.set(name, await open("slack"));
+    // The first answer of a process is compiled while it is given.
+    await Promise.all([
+      discord.ask("Discord channel", "short"),
+      ...[...slack.values()].flatMap((bed) => [
+        bed.ask("Slack update", "short"),
+        bed.ask("Slack native", "short"),
+      ]),
+    ]);
+    return new Beds({ program, discord, slack }, stack.move());
+  }
+
+  /** Uses the beds when all their buckets are full again. Another program's beds may be used meanwhile. */
+  async whenRested<T>(use: () => Promise<T>): Promise<T> {
+    await sleep(Math.max(0, this.#restedAt - performance.now()));
+    try {
+      return await use();
+    } finally {
+      this.#restedAt = performance.now() + REFILL_MS;
+    }
+  }
+
+  get all(): readonly Bed[] {
+    return [this.discord, ...this.slack.values()];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
 }
 
 /** Every trace in every style, side by side: no two of them share a bucket. */
@@ -64,58 +97,138 @@ async function playRound({ discord, slack }: Beds): Promise<readonly Seen[]> {
   return Promise.all(jobs);
 }
 
-/** Plays the rounds, printing as it goes. */
-export async function measureRows(beds: Beds, say: (text: string) => void): Promise<void> {
-  const cpu = new CpuMeter(beds);
-  await cpu.learnIdle();
-  const readOwn = startUsage();
-  const seen: Seen[] = [];
-  for (let round = 1; round <= ROUNDS; round += 1) {
-    await sleep(REFILL_MS);
-    await cpu.start();
-    readOwn();
-    const played = await playRound(beds);
-    const { loopP99Ms } = readOwn();
-    await cpu.stop();
-    seen.push(...played);
-    const lost = played.filter(({ figures }) => figures.coverage < 1).length;
-    say(
-      `round ${round} of ${ROUNDS}: ${played.length} answers, ${lost} not whole; the stand-ins' timers were up to ` +
-        `${loopP99Ms.toFixed(0)} ms late (99 of 100)`,
-    );
-  }
-  for (const style of STYLES) say(`\n### ${style}\n\n${tableOf(style, seen)}`);
-  for (const bed of [beds.discord, ...beds.slack.values()]) {
-    const complaints = bed.complaints();
-    if (complaints !== "") say(`a bridge's log: ${complaints}`);
-  }
-  say(`\nCPU per answer: ${cpu.describe({ discord: TRACES.length, slack: TRACES.length * 2 })}`);
+/** What was measured of one program. */
+interface Measured {
+  readonly name: string;
+  readonly beds: Beds;
+  readonly seen: Seen[];
+  readonly cpu: CpuMeter;
 }
 
-function tableOf(style: Style, seen: readonly Seen[]): string {
-  const ratios: number[] = [];
+/** Plays the rounds of all programs in turn, printing as it goes. */
+export async function measureRows(programs: readonly Beds[], say: (text: string) => void): Promise<void> {
+  const measured: readonly Measured[] = programs.map((beds) => ({
+    name: beds.program.name,
+    beds,
+    seen: [],
+    cpu: new CpuMeter(beds),
+  }));
+  await Promise.all(measured.map(({ cpu }) => cpu.learnIdle()));
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    for (const own of measured) {
+      const words = await own.beds.whenRested(() => playMeasured(own));
+      say(`${own.name}, round ${round} of ${ROUNDS}: ${words}`);
+    }
+  }
+  for (const style of STYLES) say(`\n### ${style}\n\n${tableOf(style, measured)}`);
+  if (measured.length > 1) say(`\n### Ratios\n\n${ratiosOf(measured)}`);
+  for (const bed of programs.flatMap(({ all }) => all)) {
+    const complaints = bed.complaints();
+    if (complaints !== "") say(`${bed.program.name}'s log: ${complaints}`);
+  }
+  for (const { name, cpu } of measured) say(`\nCPU per answer, ${name}: ${cpu.describe()}`);
+}
+
+async function playMeasured({ beds, seen, cpu }: Measured): Promise<string> {
+  const readOwn = startUsage();
+  await cpu.start();
+  const played = await playRound(beds);
+  const { loopP99Ms } = readOwn();
+  await cpu.stop();
+  seen.push(...played);
+  const lost = played.filter(({ figures }) => figures.coverage < 1).length;
+  return (
+    `${played.length} answers, ${lost} not whole; the stand-ins' timers were up to ` +
+    `${loopP99Ms.toFixed(0)} ms late (99 of 100)`
+  );
+}
+
+/** What is shown of a style and a trace, in this order. */
+interface Row {
+  readonly staleness: number;
+  readonly stalenessAll: number;
+  readonly pre: number;
+  readonly post: number;
+  readonly lag: number;
+  readonly coverage: number;
+  readonly calls: number;
+  readonly refused: number;
+}
+
+function rowOf({ seen }: Measured, style: Style, trace: Trace): Row {
+  const own = seen.filter((each) => each.style === style && each.trace === trace);
+  const mid = (pick: (figures: Figures) => number): number => median(own.map(({ figures }) => pick(figures)));
+  return {
+    staleness: mid((figures) => figures.staleness) / 1_000,
+    stalenessAll: mid((figures) => figures.stalenessAll) / 1_000,
+    pre: mid((figures) => figures.pre),
+    post: mid((figures) => figures.post),
+    lag: mid((figures) => figures.lag),
+    coverage: Math.min(...own.map(({ figures }) => figures.coverage)),
+    calls: median(own.map(({ asking }) => asking.calls)),
+    refused: own.reduce((sum, { asking }) => sum + asking.refused, 0),
+  };
+}
+
+/** The figures of all programs stand side by side, in their order. */
+function tableOf(style: Style, measured: readonly Measured[]): string {
+  const ratios: number[][] = measured.map(() => []);
   const rows = TRACES.map((trace) => {
-    const own = seen.filter((each) => each.style === style && each.trace === trace);
-    const mid = (pick: (figures: Figures) => number): number =>
-      median(own.map(({ figures }) => pick(figures)));
+    const all = measured.map((each) => rowOf(each, style, trace));
+    const each = (pick: (row: Row) => number, digits: number): string =>
+      all.map((row) => pick(row).toFixed(digits)).join(" / ");
     const best = bestOf(trace, style);
-    const staleness = mid((figures) => figures.staleness) / 1_000;
-    ratios.push(staleness / best);
+    for (const [index, { staleness }] of all.entries()) ratios[index]?.push(staleness / best);
     return {
       trace: trace.name,
-      "S, s": staleness.toFixed(3),
+      "S, s": each(({ staleness }) => staleness, 3),
       "S*, s": best.toFixed(3),
-      "S ÷ S*": (staleness / best).toFixed(2),
-      "S_all, s": (mid((figures) => figures.stalenessAll) / 1_000).toFixed(3),
-      "pre, ms": mid((figures) => figures.pre).toFixed(0),
-      "post, ms": mid((figures) => figures.post).toFixed(0),
-      "lag, ms": mid((figures) => figures.lag).toFixed(0),
-      coverage: Math.min(...own.map(({ figures }) => figures.coverage)).toFixed(3),
-      calls: median(own.map(({ asking }) => asking.calls)),
-      "429s": own.reduce((sum, { asking }) => sum + asking.refused, 0),
+      "S ÷ S*": each(({ staleness }) => staleness / best, 2),
+      "S_all, s": each(({ stalenessAll }) => stalenessAll, 3),
+      "pre, ms": each(({ pre }) => pre, 0),
+      "post, ms": each(({ post }) => post, 0),
+      "lag, ms": each(({ lag }) => lag, 0),
+      coverage: each(({ coverage }) => coverage, 3),
+      calls: each(({ calls }) => calls, 0),
+      "429s": each(({ refused }) => refused, 0),
     };
   });
-  return `${toTable(rows)}\n\nGeometric mean of S ÷ S*: ${geometricMean(ratios).toFixed(2)}`;
+  const names = measured.length > 1 ? `Each cell: ${measured.map(({ name }) => name).join(" / ")}\n\n` : "";
+  const means = ratios.map((each) => geometricMean(each).toFixed(2)).join(" / ");
+  return `${names}${toTable(rows)}\n\nGeometric mean of S ÷ S*: ${means}`;
+}
+
+/** What is divided, with the geometric mean over the traces. */
+const RATIOS: Readonly<Record<string, (row: Row) => number>> = {
+  S: ({ staleness }) => staleness,
+  S_all: ({ stalenessAll }) => stalenessAll,
+  "pre + post": ({ pre, post }) => pre + post,
+  calls: ({ calls }) => calls,
+};
+
+/** The first program's figures divided by another's: below 1 where the first is quicker or needs less. */
+function ratiosOf([first, ...others]: readonly Measured[]): string {
+  if (first === undefined) return "";
+  const rows = others.flatMap((other) =>
+    STYLES.map((style) => {
+      const ratio = (pick: (row: Row) => number): string =>
+        geometricMean(
+          TRACES.map((trace) => pick(rowOf(first, style, trace)) / pick(rowOf(other, style, trace))),
+        ).toFixed(2);
+      const means = Object.entries(RATIOS).map(([name, pick]) => [name, ratio(pick)] as const);
+      const cpu = first.cpu.perAnswer(platformOf(style)) / other.cpu.perAnswer(platformOf(style));
+      return {
+        [`${first.name} ÷ ${other.name}`]: style,
+        ...Object.fromEntries(means),
+        "CPU per answer": cpu.toFixed(2),
+      };
+    }),
+  );
+  return toTable(rows);
+}
+
+function platformOf(style: Style): "discord" | "slack" {
+  return style === "Discord channel" ? "discord" : "slack";
 }
 
 function bestOf(trace: Trace, style: Style): number {
@@ -124,7 +237,7 @@ function bestOf(trace: Trace, style: Style): number {
   return optimum(arrivals, { ...BUDGETS[style], oneWayMs: ONE_WAY_MS });
 }
 
-/** CPU time of the bridges while they answer, without what they use while nothing happens. */
+/** CPU time of a program's processes while they answer, without what they use while nothing happens. */
 class CpuMeter {
   readonly #beds: Readonly<Record<"discord" | "slack", readonly Bed[]>>;
   readonly #idle = { discord: 0, slack: 0 };
@@ -136,12 +249,18 @@ class CpuMeter {
   }
 
   async learnIdle(): Promise<void> {
-    await this.start();
-    await sleep(IDLE_MS);
-    const after = await this.#read();
-    const ms = after.at - this.#before.at;
-    for (const name of ["discord", "slack"] as const)
-      this.#idle[name] = (after[name] - this.#before[name]) / ms;
+    const reads = [await this.#read()];
+    for (let second = 1; second <= IDLE_SECONDS; second += 1) {
+      await sleep(1_000);
+      reads.push(await this.#read());
+    }
+    for (const name of ["discord", "slack"] as const) {
+      const rates = reads.slice(1).map((read, index) => {
+        const before = reads[index] ?? read;
+        return (read[name] - before[name]) / (read.at - before.at);
+      });
+      this.#idle[name] = median(rates);
+    }
   }
 
   async start(): Promise<void> {
@@ -156,9 +275,15 @@ class CpuMeter {
     }
   }
 
-  describe(answers: { discord: number; slack: number }): string {
-    const each = (name: "discord" | "slack"): string => (median(this.#used[name]) / answers[name]).toFixed(0);
-    return `Discord ${each("discord")} ms, Slack (mean of the two styles) ${each("slack")} ms`;
+  /** In ms. Slack's two styles are asked side by side, so that they have one figure. */
+  perAnswer(name: "discord" | "slack"): number {
+    const styles = STYLES.filter((style) => platformOf(style) === name).length;
+    return median(this.#used[name]) / (TRACES.length * styles);
+  }
+
+  describe(): string {
+    const [discord, slack] = [this.perAnswer("discord"), this.perAnswer("slack")];
+    return `Discord ${discord.toFixed(0)} ms, Slack (mean of the two styles) ${slack.toFixed(0)} ms`;
   }
 
   async #read(): Promise<{ at: number; discord: number; slack: number }> {

@@ -1,35 +1,44 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import type { Bed, Style } from "./bed.ts";
+import type { Bed } from "./bed.ts";
 import { mean, median } from "./numbers.ts";
-import { type Beds, REFILL_MS } from "./rows.ts";
+import type { Style } from "./programs.ts";
+import type { Beds } from "./rows.ts";
 import { figuresOf } from "./staleness.ts";
 
-const ROUNDS = 3;
 /** The trace of docs/reference/pacing.md §6. */
 const TRACE = "bursty";
 
-/** Several answers on one bucket, as docs/reference/pacing.md §6 has them. */
-export async function measureSharing({ discord, slack }: Beds, say: (text: string) => void): Promise<void> {
+/** Several answers on one bucket, as docs/reference/pacing.md §6 has them; the programs in turn. */
+export async function measureSharing(
+  programs: readonly Beds[],
+  { rounds, say }: { rounds: number; say: (text: string) => void },
+): Promise<void> {
+  const all = programs.map((beds) => ({ beds, played: [] as { six: Shared; three: Shared }[] }));
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const { beds, played } of all) {
+      played.push(await beds.whenRested(() => playRound(beds)));
+      say(`${beds.program.name}, sharing, round ${round} of ${rounds}`);
+    }
+  }
+  for (const { beds, played } of all) {
+    const { name } = beds.program;
+    const [six, three] = [played.map((each) => each.six), played.map((each) => each.three)];
+    say(
+      `\n${name}, six answers at once in one Slack workspace (native, ${TRACE}): ${describe(six)}` +
+        `\n${name}, three answers at once in one Discord channel (${TRACE}): ${describe(three)}`,
+    );
+  }
+}
+
+async function playRound({ discord, slack }: Beds): Promise<{ six: Shared; three: Shared }> {
   const workspace = slack.get(TRACE);
   if (workspace === undefined) throw new Error(`no bed for ${TRACE}`);
-  const rounds: { six: Shared; three: Shared }[] = [];
-  for (let round = 1; round <= ROUNDS; round += 1) {
-    await sleep(REFILL_MS);
-    const places = Array.from({ length: 6 }, () => workspace.newPlace("Slack native"));
-    const channel = discord.newPlace("Discord channel");
-    const [six, three] = await Promise.all([
-      together(workspace, "Slack native", places),
-      together(discord, "Discord channel", [channel, channel, channel]),
-    ]);
-    rounds.push({ six, three });
-    say(`sharing, round ${round} of ${ROUNDS}`);
-  }
-  say(
-    `\nSix answers at once in one Slack workspace (native, ${TRACE}): ${describe(rounds.map(({ six }) => six))}`,
-  );
-  say(
-    `Three answers at once in one Discord channel (${TRACE}): ${describe(rounds.map(({ three }) => three))}`,
-  );
+  const places = Array.from({ length: 6 }, () => workspace.newPlace("Slack native"));
+  const channel = discord.newPlace("Discord channel");
+  const [six, three] = await Promise.all([
+    together(workspace, "Slack native", places),
+    together(discord, "Discord channel", [channel, channel, channel]),
+  ]);
+  return { six, three };
 }
 
 interface Shared {

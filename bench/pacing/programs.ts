@@ -1,0 +1,124 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
+import { startBridge } from "../../sandbox/bridge-child.ts";
+import type { DiscordOptions } from "../../sandbox/discord/start-discord.ts";
+import type { Services } from "../../sandbox/services.ts";
+import { PEER_FOLDER } from "./peer-packages.ts";
+
+/** How the answer is shown: three ways, each under limits of its own. */
+export const STYLES = ["Discord channel", "Slack update", "Slack native"] as const;
+export type Style = (typeof STYLES)[number];
+
+export interface StartOptions {
+  readonly platform: "discord" | "slack";
+  readonly services: Services;
+  /** For files of its own. */
+  readonly folder: string;
+  /** Address of the probe that tells what the process uses (`probe.ts`). */
+  readonly socket: string;
+  /** Gets what it writes to its log. */
+  readonly onLog: (text: string) => void;
+}
+
+/** Who is measured: a program of its own process, on either platform. */
+export interface Program {
+  readonly name: string;
+  /** Where people must ask in Slack to be answered in a style, as the program comes. */
+  readonly slackPlaces: Readonly<Record<Exclude<Style, "Discord channel">, "channel" | "dm">>;
+  /** What the application is allowed in Discord's portal, and what Discord must put up with. */
+  readonly discord: DiscordOptions;
+  /** A message in its log is the first group. */
+  readonly logged: RegExp;
+  /** Resolves once it receives; disposing ends the process. */
+  start(options: StartOptions): Promise<AsyncDisposable>;
+}
+
+export const BRIDGE: Program = {
+  name: "coze-bridge",
+  slackPlaces: { "Slack update": "channel", "Slack native": "dm" },
+  discord: {},
+  logged: /"msg":"([^"]+)"/g,
+  start: ({ platform, services, folder, socket, onLog }) =>
+    startBridge({
+      env: {
+        ...variablesOf(services, platform),
+        ...probed(socket),
+        DATA_DIR: join(folder, "data"),
+        PORT: "0",
+        LOG_LEVEL: "warn",
+        WORKER_CONCURRENCY: "2000",
+      },
+      trustedOrigins: services.fileOrigins,
+      stderr: onLog,
+    }),
+};
+
+/** Vercel's Chat SDK as its quick start has it: `bench/peer/bot.js`. */
+export const PEER: Program = {
+  name: "Chat SDK",
+  // Its answers in a channel are native streams in a thread; in a DM there is no thread, so it edits.
+  slackPlaces: { "Slack update": "dm", "Slack native": "channel" },
+  discord: { messageContent: true, anyUserAgent: true },
+  logged: /^\[[\w:-]+\] (.+?)(?: \{| \[|: |$)/gm,
+  start: startPeer,
+};
+
+/** How long the peer may take to log in, in ms. */
+const READY_MS = 30_000;
+const READY_EVERY_MS = 50;
+
+async function startPeer({ platform, services, socket, onLog }: StartOptions): Promise<AsyncDisposable> {
+  const { discord, slack } = services;
+  const child = fork(join(PEER_FOLDER, "bot.js"), {
+    env: {
+      ...variablesOf(services, platform),
+      ...probed(socket),
+      PEER_PLATFORM: platform,
+      // The two addresses differ: the adapter's holds the version, discord.js adds it.
+      ...(platform === "discord" && {
+        DISCORD_API_URL: `${discord.apiUrl}/v10`,
+        BENCH_DISCORD_REST: discord.apiUrl,
+        DISCORD_APPLICATION_ID: discord.applicationId,
+        DISCORD_PUBLIC_KEY: "0".repeat(64),
+      }),
+    },
+    execArgv: [],
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
+  });
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", onLog);
+  const exited = once(child, "exit");
+  const isReady = (): boolean =>
+    platform === "discord" ? discord.gateway.connected > 0 : slack.sockets.open > 0;
+  for (const start = performance.now(); !isReady(); await sleep(READY_EVERY_MS)) {
+    if (child.exitCode !== null) throw new Error(`the peer ended with exit code ${child.exitCode}`);
+    if (performance.now() - start > READY_MS) {
+      child.kill("SIGKILL");
+      throw new Error("the peer did not get ready");
+    }
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill("SIGKILL");
+      await exited;
+    },
+  };
+}
+
+/** What a program must be told to find the stand-ins of Coze and of one platform. */
+function variablesOf({ bridgeEnv }: Services, platform: "discord" | "slack"): Record<string, string> {
+  const wanted = Object.entries(bridgeEnv).filter(
+    ([name]) => name.startsWith("COZE_") || name.startsWith(`${platform.toUpperCase()}_`),
+  );
+  return Object.fromEntries(wanted);
+}
+
+function probed(socket: string): Record<string, string> {
+  return {
+    NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, "probe.ts"))}`,
+    BENCH_PROBE: socket,
+  };
+}
