@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Asking, Bed, lettersPerDelta, ONE_WAY_MS } from "./bed.ts";
 import { geometricMean, median, toTable } from "./numbers.ts";
 import { optimum } from "./optimum.ts";
-import { startUsage } from "./probe.ts";
+import { startUsage, type Usage } from "./probe.ts";
 import { type Program, STYLES, type Style } from "./programs.ts";
 import { type Figures, figuresOf } from "./staleness.ts";
 import { TRACES, type Trace } from "./traces.ts";
@@ -114,9 +114,10 @@ export async function measureRows(programs: readonly Beds[], say: (text: string)
     cpu: new CpuMeter(beds),
   }));
   await Promise.all(measured.map(({ cpu }) => cpu.learnIdle()));
+  const readOwn = startUsage();
   for (let round = 1; round <= ROUNDS; round += 1) {
     for (const own of measured) {
-      const words = await own.beds.whenRested(() => playMeasured(own));
+      const words = await own.beds.whenRested(() => playMeasured(own, readOwn));
       say(`${own.name}, round ${round} of ${ROUNDS}: ${words}`);
     }
   }
@@ -129,9 +130,9 @@ export async function measureRows(programs: readonly Beds[], say: (text: string)
   for (const { name, cpu } of measured) say(`\nCPU per answer, ${name}: ${cpu.describe()}`);
 }
 
-async function playMeasured({ beds, seen, cpu }: Measured): Promise<string> {
-  const readOwn = startUsage();
+async function playMeasured({ beds, seen, cpu }: Measured, readOwn: () => Usage): Promise<string> {
   await cpu.start();
+  readOwn();
   const played = await playRound(beds);
   const { loopP99Ms } = readOwn();
   await cpu.stop();
@@ -149,6 +150,7 @@ interface Row {
   readonly stalenessAll: number;
   readonly pre: number;
   readonly post: number;
+  /** Of the answers that are whole, since one that is cut has no end; NaN when none is. */
   readonly lag: number;
   readonly coverage: number;
   readonly calls: number;
@@ -158,12 +160,13 @@ interface Row {
 function rowOf({ seen }: Measured, style: Style, trace: Trace): Row {
   const own = seen.filter((each) => each.style === style && each.trace === trace);
   const mid = (pick: (figures: Figures) => number): number => median(own.map(({ figures }) => pick(figures)));
+  const whole = own.filter(({ figures }) => figures.coverage === 1);
   return {
     staleness: mid((figures) => figures.staleness) / 1_000,
     stalenessAll: mid((figures) => figures.stalenessAll) / 1_000,
     pre: mid((figures) => figures.pre),
     post: mid((figures) => figures.post),
-    lag: mid((figures) => figures.lag),
+    lag: median(whole.map(({ figures }) => figures.lag)),
     coverage: Math.min(...own.map(({ figures }) => figures.coverage)),
     calls: median(own.map(({ asking }) => asking.calls)),
     refused: own.reduce((sum, { asking }) => sum + asking.refused, 0),
@@ -176,7 +179,7 @@ function tableOf(style: Style, measured: readonly Measured[]): string {
   const rows = TRACES.map((trace) => {
     const all = measured.map((each) => rowOf(each, style, trace));
     const each = (pick: (row: Row) => number, digits: number): string =>
-      all.map((row) => pick(row).toFixed(digits)).join(" / ");
+      all.map((row) => (Number.isNaN(pick(row)) ? "–" : pick(row).toFixed(digits))).join(" / ");
     const best = bestOf(trace, style);
     for (const [index, { staleness }] of all.entries()) ratios[index]?.push(staleness / best);
     return {

@@ -79,6 +79,10 @@ describe("a thread under a message", () => {
     });
     expect(starter?.d).toMatchObject({ type: 21, channel_id: question, content: "" });
     expect(starter?.d["referenced_message"]).toMatchObject({ id: question });
+    expect(starter?.d["message_reference"]).toMatchObject({
+      channel_id: discord.general,
+      message_id: question,
+    });
   });
 
   it("shows people the message it began with, and counts what is written in it", async () => {
