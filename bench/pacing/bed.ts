@@ -6,7 +6,7 @@ import { json } from "node:stream/consumers";
 import { lettersOf } from "../../sandbox/same-text.ts";
 import { type Services, startServices } from "../../sandbox/services.ts";
 import type { Exchange, PlatformStandIn } from "../../sandbox/stand-in.ts";
-import type { Usage } from "./probe.ts";
+import { LOOP_PATH, type Usage } from "./probe.ts";
 import type { Program, Style } from "./programs.ts";
 import { type Arrived, type Growth, lettersShown, type Screen } from "./staleness.ts";
 import { type Trace, textOf, traceNamed } from "./traces.ts";
@@ -125,9 +125,10 @@ export class Bed implements AsyncDisposable {
     return [...counts].map(([message, all]) => `${all.length} × ${message}`).join(", ");
   }
 
-  async usage(): Promise<Usage> {
+  /** @param loop - Whether timers are watched from now on. */
+  async usage({ loop }: { loop: boolean } = { loop: false }): Promise<Usage> {
     const { promise, resolve, reject } = Promise.withResolvers<Usage>();
-    request({ socketPath: this.#socket, agent: false }, (response) => {
+    request({ socketPath: this.#socket, path: loop ? LOOP_PATH : "/", agent: false }, (response) => {
       void json(response).then((value) => resolve(value as Usage), reject);
     })
       .once("error", reject)

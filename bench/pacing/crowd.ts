@@ -27,7 +27,7 @@ export async function measureCrowd(
   await bed.ask("Discord channel", "short");
   const places = Array.from({ length: answers }, () => bed.newPlace("Discord channel"));
   const readOwn = startUsage();
-  const [before, ownBefore] = [await bed.usage(), readOwn()];
+  const [before, ownBefore] = [await bed.usage({ loop: true }), readOwn()];
   const startedAt = performance.now();
   const askings = await Promise.all(
     places.map(async (place, index) => {
@@ -35,7 +35,7 @@ export async function measureCrowd(
       return bed.askIn("Discord channel", CROWD_TRACE.name, place);
     }),
   );
-  const [after, own] = [await bed.usage(), readOwn()];
+  const [after, own] = [await bed.usage({ loop: true }), readOwn()];
   const ms = performance.now() - startedAt;
   return {
     program: program.name,

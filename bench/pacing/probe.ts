@@ -1,5 +1,5 @@
 /**
- * Loaded into the bridge's process before it starts (`node --import`): tells whoever asks at the socket in `BENCH_PROBE`
+ * Loaded into a measured process before it starts (`node --import`): tells whoever asks at the socket in `BENCH_PROBE`
  * what the process has used. Asking starts the peaks anew.
  */
 import { rm } from "node:fs/promises";
@@ -13,24 +13,29 @@ export interface Usage {
   readonly rssBytes: number;
   /** Highest since the last time somebody asked. */
   readonly peakRssBytes: number;
-  /** How late a timer came, in ms, 99 of 100 times at most; since the last time somebody asked. */
+  /** How late a timer came, in ms, 99 of 100 times at most; since the last time somebody asked for it, 0 before. */
   readonly loopP99Ms: number;
 }
 
 /** A timer of this period is what is late; its period is in the histogram (docs/reference/pacing.md §2). */
 const RESOLUTION_MS = 5;
 const RSS_EVERY_MS = 100;
+/** Where somebody asks how late timers came, too. */
+export const LOOP_PATH = "/loop";
 
-/** Counts from now on. */
-export function startUsage(): () => Usage {
+/**
+ * Counts from now on; how late timers come, from the first time that is asked for: a timer of 5 ms uses more CPU than an
+ * idle program does.
+ */
+export function startUsage(): (options?: { loop: boolean }) => Usage {
   const loop = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-  loop.enable();
   let peakRssBytes = process.memoryUsage.rss();
   const timer = setInterval(() => {
     peakRssBytes = Math.max(peakRssBytes, process.memoryUsage.rss());
   }, RSS_EVERY_MS);
   timer.unref();
-  return () => {
+  return (options = { loop: true }) => {
+    if (options.loop) loop.enable();
     const { user, system } = process.cpuUsage();
     const rssBytes = process.memoryUsage.rss();
     const loopP99Ms = Math.max(0, loop.percentile(99) / 1e6 - RESOLUTION_MS);
@@ -45,7 +50,7 @@ const socket = process.env["BENCH_PROBE"];
 if (socket !== undefined) {
   const read = startUsage();
   await rm(socket, { force: true });
-  createServer((_, response) => void response.end(JSON.stringify(read())))
+  createServer(({ url }, response) => void response.end(JSON.stringify(read({ loop: url === LOOP_PATH }))))
     .listen(socket)
     .unref();
 }

@@ -230,7 +230,7 @@ function ratiosOf([first, ...others]: readonly Measured[]): string {
   return toTable(rows);
 }
 
-function platformOf(style: Style): "discord" | "slack" {
+function platformOf(style: Style): Platform {
   return style === "Discord channel" ? "discord" : "slack";
 }
 
@@ -242,27 +242,29 @@ function bestOf(trace: Trace, style: Style): number {
 
 /** CPU time of a program's processes while they answer, without what they use while nothing happens. */
 class CpuMeter {
-  readonly #beds: Readonly<Record<"discord" | "slack", readonly Bed[]>>;
-  readonly #idle = { discord: 0, slack: 0 };
-  readonly #used: Record<"discord" | "slack", number[]> = { discord: [], slack: [] };
-  #before: { at: number; discord: number; slack: number } = { at: 0, discord: 0, slack: 0 };
+  readonly #beds: Readonly<Record<Platform, readonly Bed[]>>;
+  readonly #idle: Record<Platform, number> = { discord: 0, slack: 0 };
+  readonly #used: Record<Platform, number[]> = { discord: [], slack: [] };
+  #before: Reading = { at: 0, discord: [], slack: [] };
 
   constructor({ discord, slack }: Beds) {
     this.#beds = { discord: [discord], slack: [...slack.values()] };
   }
 
   async learnIdle(): Promise<void> {
-    const reads = [await this.#read()];
+    const readings = [await this.#read()];
     for (let second = 1; second <= IDLE_SECONDS; second += 1) {
       await sleep(1_000);
-      reads.push(await this.#read());
+      readings.push(await this.#read());
     }
-    for (const name of ["discord", "slack"] as const) {
-      const rates = reads.slice(1).map((read, index) => {
-        const before = reads[index] ?? read;
-        return (read[name] - before[name]) / (read.at - before.at);
-      });
-      this.#idle[name] = median(rates);
+    const rates = readings
+      .slice(1)
+      .map((reading, index) => ratesBetween(readings[index] ?? reading, reading));
+    for (const platform of PLATFORMS) {
+      const each = this.#beds[platform].map((_, bed) =>
+        median(rates.map((rate) => rate[platform][bed] ?? 0)),
+      );
+      this.#idle[platform] = sum(each);
     }
   }
 
@@ -273,27 +275,49 @@ class CpuMeter {
   async stop(): Promise<void> {
     const after = await this.#read();
     const ms = after.at - this.#before.at;
-    for (const name of ["discord", "slack"] as const) {
-      this.#used[name].push(after[name] - this.#before[name] - this.#idle[name] * ms);
+    for (const platform of PLATFORMS) {
+      const used = sum(after[platform]) - sum(this.#before[platform]);
+      this.#used[platform].push(used - this.#idle[platform] * ms);
     }
   }
 
   /** In ms. Slack's two styles are asked side by side, so that they have one figure. */
-  perAnswer(name: "discord" | "slack"): number {
-    const styles = STYLES.filter((style) => platformOf(style) === name).length;
-    return median(this.#used[name]) / (TRACES.length * styles);
+  perAnswer(platform: Platform): number {
+    const styles = STYLES.filter((style) => platformOf(style) === platform).length;
+    return median(this.#used[platform]) / (TRACES.length * styles);
   }
 
   describe(): string {
     const [discord, slack] = [this.perAnswer("discord"), this.perAnswer("slack")];
-    return `Discord ${discord.toFixed(0)} ms, Slack (mean of the two styles) ${slack.toFixed(0)} ms`;
+    const idle = PLATFORMS.map((platform) => this.#idle[platform] / this.#beds[platform].length);
+    const perSecond = idle.map((each) => (each * 1_000).toFixed(1)).join(" and ");
+    return (
+      `Discord ${discord.toFixed(0)} ms, Slack (mean of the two styles) ${slack.toFixed(0)} ms; ` +
+      `taken off for an idle process: ${perSecond} ms a second`
+    );
   }
 
-  async #read(): Promise<{ at: number; discord: number; slack: number }> {
-    const sum = async (name: "discord" | "slack"): Promise<number> => {
-      const usages = await Promise.all(this.#beds[name].map((bed) => bed.usage()));
-      return usages.reduce((total, { cpuMs }) => total + cpuMs, 0);
-    };
-    return { at: performance.now(), discord: await sum("discord"), slack: await sum("slack") };
+  async #read(): Promise<Reading> {
+    const read = (platform: Platform): Promise<number[]> =>
+      Promise.all(this.#beds[platform].map(async (bed) => (await bed.usage()).cpuMs));
+    return { at: performance.now(), discord: await read("discord"), slack: await read("slack") };
   }
+}
+
+const PLATFORMS = ["discord", "slack"] as const;
+type Platform = (typeof PLATFORMS)[number];
+
+/** CPU time of each process so far, in ms. */
+interface Reading extends Readonly<Record<Platform, readonly number[]>> {
+  readonly at: number;
+}
+
+function ratesBetween(before: Reading, after: Reading): Readonly<Record<Platform, readonly number[]>> {
+  const rates = (platform: Platform): readonly number[] =>
+    after[platform].map((cpuMs, bed) => (cpuMs - (before[platform][bed] ?? cpuMs)) / (after.at - before.at));
+  return { discord: rates("discord"), slack: rates("slack") };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
