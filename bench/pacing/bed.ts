@@ -7,7 +7,7 @@ import { lettersOf } from "../../sandbox/same-text.ts";
 import { type Services, startServices } from "../../sandbox/services.ts";
 import type { Exchange, PlatformStandIn } from "../../sandbox/stand-in.ts";
 import { LOOP_PATH, type Usage } from "./probe.ts";
-import type { Program, Style } from "./programs.ts";
+import { CHATS_PER_SECOND, type Program, type Style } from "./programs.ts";
 import { type Arrived, type Growth, lettersShown, type Screen } from "./staleness.ts";
 import { type Trace, textOf, traceNamed } from "./traces.ts";
 
@@ -107,6 +107,9 @@ export class Bed implements AsyncDisposable {
     const services = stack.use(
       await startServices({
         env: {},
+        coze: {
+          switches: { limits: { chatPerSecond: CHATS_PER_SECOND, uploadPerSecond: 10, pollPerSecond: 1 } },
+        },
         discord: { ...program.discord, oneWayMs: ONE_WAY_MS },
         slack: { oneWayMs: ONE_WAY_MS },
       }),

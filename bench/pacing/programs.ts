@@ -36,6 +36,9 @@ export interface Program {
   start(options: StartOptions): Promise<AsyncDisposable>;
 }
 
+/** Coze's largest plan, so that it is the platform that decides how fast a crowd is answered. */
+export const CHATS_PER_SECOND = 1_000;
+
 export const BRIDGE: Program = {
   name: "coze-bridge",
   slackPlaces: { "Slack update": "channel", "Slack native": "dm" },
@@ -50,6 +53,7 @@ export const BRIDGE: Program = {
         PORT: "0",
         LOG_LEVEL: "warn",
         WORKER_CONCURRENCY: "2000",
+        COZE_CHATS_PER_SECOND: String(CHATS_PER_SECOND),
       },
       trustedOrigins: services.fileOrigins,
       stderr: onLog,
