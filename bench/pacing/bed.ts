@@ -121,11 +121,10 @@ export class Bed implements AsyncDisposable {
     return new Bed(services, { ...options, socket, log, stack: stack.move() });
   }
 
-  /** What the program warned of so far, with how often; empty when all went well. */
-  complaints(): string {
+  /** What the program warned of so far, each message as often as it came. */
+  get warnings(): readonly string[] {
     const messages = this.#log.join("").matchAll(this.program.logged);
-    const counts = Map.groupBy(messages, ([, message]) => message ?? "");
-    return [...counts].map(([message, all]) => `${all.length} × ${message}`).join(", ");
+    return messages.map(([, message]) => message ?? "").toArray();
   }
 
   /** @param loop - Whether timers are watched from now on. */
@@ -311,4 +310,13 @@ export function lettersPerDelta({ deltas }: Trace): number[] {
     before = count;
     return more;
   });
+}
+
+/** What the programs of some beds warned of, with how often; empty when all went well. */
+export function complaintsOf(beds: readonly Bed[]): string {
+  const counts = Map.groupBy(
+    beds.flatMap(({ warnings }) => warnings),
+    (message) => message,
+  );
+  return [...counts].map(([message, all]) => `${all.length} × ${message}`).join(", ");
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Asking, Bed, ONE_WAY_MS, QUIET_MS } from "./bed.ts";
+import { type Asking, Bed, complaintsOf, ONE_WAY_MS, QUIET_MS } from "./bed.ts";
 import { mean, quantile } from "./numbers.ts";
 import { startUsage } from "./probe.ts";
 import type { Program } from "./programs.ts";
@@ -48,7 +48,7 @@ export async function measureCrowd(
     "its CPU": percent((after.cpuMs - before.cpuMs) / ms),
     "stand-ins CPU": percent((own.cpuMs - ownBefore.cpuMs) / ms),
     "stand-ins loop p99, ms": own.loopP99Ms.toFixed(0),
-    "its log": bed.complaints(),
+    "its log": complaintsOf([bed]),
   };
 }
 

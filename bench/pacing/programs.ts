@@ -66,7 +66,7 @@ export const PEER: Program = {
   // Its answers in a channel are native streams in a thread; in a DM there is no thread, so it edits.
   slackPlaces: { "Slack update": "dm", "Slack native": "channel" },
   discord: { messageContent: true, anyUserAgent: true },
-  logged: /^\[[\w:-]+\] (.+?)(?: \{| \[|: |$)/gm,
+  logged: /^\[[\w:-]+\] +(.+?)(?: \{| \[| \(url|: |$)/gm,
   start: startPeer,
 };
 

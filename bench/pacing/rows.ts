@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Asking, Bed, lettersPerDelta, ONE_WAY_MS } from "./bed.ts";
+import { type Asking, Bed, complaintsOf, lettersPerDelta, ONE_WAY_MS } from "./bed.ts";
 import { geometricMean, median, toTable } from "./numbers.ts";
 import { optimum } from "./optimum.ts";
 import { startUsage, type Usage } from "./probe.ts";
@@ -31,37 +31,51 @@ interface Seen {
   readonly figures: Figures;
 }
 
-/** A program's beds: one for Discord, where a channel is a bucket, and one per trace for Slack, where a workspace is. */
+/**
+ * A program's beds: one for Discord, where a channel is a bucket; in Slack, where a workspace is, one for each style and
+ * trace, so that each style has a CPU time of its own.
+ */
 export class Beds implements AsyncDisposable {
   readonly program: Program;
-  readonly discord: Bed;
-  readonly slack: ReadonlyMap<string, Bed>;
+  readonly #beds: ReadonlyMap<string, Bed>;
   readonly #stack: AsyncDisposableStack;
   #restedAt = performance.now() + WARM_REFILL_MS;
 
-  private constructor(beds: Pick<Beds, "program" | "discord" | "slack">, stack: AsyncDisposableStack) {
-    this.program = beds.program;
-    this.discord = beds.discord;
-    this.slack = beds.slack;
+  private constructor(program: Program, beds: ReadonlyMap<string, Bed>, stack: AsyncDisposableStack) {
+    this.program = program;
+    this.#beds = beds;
     this.#stack = stack;
   }
 
   static async open(program: Program): Promise<Beds> {
     await using stack = new AsyncDisposableStack();
-    const open = async (platform: "discord" | "slack"): Promise<Bed> =>
-      stack.use(await Bed.open({ program, platform }));
-    const discord = await open("discord");
-    const slack = new Map<string, Bed>();
-    for (const { name } of TRACES) slack.set(name, await open("slack"));
-    // The first answer of a process is compiled while it is given.
-    await Promise.all([
-      discord.ask("Discord channel", "short"),
-      ...[...slack.values()].flatMap((bed) => [
-        bed.ask("Slack update", "short"),
-        bed.ask("Slack native", "short"),
-      ]),
-    ]);
-    return new Beds({ program, discord, slack }, stack.move());
+    const beds = new Map<string, Bed>();
+    const warm: Promise<unknown>[] = [];
+    for (const style of STYLES) {
+      for (const { name } of TRACES) {
+        const key = keyOf(style, name);
+        if (beds.has(key)) continue;
+        const platform = style === "Discord channel" ? "discord" : "slack";
+        const bed = stack.use(await Bed.open({ program, platform }));
+        beds.set(key, bed);
+        // The first answer of a process is compiled while it is given.
+        warm.push(bed.ask(style, "short"));
+      }
+    }
+    await Promise.all(warm);
+    return new Beds(program, beds, stack.move());
+  }
+
+  /** The bed where a trace is played in a style. */
+  bed(style: Style, trace: string): Bed {
+    const bed = this.#beds.get(keyOf(style, trace));
+    if (bed === undefined) throw new Error(`no bed for ${trace}`);
+    return bed;
+  }
+
+  /** All beds where a style is played. */
+  bedsOf(style: Style): readonly Bed[] {
+    return [...new Set(TRACES.map(({ name }) => this.bed(style, name)))];
   }
 
   /** Uses the beds when all their buckets are full again. Another program's beds may be used meanwhile. */
@@ -74,23 +88,21 @@ export class Beds implements AsyncDisposable {
     }
   }
 
-  get all(): readonly Bed[] {
-    return [this.discord, ...this.slack.values()];
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
   }
 }
 
+function keyOf(style: Style, trace: string): string {
+  return style === "Discord channel" ? style : `${style}, ${trace}`;
+}
+
 /** Every trace in every style, side by side: no two of them share a bucket. */
-async function playRound({ discord, slack }: Beds): Promise<readonly Seen[]> {
+async function playRound(beds: Beds): Promise<readonly Seen[]> {
   const jobs = TRACES.flatMap((trace, row) =>
     STYLES.map(async (style, column) => {
       await sleep((row * STYLES.length + column) * BETWEEN_MS);
-      const bed = style === "Discord channel" ? discord : slack.get(trace.name);
-      if (bed === undefined) throw new Error(`no bed for ${trace.name}`);
-      const asking = await bed.ask(style, trace.name);
+      const asking = await beds.bed(style, trace.name).ask(style, trace.name);
       return { style, trace, asking, figures: figuresOf(asking.growth) };
     }),
   );
@@ -123,9 +135,9 @@ export async function measureRows(programs: readonly Beds[], say: (text: string)
   }
   for (const style of STYLES) say(`\n### ${style}\n\n${tableOf(style, measured)}`);
   if (measured.length > 1) say(`\n### Ratios\n\n${ratiosOf(measured)}`);
-  for (const bed of programs.flatMap(({ all }) => all)) {
-    const complaints = bed.complaints();
-    if (complaints !== "") say(`${bed.program.name}'s log: ${complaints}`);
+  for (const { name, beds } of measured) {
+    const complaints = complaintsOf(STYLES.flatMap((style) => beds.bedsOf(style)));
+    if (complaints !== "") say(`${name}'s log: ${complaints}`);
   }
   for (const { name, cpu } of measured) say(`\nCPU per answer, ${name}: ${cpu.describe()}`);
 }
@@ -219,7 +231,7 @@ function ratiosOf([first, ...others]: readonly Measured[]): string {
           TRACES.map((trace) => pick(rowOf(first, style, trace)) / pick(rowOf(other, style, trace))),
         ).toFixed(2);
       const means = Object.entries(RATIOS).map(([name, pick]) => [name, ratio(pick)] as const);
-      const cpu = first.cpu.perAnswer(platformOf(style)) / other.cpu.perAnswer(platformOf(style));
+      const cpu = first.cpu.perAnswer(style) / other.cpu.perAnswer(style);
       return {
         [`${first.name} ÷ ${other.name}`]: style,
         ...Object.fromEntries(means),
@@ -230,10 +242,6 @@ function ratiosOf([first, ...others]: readonly Measured[]): string {
   return toTable(rows);
 }
 
-function platformOf(style: Style): Platform {
-  return style === "Discord channel" ? "discord" : "slack";
-}
-
 function bestOf(trace: Trace, style: Style): number {
   const letters = lettersPerDelta(trace);
   const arrivals = trace.deltas.map(({ atMs }, index) => ({ atMs, letters: letters[index] ?? 0 }));
@@ -242,13 +250,15 @@ function bestOf(trace: Trace, style: Style): number {
 
 /** CPU time of a program's processes while they answer, without what they use while nothing happens. */
 class CpuMeter {
-  readonly #beds: Readonly<Record<Platform, readonly Bed[]>>;
-  readonly #idle: Record<Platform, number> = { discord: 0, slack: 0 };
-  readonly #used: Record<Platform, number[]> = { discord: [], slack: [] };
-  #before: Reading = { at: 0, discord: [], slack: [] };
+  readonly #beds: ReadonlyMap<Style, readonly Bed[]>;
+  /** Of all processes of a style together, per ms. */
+  readonly #idle = new Map<Style, number>();
+  readonly #used: ReadonlyMap<Style, number[]>;
+  #before: Reading | undefined;
 
-  constructor({ discord, slack }: Beds) {
-    this.#beds = { discord: [discord], slack: [...slack.values()] };
+  constructor(beds: Beds) {
+    this.#beds = new Map(STYLES.map((style) => [style, beds.bedsOf(style)]));
+    this.#used = new Map(STYLES.map((style) => [style, []]));
   }
 
   async learnIdle(): Promise<void> {
@@ -257,14 +267,11 @@ class CpuMeter {
       await sleep(1_000);
       readings.push(await this.#read());
     }
-    const rates = readings
-      .slice(1)
-      .map((reading, index) => ratesBetween(readings[index] ?? reading, reading));
-    for (const platform of PLATFORMS) {
-      const each = this.#beds[platform].map((_, bed) =>
-        median(rates.map((rate) => rate[platform][bed] ?? 0)),
+    for (const [style, beds] of this.#beds) {
+      const rates = beds.map((_, bed) =>
+        median(readings.slice(1).map((after, index) => rateOf(readings[index] ?? after, after, style, bed))),
       );
-      this.#idle[platform] = sum(each);
+      this.#idle.set(style, sum(rates));
     }
   }
 
@@ -274,48 +281,42 @@ class CpuMeter {
 
   async stop(): Promise<void> {
     const after = await this.#read();
-    const ms = after.at - this.#before.at;
-    for (const platform of PLATFORMS) {
-      const used = sum(after[platform]) - sum(this.#before[platform]);
-      this.#used[platform].push(used - this.#idle[platform] * ms);
+    const before = this.#before ?? after;
+    for (const [style, used] of this.#used) {
+      const idle = (this.#idle.get(style) ?? 0) * (after.at - before.at);
+      used.push(sum(after.cpuMs.get(style) ?? []) - sum(before.cpuMs.get(style) ?? []) - idle);
     }
   }
 
-  /** In ms. Slack's two styles are asked side by side, so that they have one figure. */
-  perAnswer(platform: Platform): number {
-    const styles = STYLES.filter((style) => platformOf(style) === platform).length;
-    return median(this.#used[platform]) / (TRACES.length * styles);
+  /** In ms. */
+  perAnswer(style: Style): number {
+    return median(this.#used.get(style) ?? []) / TRACES.length;
   }
 
   describe(): string {
-    const [discord, slack] = [this.perAnswer("discord"), this.perAnswer("slack")];
-    const idle = PLATFORMS.map((platform) => this.#idle[platform] / this.#beds[platform].length);
-    const perSecond = idle.map((each) => (each * 1_000).toFixed(1)).join(" and ");
-    return (
-      `Discord ${discord.toFixed(0)} ms, Slack (mean of the two styles) ${slack.toFixed(0)} ms; ` +
-      `taken off for an idle process: ${perSecond} ms a second`
-    );
+    const each = STYLES.map((style) => `${style} ${this.perAnswer(style).toFixed(0)} ms`);
+    const idle = sum([...this.#idle.values()]) / [...this.#beds.values()].flat().length;
+    return `${each.join(", ")}; taken off for an idle process: ${(idle * 1_000).toFixed(1)} ms a second`;
   }
 
   async #read(): Promise<Reading> {
-    const read = (platform: Platform): Promise<number[]> =>
-      Promise.all(this.#beds[platform].map(async (bed) => (await bed.usage()).cpuMs));
-    return { at: performance.now(), discord: await read("discord"), slack: await read("slack") };
+    const read = async ([style, beds]: [Style, readonly Bed[]]): Promise<[Style, number[]]> => [
+      style,
+      await Promise.all(beds.map(async (bed) => (await bed.usage()).cpuMs)),
+    ];
+    return { at: performance.now(), cpuMs: new Map(await Promise.all([...this.#beds].map(read))) };
   }
 }
 
-const PLATFORMS = ["discord", "slack"] as const;
-type Platform = (typeof PLATFORMS)[number];
-
-/** CPU time of each process so far, in ms. */
-interface Reading extends Readonly<Record<Platform, readonly number[]>> {
+/** CPU time of each style's processes so far, in ms. */
+interface Reading {
   readonly at: number;
+  readonly cpuMs: ReadonlyMap<Style, readonly number[]>;
 }
 
-function ratesBetween(before: Reading, after: Reading): Readonly<Record<Platform, readonly number[]>> {
-  const rates = (platform: Platform): readonly number[] =>
-    after[platform].map((cpuMs, bed) => (cpuMs - (before[platform][bed] ?? cpuMs)) / (after.at - before.at));
-  return { discord: rates("discord"), slack: rates("slack") };
+function rateOf(before: Reading, after: Reading, style: Style, bed: number): number {
+  const used = (after.cpuMs.get(style)?.[bed] ?? 0) - (before.cpuMs.get(style)?.[bed] ?? 0);
+  return used / (after.at - before.at);
 }
 
 function sum(values: readonly number[]): number {

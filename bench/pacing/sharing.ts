@@ -29,9 +29,9 @@ export async function measureSharing(
   }
 }
 
-async function playRound({ discord, slack }: Beds): Promise<{ six: Shared; three: Shared }> {
-  const workspace = slack.get(TRACE);
-  if (workspace === undefined) throw new Error(`no bed for ${TRACE}`);
+async function playRound(beds: Beds): Promise<{ six: Shared; three: Shared }> {
+  const workspace = beds.bed("Slack native", TRACE);
+  const discord = beds.bed("Discord channel", TRACE);
   const places = Array.from({ length: 6 }, () => workspace.newPlace("Slack native"));
   const channel = discord.newPlace("Discord channel");
   const [six, three] = await Promise.all([
