@@ -42,13 +42,7 @@ export class People {
     { team, signal }: { team: string; signal: AbortSignal },
   ): Promise<{ names: Names; localeHint?: string }> {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOKUP_TIMEOUT_MS)]);
-    const looked = users.slice(0, MAX_LOOKUPS).map((user) => {
-      const known = this.#known.get(user);
-      const learning = this.#isFresh(known) ? undefined : this.#learn(user, team, limit);
-      // A name that may have changed is good enough; the next question has the new one.
-      return known?.name === undefined ? learning : undefined;
-    });
-    await Promise.all(looked);
+    await Promise.all(users.slice(0, MAX_LOOKUPS).map((user) => this.#know(user, team, limit)));
     const names = new Map<string, string>();
     for (const user of users) {
       const name = this.#known.get(user)?.name;
@@ -58,8 +52,12 @@ export class People {
     return { names, ...(localeHint !== undefined && { localeHint }) };
   }
 
-  #isFresh(person: Person | undefined): boolean {
-    return person !== undefined && this.#context.tools.clock.now() - person.at < TTL_MS;
+  /** A name that may have changed is good enough: the next question has the new one. */
+  async #know(user: string, team: string, signal: AbortSignal): Promise<void> {
+    const known = this.#known.get(user);
+    if (known !== undefined && this.#context.tools.clock.now() - known.at < TTL_MS) return;
+    const learning = this.#learn(user, team, signal);
+    if (known?.name === undefined) await learning;
   }
 
   /** Never rejects. */
