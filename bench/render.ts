@@ -5,7 +5,8 @@
 import { performance } from "node:perf_hooks";
 import { createRenderer as createDiscordRenderer } from "../adapters/discord/render.ts";
 import { createRenderer as createSlackRenderer } from "../adapters/slack/render.ts";
-import { type AnswerState, EMPTY_ANSWER } from "../src/core/answer-state.ts";
+import { StreamDrawing } from "../adapters/slack/stream-drawing.ts";
+import { type AnswerState, answerMarkdown, EMPTY_ANSWER } from "../src/core/answer-state.ts";
 import type { ReplyContent } from "../src/core/ports.ts";
 
 const SIZE = 8_192;
@@ -33,7 +34,12 @@ function contentOf(text: string, completed: boolean): ReplyContent {
   return { answer };
 }
 
-type Draw = (content: ReplyContent, options: { final: boolean; locale: "en" }) => readonly unknown[];
+type Draw = (content: ReplyContent, options: { final: boolean; locale: "en" }) => unknown;
+
+function createStream(): Draw {
+  const drawing = new StreamDrawing();
+  return ({ answer }, { final }) => drawing.draw(answerMarkdown(answer), { final, cuts: [] });
+}
 
 /** Milliseconds for all drafts of one answer, and for the dearest of them. */
 function grow(createRenderer: () => Draw): { readonly all: number; readonly dearest: number } {
@@ -54,6 +60,7 @@ function grow(createRenderer: () => Draw): { readonly all: number; readonly dear
 for (const [platform, createRenderer] of [
   ["discord", createDiscordRenderer],
   ["slack", createSlackRenderer],
+  ["slack stream", createStream],
 ] as const) {
   grow(createRenderer);
   const rounds = Array.from({ length: ROUNDS }, () => grow(createRenderer)).sort((a, b) => a.all - b.all);

@@ -1,16 +1,30 @@
-import type { Delete, Emphasis, Image, Link, Nodes, Paragraph, Strong, Table, TableCell } from "mdast";
+import type {
+  Delete,
+  Emphasis,
+  Heading,
+  Image,
+  Link,
+  Nodes,
+  Paragraph,
+  Root,
+  Strong,
+  Table,
+  TableCell,
+} from "mdast";
 import { boundUrls } from "../../src/markdown/bare-urls.ts";
 import { applyEdits, type Edit } from "../../src/markdown/edits.ts";
 import { flatQuotes, marginAt } from "../../src/markdown/margin.ts";
 import { contentOf, parseMarkdown, rangeOf } from "../../src/markdown/parse.ts";
 import { formulaForms, lineBreakForm, tableForm } from "../../src/markdown/readable-forms.ts";
+import { LINE_END_IN_LINE, plainWords } from "../../src/markdown/table-text.ts";
+import { hostOf, isHonest } from "./neutralize.ts";
 
 /** Columns that a code block shows without breaking its lines, on most screens. */
 export const TABLE_COLUMNS = 80;
 /** What a table of Slack's own holds, and how many a message has (slack.md §1.8); a little less, for safety. */
-const TABLE_ROWS = 100;
+export const TABLE_ROWS = 100;
 const TABLE_CELLS_IN_ROW = 20;
-const TABLE_CHARACTERS = 9_000;
+export const TABLE_CHARACTERS = 9_000;
 /** White space for a parser, next to nothing for a reader. */
 const HAIR_SPACE = "\u200a";
 /** An empty cell can make Slack refuse the message (slack.md §9.1). */
@@ -28,6 +42,12 @@ interface Place {
   readonly margin: string;
 }
 
+/**
+ * Which tables are left to Slack: the first one if it is small enough, or whatever its length, where the message ends
+ * when a table is full; `none` where the message has one already.
+ */
+export type NativeTables = "none" | "small" | "any";
+
 /** Text for a markdown block, and whether it holds a table. */
 export interface SlackMarkdown {
   readonly text: string;
@@ -37,17 +57,14 @@ export interface SlackMarkdown {
 /**
  * Markdown in the dialect of Slack's markdown blocks: what these do not show becomes something that they do.
  *
- * @param mayHoldTable - The message has no table yet.
  * @see docs/reference/slack.md §9.1
  */
 export function toSlackMarkdown(
   markdown: string,
-  { mayHoldTable }: { readonly mayHoldTable: boolean },
+  { tables }: { readonly tables: NativeTables },
 ): SlackMarkdown {
   const tree = parseMarkdown(markdown);
-  const native = mayHoldTable
-    ? tree.children.find((node) => node.type === "table" && isSmall(node))
-    : undefined;
+  const native = nativeTableOf(tree, tables);
   const edits = editsOf(tree, { source: markdown, native, bold: false, oneLine: false, margin: "" });
   return {
     text: applyEdits(markdown, edits, { start: 0, end: markdown.length }),
@@ -55,18 +72,27 @@ export function toSlackMarkdown(
   };
 }
 
+/** The table that is left to Slack. */
+export function nativeTableOf({ children }: Root, tables: NativeTables): Table | undefined {
+  if (tables === "none") return undefined;
+  return children.find(
+    (node): node is Table => node.type === "table" && isNarrow(node) && (tables === "any" || isSmall(node)),
+  );
+}
+
+function isNarrow({ children: [header] }: Table): boolean {
+  return (header?.children.length ?? 0) <= TABLE_CELLS_IN_ROW;
+}
+
 function isSmall(table: Table): boolean {
   const { start, end } = rangeOf(table);
-  const cells = table.children[0]?.children.length ?? 0;
-  return (
-    table.children.length <= TABLE_ROWS && cells <= TABLE_CELLS_IN_ROW && end - start <= TABLE_CHARACTERS
-  );
+  return table.children.length <= TABLE_ROWS && end - start <= TABLE_CHARACTERS;
 }
 
 function editsOf(node: Nodes, place: Place): readonly Edit[] {
   switch (node.type) {
     case "heading":
-      return below(node, { ...place, oneLine: true });
+      return headingEdits(node, place);
     case "table":
       return [node === place.native ? nativeTable(node, place) : tableAsText(node, place)];
     case "blockquote":
@@ -120,24 +146,42 @@ function tableAsText(node: Table, place: Place): Edit {
 
 const DELIMITERS = { left: ":--", right: "--:", center: ":-:" };
 
-/** The same table with something in every cell. */
+/** The same table with something in every cell; what has no column of its own goes into the last one. */
 function nativeTable(node: Table, place: Place): Edit {
-  const columns = Array.from({ length: Math.max(...node.children.map(({ children }) => children.length)) });
-  const toLine = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
-  const [header = "", ...rows] = node.children.map((row) =>
-    toLine(columns.map((_, column) => cellText(row.children[column], place))),
+  const [header, ...rows] = node.children.map(({ children }) =>
+    children.map((cell) => cellText(cell, place)),
   );
-  const delimiters = columns.map((_, column) => {
+  const columns = header?.length ?? 1;
+  const toLine = (texts: readonly string[]): string => {
+    const cells = Array.from({ length: columns }, (_, column) => texts[column] ?? EMPTY_CELL);
+    const last = texts.slice(columns - 1).join(LINE_END_IN_LINE);
+    return `| ${[...cells.slice(0, -1), last === "" ? EMPTY_CELL : last].join(" | ")} |`;
+  };
+  const delimiters = Array.from({ length: columns }, (_, column) => {
     const align = node.align?.[column];
     return align ? DELIMITERS[align] : "---";
   });
-  return { ...rangeOf(node), text: [header, toLine(delimiters), ...rows].join("\n") };
+  return {
+    ...rangeOf(node),
+    text: [toLine(header ?? []), toLine(delimiters), ...rows.map(toLine)].join("\n"),
+  };
 }
 
-function cellText(cell: TableCell | undefined, place: Place): string {
-  const content = cell && contentOf(cell);
-  if (cell === undefined || content === undefined) return EMPTY_CELL;
+function cellText(cell: TableCell, place: Place): string {
+  const content = contentOf(cell);
+  if (content === undefined) return EMPTY_CELL;
   return applyEdits(place.source, below(cell, { ...place, oneLine: true }), content);
+}
+
+/** An underlined heading may have several lines. */
+function headingEdits(node: Heading, place: Place): readonly Edit[] {
+  const { start } = rangeOf(node);
+  const oneLine = place.source[start] === "#";
+  return formulaForms(
+    node,
+    place.source,
+    below(node, { ...place, oneLine, margin: marginAt(place.source, start) }),
+  );
 }
 
 function paragraphEdits(node: Paragraph, place: Place): readonly Edit[] {
@@ -150,10 +194,17 @@ function imageEdits(node: Image): readonly Edit[] {
   return node.alt || !/^https?:/i.test(node.url) ? [] : [{ ...rangeOf(node), text: `<${node.url}>` }];
 }
 
-/** An address inside of a page or a site that nobody knows is nothing to go to: its words are left. */
+/**
+ * Words that name another host than the link's lose it. An address inside of a page or a site that nobody knows is
+ * nothing to go to: its words are left.
+ */
 function linkEdits(node: Link, place: Place): readonly Edit[] {
   const content = contentOf(node);
   const { start, end } = rangeOf(node);
+  const words = plainWords(node);
+  // Links with code in their words, which nobody has looked at so far.
+  if (place.source[start] === "[" && !isHonest(words, node.url))
+    return [{ start, end, text: `${words} (${hostOf(node.url)})` }];
   const goesNowhere = !/^[a-z][a-z\d+.-]*:/i.test(node.url);
   if (content === undefined || !goesNowhere) return below(node, place);
   return [
@@ -186,7 +237,7 @@ function hairSpaces(node: Strong | Emphasis | Delete, source: string): readonly 
 }
 
 /** Punctuation inside of a mark and a letter outside; other marks inside are not seen apart from this one. */
-function isStuck(inside: string, outside: string): boolean {
+export function isStuck(inside: string, outside: string): boolean {
   return /[\p{P}\p{S}]/u.test(inside) && !/[*_~]/.test(inside) && /[^\s\p{P}\p{S}]/u.test(outside);
 }
 

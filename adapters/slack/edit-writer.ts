@@ -26,7 +26,7 @@ export interface ReplyTarget {
 export interface FormerStreams {
   /** Their messages; they say which turn they belong to from their first edit on. */
   readonly messages: readonly string[];
-  /** Where the answer was cut between them, in characters. */
+  /** Where the answer was cut between them, in characters of what was drawn. */
   readonly cuts: readonly number[];
 }
 

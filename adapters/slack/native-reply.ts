@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { answerMarkdown } from "../../src/core/answer-state.ts";
 import { BridgeError, PlatformError } from "../../src/core/errors.ts";
 import type { Gate } from "../../src/core/gate.ts";
 import { type Arrivals, arrive, type Permit } from "../../src/core/pacer.ts";
@@ -6,9 +7,10 @@ import type { FinishedReply, Reply, ReplyContent } from "../../src/core/ports.ts
 import { messageKey } from "./address.ts";
 import type { FormerStreams, ReplyTarget } from "./edit-writer.ts";
 import { findTurnMessages, ownStream, turnMetadata } from "./own-messages.ts";
-import { hasLetter, MAX_PARTS, noticeBlock, showableMarkdown } from "./render.ts";
+import { hasLetter, MAX_PARTS, noticeBlock } from "./render.ts";
 import { borderOf, planAppend } from "./segments.ts";
 import type { SlackContext } from "./slack-context.ts";
+import { StreamDrawing } from "./stream-drawing.ts";
 
 export interface NativeReplyOptions {
   readonly target: ReplyTarget;
@@ -58,8 +60,9 @@ export class NativeReply implements Reply {
   readonly #context: SlackContext;
   readonly #options: NativeReplyOptions;
   readonly #segments: Segment[] = [];
-  /** How much of the answer stood in the segments before each one but the first. */
+  /** How much of what is drawn stood in the segments before each one but the first. */
   readonly #cuts: number[] = [];
+  readonly #drawing = new StreamDrawing();
   readonly #leave: () => void;
   #latest: ReplyContent | undefined;
   #final = false;
@@ -176,7 +179,8 @@ export class NativeReply implements Reply {
   /** What is still to be appended. A text that does not continue what was sent marks the reply for repair. */
   #pending(): string {
     if (this.#latest === undefined) return "";
-    const text = showableMarkdown(this.#latest, { final: this.#final });
+    const markdown = answerMarkdown(this.#latest.answer);
+    const text = this.#drawing.draw(markdown, { final: this.#final, cuts: this.#cutsOfNext() });
     if (text.startsWith(this.#sent)) return text.slice(this.#sent.length);
     // Coze's last word may have lost the white space at its end.
     if (this.#sent.startsWith(text) && this.#sent.slice(text.length).trim() === "") return "";
@@ -185,13 +189,19 @@ export class NativeReply implements Reply {
     return "";
   }
 
+  /** The next segment begins where the last one ended. */
+  #cutsOfNext(): readonly number[] {
+    const last = this.#segments.at(-1);
+    return last === undefined || last.open ? this.#cuts : [...this.#cuts, this.#sent.length];
+  }
+
   async #startSegment(): Promise<void> {
     const { target, recipient, signal } = this.#options;
     await this.#gate("startStream").acquire(this.#permit(), { signal });
     if (this.#stopped) return;
     const previous = this.#segments.at(-1);
     const reopen = previous === undefined ? "" : borderOf(previous.shown).reopen;
-    const plan = planAppend(reopen, this.#pending(), 0);
+    const plan = planAppend(reopen, this.#pending(), { ageMs: 0 });
     if (plan.text === "") return;
     const text = reopen + plan.text;
     const args = {
@@ -250,11 +260,15 @@ export class NativeReply implements Reply {
   }
 
   async #append(segment: Segment): Promise<void> {
-    const plan = planAppend(segment.shown, this.#pending(), this.#now() - segment.startedAt);
+    const plan = planAppend(segment.shown, this.#pending(), {
+      ageMs: this.#now() - segment.startedAt,
+    });
     if (plan.text === "") return plan.rotate ? this.#stop(segment, { last: false }) : undefined;
     if (!(await this.#mayAppend()) || this.#stopped) return;
     // The permit may have taken a while: whatever is newest now goes out.
-    const { text, rotate } = planAppend(segment.shown, this.#pending(), this.#now() - segment.startedAt);
+    const { text, rotate } = planAppend(segment.shown, this.#pending(), {
+      ageMs: this.#now() - segment.startedAt,
+    });
     if (text !== "") await this.#send(segment, text, rotate ? borderOf(segment.shown + text).close : "");
     if ((rotate || segment.full) && segment.open) await this.#stop(segment, { last: false });
   }

@@ -46,7 +46,7 @@ function inText(text: string): string {
     .replace(/<([@#!][^<>\n]*)>/g, "&lt;$1&gt;")
     .replace(/<(?=[@#!])/g, "&lt;");
   return honestLinks(tokens)
-    .replace(/^( {0,3}\[[^[\]\n]+\]):/gm, String.raw`$1\:`)
+    .replace(/^([ \t>*+\d.)-]*\[[^[\]\n]+\]):/gm, String.raw`$1\:`)
     .replace(/(?<![\w.])@(?=(?:here|channel|everyone)\b)/gi, `@${WORD_JOINER}`);
 }
 
@@ -77,7 +77,8 @@ function toLink(url: string, label: string): string {
   return `${label} (${hostOf(url)})`;
 }
 
-function isHonest(label: string, url: string): boolean {
+/** Whether words that name a host name the one that the link goes to, and it goes to a kind of place that is allowed. */
+export function isHonest(label: string, url: string): boolean {
   if (/^[a-z][a-z0-9+.-]*:/i.test(url) && !ALLOWED_SCHEMES.test(url)) return false;
   const claimed = /(?:^|[\s("'[<{|“‘「（：:，,>])(?:https?:\/\/)?((?:[\p{L}\p{N}-]+\.)+\p{L}{2,})/iu.exec(
     visible(label),
@@ -99,7 +100,8 @@ function visible(label: string): string {
     .normalize("NFKC");
 }
 
-function hostOf(url: string): string {
+/** Where a link goes, for people. */
+export function hostOf(url: string): string {
   if (url.startsWith("mailto:")) return url.slice(url.lastIndexOf("@") + 1);
   return URL.parse(url)?.hostname ?? url;
 }

@@ -12,7 +12,7 @@ export interface Place {
 export interface SavedReply {
   readonly style: "edit" | "native";
   readonly messages: readonly string[];
-  /** Where streams cut the answer, in characters: one less than there were streams. */
+  /** Where streams cut the answer, in characters of what was drawn: one less than there were streams. */
   readonly cuts: readonly number[];
   /** Of a slash command, whose place is made by its first attempt. */
   readonly place?: Place;

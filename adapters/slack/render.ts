@@ -8,10 +8,12 @@ import { FinishedBlocks } from "../../src/markdown/finished-blocks.ts";
 import { closeOpenFence, healMarkdown } from "../../src/markdown/heal.ts";
 import { remember } from "../../src/markdown/remember.ts";
 import { CutMemory, splitMarkdown } from "../../src/markdown/split.ts";
-import { type SlackMarkdown, toSlackMarkdown } from "./dialect.ts";
+import type { SlackMarkdown } from "./dialect.ts";
+import { drawHarmless } from "./draw-block.ts";
 import { neutralize, stableLength, toInertText } from "./neutralize.ts";
-import { borderOf } from "./segments.ts";
+import { borderOf, fullTableEnd } from "./segments.ts";
 import { slackSize } from "./size.ts";
+import { StreamDrawing } from "./stream-drawing.ts";
 
 /** Markdown blocks of one payload may hold 12,000 characters in sum (slack.md §1.5, §1.8); 10 % margin (§9.2). */
 const PART_LIMIT = 10_800;
@@ -28,11 +30,7 @@ export interface SlackPart extends Part {
   readonly blocks: readonly Json[];
 }
 
-/** The answer as far as it may be shown: harmless, and nothing half that could become something else. */
-export function showableMarkdown(content: ReplyContent, { final }: { final: boolean }): string {
-  return neutralize(stableMarkdown(content, { final }));
-}
-
+/** The answer, without half of anything that could become something else. */
 function stableMarkdown({ answer }: ReplyContent, { final }: { final: boolean }): string {
   const markdown = answerMarkdown(answer);
   return final ? markdown : markdown.slice(0, stableLength(markdown));
@@ -41,7 +39,7 @@ function stableMarkdown({ answer }: ReplyContent, { final }: { final: boolean })
 interface RenderOptions {
   readonly final: boolean;
   readonly locale: Locale;
-  /** Where the messages are cut that were streams, in characters of the answer, ascending. */
+  /** Where the messages are cut that were streams, in characters of what is drawn, ascending. */
   readonly cuts?: readonly number[];
 }
 
@@ -58,16 +56,20 @@ export function createRenderer(): SlackRenderer {
   const neutralizeBlock = remember(neutralize);
   const memory = new CutMemory();
   const draw = createPencil();
+  const stream = new StreamDrawing();
   return (content, { final, locale, cuts = [] }) => {
+    if (cuts.length > 0) {
+      const drawn = stream.draw(answerMarkdown(content.answer), { final, cuts });
+      // More than that stands there already.
+      if (!final && drawn.length <= (cuts.at(-1) ?? 0)) return [];
+      const texts = slicesOf(drawn, cuts, { final });
+      // Another text than the one that was cut may leave nothing visible in a slice, or more than a message takes.
+      const isShowable = texts.every((text) => hasLetter(text) && text.length <= BLOCK_LIMIT);
+      if (isShowable) return toParts(texts, content, { final, locale });
+    }
     const stretches = blocks.cut(stableMarkdown(content, { final }));
     const finished = stretches.slice(0, -1).map(neutralizeBlock).join("");
     const markdown = finished + neutralize(stretches.at(-1) ?? "");
-    // More than that stands there already.
-    if (!final && cuts.length > 0 && markdown.length <= (cuts.at(-1) ?? 0)) return [];
-    const texts = cuts.length > 0 ? draw(slicesOf(markdown, cuts), { final }) : [];
-    // Another text than the one that was cut may leave nothing visible in a slice, or more than a message takes.
-    const showable = texts.length > 0 && texts.every((text) => hasLetter(text) && text.length <= BLOCK_LIMIT);
-    if (showable) return toParts(texts, content, { final, locale });
     const pieces = hasLetter(markdown) ? splitMarkdown(markdown, { ...PIECES, memory }) : [];
     return toParts(draw(pieces, { final }).flatMap(withinBlock), content, { final, locale });
   };
@@ -76,8 +78,8 @@ export function createRenderer(): SlackRenderer {
 /** Draws each piece of an answer by itself, the last one as half-written while more may come. */
 function createPencil(): (pieces: readonly string[], options: { final: boolean }) => readonly string[] {
   const lastPiece = new FinishedBlocks();
-  const withTable = remember((block) => toHarmlessMarkdown(block, { mayHoldTable: true }));
-  const withoutTable = remember((block) => toHarmlessMarkdown(block, { mayHoldTable: false }));
+  const withTable = remember((block) => drawHarmless(block, { tables: "small" }));
+  const withoutTable = remember((block) => drawHarmless(block, { tables: "none" }));
   const drawBlocks = (blocks: readonly string[]): SlackMarkdown => {
     let text = "";
     let hasTable = false;
@@ -94,16 +96,10 @@ function createPencil(): (pieces: readonly string[], options: { final: boolean }
     const open = blocks.at(-1) ?? "";
     const { text, hasTable } = drawBlocks(blocks.slice(0, -1));
     const healed = final ? open : closeOpenFence(healMarkdown(open));
-    return text + toHarmlessMarkdown(healed, { mayHoldTable: !hasTable }).text;
+    return text + drawHarmless(healed, { tables: hasTable ? "none" : "small" }).text;
   };
   return (pieces, { final }) =>
     pieces.map((piece, index) => (index === pieces.length - 1 ? drawLast(piece, final) : drawWhole(piece)));
-}
-
-/** What is written anew of harmless Markdown is looked at once more: nothing in it may have become a token. */
-function toHarmlessMarkdown(markdown: string, options: { mayHoldTable: boolean }): SlackMarkdown {
-  const { text, hasTable } = toSlackMarkdown(markdown, options);
-  return { text: text === markdown ? text : neutralize(text), hasTable };
 }
 
 function withinBlock(text: string): readonly string[] {
@@ -118,19 +114,26 @@ function lengthOf(text: string): number {
 const PIECES = { limit: PART_LIMIT, measure: slackSize };
 
 /** Pieces of an answer that was shown as streams: cut where these were cut, the rest into further ones. */
-function slicesOf(markdown: string, cuts: readonly number[]): readonly string[] {
+function slicesOf(drawn: string, cuts: readonly number[], { final }: { final: boolean }): readonly string[] {
   const slices: string[] = [];
   let from = 0;
   let reopen = "";
-  for (const cut of cuts.map((at) => wordBorder(markdown, at))) {
-    if (cut <= from || cut >= markdown.length) continue;
-    const shown = reopen + markdown.slice(from, cut);
+  for (const cut of cuts.map((at) => wordBorder(drawn, at))) {
+    if (cut <= from || cut >= drawn.length) continue;
+    const shown = reopen + drawn.slice(from, cut);
     const border = borderOf(shown);
     slices.push(shown + border.close);
     reopen = border.reopen;
     from = cut;
   }
-  return [...slices, ...splitMarkdown(reopen + markdown.slice(from), PIECES)];
+  const rest = splitMarkdown(reopen + drawn.slice(from), { limit: PART_LIMIT, measure: sizeOfDrawn });
+  const last = rest.at(-1) ?? "";
+  return [...slices, ...rest.slice(0, -1), final ? last : closeOpenFence(healMarkdown(last))];
+}
+
+/** What is drawn already grows no more; a table that is full ends the message. */
+function sizeOfDrawn(text: string): number {
+  return fullTableEnd(text) === undefined ? text.length : Math.max(text.length, PART_LIMIT + 1);
 }
 
 /** What one markdown block takes (slack.md §1.8). */

@@ -1,11 +1,12 @@
 import { request } from "undici";
+import { answerMarkdown } from "../../src/core/answer-state.ts";
 import { PlatformError } from "../../src/core/errors.ts";
 import type { FinishedReply, Reply, ReplyContent } from "../../src/core/ports.ts";
 import type { Locale } from "../../src/core/turn.ts";
 import { splitMarkdown } from "../../src/markdown/split.ts";
 import { toPlatformError, toPlatformFailure } from "./errors.ts";
-import { toInertText } from "./neutralize.ts";
-import { noticeOf, showableMarkdown } from "./render.ts";
+import { neutralize, toInertText } from "./neutralize.ts";
+import { noticeOf } from "./render.ts";
 import { CALL_TIMEOUT_MS } from "./web-api.ts";
 
 /** Posts per response URL (slack.md §4.2), one of them kept for a retry. */
@@ -90,7 +91,7 @@ export class ResponseUrlReply implements Reply {
 }
 
 function toTexts(content: ReplyContent, locale: Locale): readonly string[] {
-  const markdown = showableMarkdown(content, { final: true });
+  const markdown = neutralize(answerMarkdown(content.answer));
   const texts =
     markdown.trim() === ""
       ? []

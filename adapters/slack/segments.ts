@@ -1,3 +1,5 @@
+import { TABLE_CHARACTERS, TABLE_ROWS } from "./dialect.ts";
+
 /** Limits of one native stream; measured by others, not documented (slack.md §1.5). */
 export const SEGMENT_LIMITS = {
   /** From here on the next block border ends the segment, in UTF-8 bytes. */
@@ -17,23 +19,60 @@ export interface AppendPlan {
   readonly rotate: boolean;
 }
 
+/** What counts against the limits of a segment besides its text. */
+interface SegmentState {
+  /** How long ago it was started. */
+  readonly ageMs: number;
+  /** UTF-8 bytes of what its task cards say. */
+  readonly cardBytes?: number;
+}
+
 /**
  * Decides how much of the pending text still goes into a segment.
  *
  * @param shown - What the segment shows already, with what was reopened at its start.
- * @param ageMs - How long ago it was started.
  */
-export function planAppend(shown: string, pending: string, ageMs: number): AppendPlan {
+export function planAppend(
+  shown: string,
+  pending: string,
+  { ageMs, cardBytes = 0 }: SegmentState,
+): AppendPlan {
   const { softBytes, hardBytes, softAgeMs, hardAgeMs } = SEGMENT_LIMITS;
-  const shownBytes = Buffer.byteLength(shown);
+  const shownBytes = Buffer.byteLength(shown) + cardBytes;
   const tooOld = ageMs >= softAgeMs;
-  if (shownBytes + Buffer.byteLength(pending) <= softBytes && !tooOld)
+  const tableEnd = fullTableEnd(shown + pending);
+  if (shownBytes + Buffer.byteLength(pending) <= softBytes && !tooOld && tableEnd === undefined)
     return { text: pending, rotate: false };
-  const fitting = prefixWithin(pending, hardBytes - shownBytes);
+  const whole = tableEnd === undefined ? pending : pending.slice(0, Math.max(0, tableEnd - shown.length));
+  const fitting = prefixWithin(whole, hardBytes - shownBytes);
   const border = lastBlockBorder(shown, fitting, tooOld ? 0 : softBytes / 2);
   if (border !== undefined) return { text: fitting.slice(0, border), rotate: true };
   if (fitting.length === pending.length && ageMs < hardAgeMs) return { text: pending, rotate: false };
   return { text: fitting.slice(0, bestCut(fitting, pending)), rotate: true };
+}
+
+/** Where a table of Slack's own holds as much as it may: in front of the row that is too much. */
+export function fullTableEnd(text: string): number | undefined {
+  let at = 0;
+  let fence = "";
+  let table: { readonly start: number; rows: number } | undefined;
+  let previous = "";
+  for (const line of text.split(/(?<=\n)/)) {
+    fence = fenceAfter(fence, line);
+    if (fence !== "" || line.trim() === "") table = undefined;
+    else if (table !== undefined) {
+      table.rows += 1;
+      if (table.rows > TABLE_ROWS || at + line.length - table.start > TABLE_CHARACTERS) return at;
+    } else if (isRule(line) && previous.includes("|")) table = { start: at - previous.length, rows: 1 };
+    previous = line;
+    at += line.length;
+  }
+  return undefined;
+}
+
+/** The line between a table's head and its rows. */
+function isRule(line: string): boolean {
+  return /^[\s|:-]+$/.test(line) && line.includes("-") && line.includes("|");
 }
 
 /** The longest prefix of at most so many UTF-8 bytes that ends between characters. */
@@ -99,13 +138,12 @@ export function borderOf(shown: string): { readonly close: string; readonly reop
 
 /** Header and rule of a table that the text ends in (slack.md §1.5). */
 function tableHead(shown: string): string {
-  const block =
-    shown
-      .trimEnd()
-      .split(/\n[ \t]*\n/)
-      .at(-1) ?? "";
-  const [head, rule] = block.split("\n");
-  const cut = /\n[ \t]*\n$/.test(shown);
-  if (cut || head === undefined || rule === undefined) return "";
-  return head.includes("|") && /^[\s|:-]+$/.test(rule) && rule.includes("-") ? `${head}\n${rule}\n` : "";
+  if (/\n[ \t]*\n$/.test(shown)) return "";
+  const [block = ""] = shown
+    .trimEnd()
+    .split(/\n[ \t]*\n/)
+    .slice(-1);
+  const lines = block.split("\n");
+  const rule = lines.findLastIndex((line, index) => isRule(line) && lines[index - 1]?.includes("|") === true);
+  return rule < 0 ? "" : `${lines[rule - 1]}\n${lines[rule]}\n`;
 }

@@ -6,7 +6,7 @@ import { rangeOf } from "./parse.ts";
  * Addresses in plain text. Chinese characters belong to one in its path or query (`…/wiki/北京`), not right behind a
  * word (`…/guide请看`).
  */
-const BARE_URL = /https?:\/\/(?:[!#-;=?-~]|(?<=[/=_+-])\p{Script=Han}+)+/giu;
+const BARE_URL = /(?<![a-z\d])https?:\/\/(?:[!#-;=?-~]|(?<=[/=_+-])\p{Script=Han}+)+/giu;
 
 /**
  * Angle brackets around addresses that Chinese follows: chats take all up to the next white space into an address, also
@@ -20,4 +20,12 @@ export function boundUrls(node: Text, source: string): readonly Edit[] {
     const url = found.includes("(") ? found : found.replace(/[).,:;!?'*_\]]+$/, "");
     return [{ start: start + index, end: start + index + url.length, text: `<${url}>` }];
   });
+}
+
+/** Where an address begins, or the beginning of one, that may go on behind the text. */
+export function halfUrl(text: string): number | undefined {
+  const found = [...text.matchAll(BARE_URL)].at(-1);
+  if (found !== undefined && found.index + found[0].length === text.length) return found.index;
+  const begun = /(?<![a-z\d])h(?:t(?:t(?:ps?(?::\/{0,2})?)?)?)?$/i.exec(text);
+  return begun?.index;
 }

@@ -25,13 +25,19 @@ export function flatQuotes(quote: Blockquote, source: string): readonly Edit[] {
   const isPrompt = source.startsWith(">>>", rangeOf(quote).start);
   const inner = [...walk(quote)].filter(({ type }) => type === "blockquote").map(rangeOf);
   return linesOf(rangeOf(quote), source).flatMap((line) => {
-    const depth = inner.filter(({ start, end }) => start < line.end && end > line.start).length;
+    const depth = inner.filter((range) => isMarked(range, line, source)).length;
     const lead = /^ {0,3}/.exec(source.slice(line.start, line.end))?.[0].length ?? 0;
     const from = line.start + lead;
     const marks = leadingMarks(source.slice(from, line.end), depth);
     const text = isPrompt ? `\\${marks}` : quoteMarks(depth);
     return marks === "" || marks === text ? [] : [{ start: from, end: from + marks.length, text }];
   });
+}
+
+/** The quote goes over the line, and does not begin behind its first words or the mark of a list. */
+function isMarked({ start, end }: Range, line: Range, source: string): boolean {
+  if (end <= line.start || start >= line.end) return false;
+  return start < line.start || /^[ \t>]*$/.test(source.slice(line.start, start));
 }
 
 /** At most `depth` quote marks at a line's start, each with a space behind it. */

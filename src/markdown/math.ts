@@ -1,4 +1,4 @@
-import type { Paragraph } from "mdast";
+import type { Heading, Paragraph } from "mdast";
 import { type Range, rangeOf, walk } from "./parse.ts";
 
 /** A formula in the source. */
@@ -17,8 +17,8 @@ const MARKS: readonly (readonly [open: string, close: string])[] = [
   ["$", "$"],
 ];
 
-/** LaTeX in a paragraph, as bots write it: `$x$`, `\(x\)`, `$$x$$`, `\[x\]`; prices and code are none. */
-export function formulasOf(paragraph: Paragraph, source: string): readonly Formula[] {
+/** LaTeX in a paragraph or heading, as bots write it: `$x$`, `\(x\)`, `$$x$$`, `\[x\]`; prices and code are none. */
+export function formulasOf(paragraph: Paragraph | Heading, source: string): readonly Formula[] {
   const { start, end } = rangeOf(paragraph);
   const text = source.slice(start, end);
   if (!text.includes("$") && !text.includes("\\(") && !text.includes("\\[")) return [];
@@ -30,7 +30,8 @@ export function formulasOf(paragraph: Paragraph, source: string): readonly Formu
     else {
       const formula = formulaAt(source, at, end);
       if (formula !== undefined) {
-        found.push({ ...formula, display: formula.start === start && formula.end === end });
+        const alone = formula.start === start && formula.end === end;
+        found.push({ ...formula, display: alone && paragraph.type === "paragraph" });
         at = formula.end - 1;
       } else if (source[at] === "\\") at += 1;
     }
@@ -50,8 +51,26 @@ function formulaAt(source: string, start: number, limit: number): Omit<Formula, 
   return { start, end: to + close.length, tex: tex.trim() };
 }
 
+/** Longer ones are no formulas that somebody still writes. */
+const LONGEST_HALF_FORMULA = 1_000;
+
+/** Whether a formula begins at `start` that ends behind the text, for all that can be told yet. */
+export function isHalfFormula(text: string, start: number): boolean {
+  const [open, close] = MARKS.find(([mark]) => text.startsWith(mark, start)) ?? [];
+  if (open === undefined || close === undefined || text.length - start > LONGEST_HALF_FORMULA) return false;
+  const tex = text.slice(start + open.length);
+  if (tex.includes(close) || tex.includes("`")) return false;
+  return open !== "$" || !(/^\s/.test(tex) || tex.includes("\n") || isPrice(tex));
+}
+
+/** An amount with a word behind it: `5 a month`, `5，`. */
+function isPrice(tex: string): boolean {
+  return /^\d[\d.,]*[kKMB]?(?:[\s/-]+(?:a )?[a-zA-Z]{2}|\p{Script=Han}|[，。、；：！？（）])/u.test(tex);
+}
+
 /** `$5 and $6` is about money: no space beside the marks, no digit behind, and something that only TeX has. */
 function isFormula(tex: string, next: string | undefined): boolean {
-  if (tex !== tex.trim() || tex.includes("\n") || (next !== undefined && /\d/.test(next))) return false;
+  if (tex !== tex.trim() || tex.includes("\n") || isPrice(tex) || (next !== undefined && /\d/.test(next)))
+    return false;
   return /^[a-zA-Z]$/.test(tex) || /[\\^_{}=]/.test(tex);
 }

@@ -1,4 +1,4 @@
-import type { Html, Paragraph, Table, TableCell } from "mdast";
+import type { Heading, Html, Paragraph, Table, TableCell } from "mdast";
 import { applyEdits, type Edit } from "./edits.ts";
 import { marginAt } from "./margin.ts";
 import { formulasOf } from "./math.ts";
@@ -60,7 +60,11 @@ function barsInCode(cell: TableCell, source: string): readonly Edit[] {
 }
 
 /** Formulas as code, so that nothing of them is taken for marks; other edits inside of them do not count. */
-export function formulaForms(paragraph: Paragraph, source: string, others: readonly Edit[]): readonly Edit[] {
+export function formulaForms(
+  paragraph: Paragraph | Heading,
+  source: string,
+  others: readonly Edit[],
+): readonly Edit[] {
   const formulas = formulasOf(paragraph, source);
   const lineEnd = `\n${marginAt(source, rangeOf(paragraph).start)}`;
   const edits = formulas.map(({ start, end, tex, display }) => ({

@@ -8,15 +8,19 @@ import {
 } from "../../adapters/discord/render.ts";
 import { codePoints, discordSize } from "../../adapters/discord/size.ts";
 import { toSlackMarkdown } from "../../adapters/slack/dialect.ts";
+import { isHonest } from "../../adapters/slack/neutralize.ts";
 import {
   createRenderer as createSlackRenderer,
   renderParts as renderSlack,
 } from "../../adapters/slack/render.ts";
 import { slackSize } from "../../adapters/slack/size.ts";
+import { StreamDrawing } from "../../adapters/slack/stream-drawing.ts";
 import { blocksError } from "../../sandbox/slack/blocks.ts";
 import { codeRanges } from "../../src/markdown/code-ranges.ts";
 import { FinishedBlocks } from "../../src/markdown/finished-blocks.ts";
-import { anyDocument, contentOf, documentWithoutTables, lettersOf } from "./written.ts";
+import { parseMarkdown, rangeOf, walk } from "../../src/markdown/parse.ts";
+import { plainWords } from "../../src/markdown/table-text.ts";
+import { anyDocument, contentOf, documentWithoutTables, lettersOf, pieces } from "./written.ts";
 
 /** Each run draws whole answers; hundreds were run when this was written. */
 const RUNS = { numRuns: 25 };
@@ -115,10 +119,10 @@ describe("any Markdown on Slack", () => {
   it("never takes more room than was reckoned with, and more text never less", () => {
     fc.assert(
       fc.property(anyDocument, fc.double({ min: 0, max: 1, noNaN: true }), (markdown, share) => {
-        expect(toSlackMarkdown(markdown, { mayHoldTable: true }).text.length).toBeLessThanOrEqual(
+        expect(toSlackMarkdown(markdown, { tables: "small" }).text.length).toBeLessThanOrEqual(
           slackSize(markdown),
         );
-        expect(toSlackMarkdown(markdown, { mayHoldTable: false }).text.length).toBeLessThanOrEqual(
+        expect(toSlackMarkdown(markdown, { tables: "none" }).text.length).toBeLessThanOrEqual(
           slackSize(markdown),
         );
         const early = markdown.slice(0, Math.floor(markdown.length * share));
@@ -164,6 +168,53 @@ describe.each([
         },
       ),
       RUNS,
+    );
+  });
+});
+
+/** Where a growing text is looked at, in shares of its length. */
+const someShares = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 60 });
+
+/** What is drawn of a text at each of these lengths, by one reply. */
+function* appended(markdown: string, shares: readonly number[]): Generator<string> {
+  const stream = new StreamDrawing();
+  for (const share of shares.toSorted((a, b) => a - b))
+    yield stream.draw(markdown.slice(0, Math.floor(markdown.length * share)), { final: false, cuts: [] });
+}
+
+/** Links whose words are another host than they lead to. */
+function disguises(markdown: string): readonly string[] {
+  return [...walk(parseMarkdown(markdown))].flatMap((node) =>
+    node.type === "link" &&
+    markdown[rangeOf(node).start] === "[" &&
+    /^https?:/.test(node.url) &&
+    !isHonest(plainWords(node), node.url)
+      ? [node.url]
+      : [],
+  );
+}
+
+describe("an answer that is appended to", () => {
+  it("shows nothing early that the whole does not begin with", () => {
+    fc.assert(
+      fc.property(anyDocument, someShares, (markdown, shares) => {
+        const text = markdown.slice(0, 2_000);
+        const whole = new StreamDrawing().draw(text, { final: true, cuts: [] });
+        for (const drawn of appended(text, shares)) expect(whole.slice(0, drawn.length)).toBe(drawn);
+      }),
+      RUNS,
+    );
+  });
+
+  it("never calls anybody and never disguises a link, whatever it is made of", () => {
+    fc.assert(
+      fc.property(pieces, someShares, (markdown, shares) => {
+        for (const drawn of [...appended(markdown, shares), ...appended(`${markdown}\n\nend`, [1])]) {
+          expect(drawn).not.toMatch(/<[@#!]/);
+          expect(disguises(drawn)).toEqual([]);
+        }
+      }),
+      { numRuns: 400 },
     );
   });
 });

@@ -143,6 +143,69 @@ export const anyDocument: fc.Arbitrary<string> = documentOf(
   fc.oneof({ weight: 4, arbitrary: plain }, { weight: 1, arbitrary: table }, { weight: 1, arbitrary: fence }),
 );
 
+/** What marks, tokens and links are made of, put together by nobody in their senses. */
+export const pieces: fc.Arbitrary<string> = fc
+  .array(
+    fc.constantFrom(
+      ...[
+        "**",
+        "*",
+        "_",
+        "~~",
+        "`",
+        "``",
+        "```\n",
+        "\n",
+        "\n\n",
+        " ",
+        "a",
+        "b c",
+        "你",
+        "，",
+        "“",
+        "”",
+        "（",
+        "）",
+      ],
+      ...[
+        "[",
+        "](",
+        ")",
+        "https://",
+        "bank.example",
+        "evil.example",
+        "/路",
+        "#top",
+        "<",
+        "!",
+        "@",
+        "here",
+        ">",
+      ],
+      ...[
+        "channel",
+        "|",
+        "---",
+        "- ",
+        "1. ",
+        "> ",
+        "# ",
+        "$",
+        "$$",
+        "\\(",
+        "\\)",
+        "\\[",
+        "\\]",
+        "x_1",
+        "5",
+        "<br>",
+      ],
+      ...["\\", "|---|", "| a | b |\n", "|---|---|\n", "=", "&lt;", ":"],
+    ),
+    { maxLength: 40 },
+  )
+  .map((list) => list.join(""));
+
 /** The same without what repeats its words: tables have their headers again in each part or each row. */
 export const documentWithoutTables: fc.Arbitrary<string> = documentOf(
   fc.oneof({ weight: 4, arbitrary: plain }, { weight: 1, arbitrary: fence }),

@@ -1,4 +1,8 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { it, vi } from "vitest";
+import { renderParts } from "../../adapters/slack/render.ts";
 import type { SlackStandIn } from "../../sandbox/slack/slack-stand-in.ts";
 import { VirtualClock } from "../../sandbox/stand-in.ts";
 import { answer, type BridgeOptions, callsOf, openBridge, type SlackBridge, SOON, toTurn } from "./bridge.ts";
@@ -265,6 +269,36 @@ it.concurrent("replaces the streamed text once when Coze's last word is another 
   expect(shown(bridge)).toEqual(["The answer."]);
   expect(callsOf(slack, "chat.update")).toHaveLength(1);
 });
+
+const SAMPLES = join(import.meta.dirname, "../fixtures/markdown");
+
+it.concurrent("streams answers of every kind as they would be posted, and edits none", async ({ expect }) => {
+  // Appended as soon as something is certain: the clock goes fast.
+  await using bridge = await asked("dm", { slack: { limits: false }, speed: 100 });
+  const { slack } = bridge;
+  for (const name of readdirSync(SAMPLES).filter((file) => file.endsWith(".md"))) {
+    const text = readFileSync(join(SAMPLES, name), "utf8");
+    const before = shown(bridge).length;
+    const { reply } = await bridge.reply();
+    for (let length = 1; length < text.length; length += 4) {
+      reply.show({ answer: answer(text.slice(0, length)) });
+      await setImmediate();
+    }
+    await reply.finish({ answer: answer(text) });
+    const posted = renderParts({ answer: answer(text) }, { final: true, locale: "en" });
+    const texts = posted.map(({ blocks: [first] }) => (first as { readonly text: string }).text);
+    const streamed = shown(bridge).slice(before).join("").trim();
+    expect(streamed, name).toBe(asSeen(texts.join("")).trim());
+  }
+  expect(callsOf(slack, "chat.update")).toEqual([]);
+  expect(callsOf(slack, "chat.appendStream").length).toBeGreaterThan(200);
+  expect(slackViolations(slack.traffic.exchanges)).toEqual([]);
+});
+
+/** As the view has it: entities as characters. */
+function asSeen(text: string): string {
+  return text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+}
 
 it.concurrent("§14.42 keeps every message within Slack's limits, in both styles", async ({ expect }) => {
   const line = "x".repeat(20_000);

@@ -167,6 +167,28 @@ it.concurrent("keeps every segment of a stream where it was cut, after a restart
   see(after.slice(0, before.length - 1)).toEqual(before.slice(0, -1));
 });
 
+it.concurrent("cuts what is drawn otherwise than it was written where its streams were cut", async ({
+  expect: see,
+}) => {
+  await using bridge = await asked("dm", { slack: { limits: false } });
+  const rows = Array.from({ length: 130 }, (_, index) => `| ${index} | | 请看**“桥”**吧 |`);
+  const paragraphs = Array.from({ length: 160 }, (_, index) => `${index}：**“很久以前”**有一座桥，$x_1$。`);
+  const table = `| a | b | c |\n|:-|-|-|\n${rows.join("\n")}\n\n`;
+  const long = `${table}${paragraphs.join("\n\n")}\n\n${table}the end`;
+  const { reply, saves } = await bridge.reply();
+  reply.show({ answer: answer(long) });
+  await vi.waitUntil(() => shown(bridge, bridge.place).join("").includes("the end"), SOON);
+  await vi.waitUntil(() => saves.length >= shown(bridge, bridge.place).length, SOON);
+  const before = shown(bridge, bridge.place);
+  see(before.length).toBeGreaterThan(3);
+  see(before.join("")).toContain("| 1 | – | 请看\u200a**“桥”**\u200a吧 |");
+  await finishAgain(bridge, `${long} of it.`, saves.at(-1));
+  const after = shown(bridge, bridge.place);
+  see(after.slice(0, -1)).toEqual(before.slice(0, -1));
+  see(after.at(-1)).toBe(`${before.at(-1)} of it.`);
+  see(slackViolations(bridge.slack.traffic.exchanges)).toEqual([]);
+});
+
 it.concurrent("adopts the later segments of a stream that were not saved", async ({ expect: see }) => {
   await using bridge = await asked("dm", { slack: { limits: false } });
   const long = Array.from(

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { neutralize, stableLength, toInertText } from "../../adapters/slack/neutralize.ts";
-import { renderParts, showableMarkdown } from "../../adapters/slack/render.ts";
+import { renderParts } from "../../adapters/slack/render.ts";
 import { borderOf, planAppend, SEGMENT_LIMITS } from "../../adapters/slack/segments.ts";
+import { StreamDrawing } from "../../adapters/slack/stream-drawing.ts";
 import { answer } from "./bridge.ts";
 
 /** A token Slack would act on: a ping or a link with another label. */
@@ -107,10 +108,16 @@ it("ends with a note when an answer needs too many messages", () => {
 });
 
 it("§14.32 ends an old stream at the next block, and a very old one anywhere", () => {
-  expect(planAppend("a", " b", 0)).toEqual({ text: " b", rotate: false });
-  expect(planAppend("a", " b\n\nc", SEGMENT_LIMITS.softAgeMs)).toEqual({ text: " b\n\n", rotate: true });
-  expect(planAppend("a", " b c", SEGMENT_LIMITS.softAgeMs)).toEqual({ text: " b c", rotate: false });
-  expect(planAppend("a", " b c", SEGMENT_LIMITS.hardAgeMs).rotate).toBe(true);
+  expect(planAppend("a", " b", { ageMs: 0 })).toEqual({ text: " b", rotate: false });
+  expect(planAppend("a", " b\n\nc", { ageMs: SEGMENT_LIMITS.softAgeMs })).toEqual({
+    text: " b\n\n",
+    rotate: true,
+  });
+  expect(planAppend("a", " b c", { ageMs: SEGMENT_LIMITS.softAgeMs })).toEqual({
+    text: " b c",
+    rotate: false,
+  });
+  expect(planAppend("a", " b c", { ageMs: SEGMENT_LIMITS.hardAgeMs }).rotate).toBe(true);
 });
 
 it("§14.33 keeps a stream under its size, and loses nothing at the cut", () => {
@@ -128,7 +135,7 @@ it("§14.33 keeps a stream under its size, and loses nothing at the cut", () => 
       let shown = "";
       let sent = "";
       for (let turns = 0; pending !== "" && turns < 500; turns += 1) {
-        const { text, rotate } = planAppend(shown, pending, 0);
+        const { text, rotate } = planAppend(shown, pending, { ageMs: 0 });
         sent += text;
         shown += text;
         pending = pending.slice(text.length);
@@ -144,7 +151,7 @@ it("§14.33 keeps a stream under its size, and loses nothing at the cut", () => 
 
 it.each(["x", "很", "👩‍👩‍👧 "])("§14.33 cuts a text without any border by its bytes: %s", (character) => {
   const pending = character.repeat(20_000 / character.length);
-  const { text, rotate } = planAppend("", pending, 0);
+  const { text, rotate } = planAppend("", pending, { ageMs: 0 });
   expect(rotate).toBe(true);
   expect(Buffer.byteLength(text)).toBeGreaterThan(10_000);
   expect(Buffer.byteLength(text)).toBeLessThanOrEqual(11_000);
@@ -173,30 +180,28 @@ it.each([
   ["parentheses in the title", '[bank.com](https://evil.example/ "a (b)")'],
   ["a picture in its label", "[![bank.com](https://evil.example/i.png)](https://evil.example/)"],
   ["brackets in its label", "[[bank.com]](https://evil.example/)"],
+  ["code", "[`bank.com`](https://evil.example/)"],
+  ["code among words", "[see `bank.com` now](https://evil.example/)"],
   ["a token of another scheme", "<slack://evil.example/|https://bank.com>"],
 ])("shows where a link goes that hides it behind %s", (_how, markdown) => {
+  const stream = new StreamDrawing();
   for (let length = 1; length <= markdown.length; length += 1) {
-    const shown = showableMarkdown(
-      { answer: answer(markdown.slice(0, length)) },
-      { final: length === markdown.length },
-    );
+    const shown = stream.draw(markdown.slice(0, length), { final: length === markdown.length, cuts: [] });
     expect(shown).not.toMatch(/\]\(<?https:\/\/evil/);
     expect(shown).not.toContain("|https");
   }
 });
 
 it("does not let a reference lead somewhere else than it says", () => {
-  const shown = showableMarkdown(
-    { answer: answer("[bank.com][1]\n\n[1]: https://evil.example/") },
-    { final: true },
-  );
-  expect(shown).toBe("[bank.com][1]\n\n[1]\\: https://evil.example/");
+  const reference = (margin: string): string => `[bank.com][1]\n\n${margin}[1]: https://evil.example/`;
+  for (const margin of ["", "> ", "- ", "1. "])
+    expect(neutralize(reference(margin))).toBe(reference(margin).replace("]:", "]\\:"));
 });
 
 it("leaves honest links as they are", () => {
   const text =
     '[docs](https://en.wikipedia.org/wiki/Bridge_(card_game) "title") and [x](<https://a.example/b c>), a[0](1)';
-  expect(showableMarkdown({ answer: answer(text) }, { final: true })).toBe(text);
+  expect(neutralize(text)).toBe(text);
 });
 
 it("leaves no live token in a table that is drawn as code", () => {
