@@ -34,8 +34,13 @@ function toMessageLines(message: SeenMessage, { width, color }: LineOptions): st
   const text =
     message.text === "" ? [] : wrap(printable(message.text), Math.max(20, width - indent.length - 2));
   const files = message.files.map((name) => paint(["dim"], `📎 ${printable(name)}`));
-  return [head, ...[...text, ...files].map((line) => `${pad}  ${line}`)];
+  const tasks = (message.tasks ?? []).map(({ title, status }) =>
+    paint(["dim"], `${TASK_MARKS[status]} ${printable(title)}`),
+  );
+  return [head, ...[...tasks, ...text, ...files].map((line) => `${pad}  ${line}`)];
 }
+
+const TASK_MARKS = { pending: "○", in_progress: "◌", complete: "✓", error: "✗" };
 
 /** Breaks lines that are wider than the terminal, at spaces where there are any. Counts CJK and emoji as two columns. */
 export function wrap(text: string, width: number): string[] {

@@ -207,7 +207,15 @@ export interface SeenMessage {
   /** Id of the message it replies to, or of the thread's root. */
   readonly parent?: string;
   readonly ephemeral?: boolean;
+  /** Cards that say what the bot does besides writing. */
+  readonly tasks?: readonly SeenTask[];
   readonly at: number;
+}
+
+/** A card of a message. */
+export interface SeenTask {
+  readonly title: string;
+  readonly status: "pending" | "in_progress" | "complete" | "error";
 }
 
 /** A chat as a person sees it. */

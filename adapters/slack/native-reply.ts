@@ -7,10 +7,18 @@ import type { FinishedReply, Reply, ReplyContent } from "../../src/core/ports.ts
 import { messageKey } from "./address.ts";
 import type { FormerStreams, ReplyTarget } from "./edit-writer.ts";
 import { findTurnMessages, ownStream, turnMetadata } from "./own-messages.ts";
-import { hasLetter, MAX_PARTS, noticeBlock } from "./render.ts";
-import { borderOf, planAppend } from "./segments.ts";
+import { hasLetter, MAX_PARTS, noticeBlock, noticeOf } from "./render.ts";
+import { type AppendPlan, borderOf, planAppend } from "./segments.ts";
 import type { SlackContext } from "./slack-context.ts";
 import { StreamDrawing } from "./stream-drawing.ts";
+import {
+  bytesOfCards,
+  pendingCards,
+  type ShownCards,
+  streamContent,
+  type TaskCard,
+  taskCards,
+} from "./task-cards.ts";
 
 export interface NativeReplyOptions {
   readonly target: ReplyTarget;
@@ -29,9 +37,24 @@ interface Segment {
   readonly startedAt: number;
   /** All that was appended, with what was reopened at its start. */
   shown: string;
+  readonly cards: ShownCards;
   open: boolean;
   /** Slack takes no more text for it. */
   full: boolean;
+}
+
+/** What a segment begins with: what it shows, what of that is new, and its cards. */
+interface FirstText {
+  readonly shown: string;
+  readonly sent: string;
+  readonly cards: readonly TaskCard[];
+}
+
+/** What is appended; `close` ends a fence that goes on in the next segment. */
+interface Piece {
+  readonly text: string;
+  readonly close: string;
+  readonly cards: readonly TaskCard[];
 }
 
 const started = z.object({ ts: z.string() });
@@ -41,6 +64,8 @@ const anything = z.object({});
 const NEVER_HERE = /^(unknown_method|method_deprecated|feature_not_enabled)$/;
 const NOT_THIS_TIME =
   /^(channel_type_not_supported|missing_recipient_(user|team)_id|(user|team)_not_found|invalid_arguments|not_subscribed_to_message_stream_stopped)$/;
+/** What a workspace may say to a call with task cards that does not know them (slack.md §1.2). */
+const CARDS_REFUSED = /^(invalid_chunks|invalid_arguments|no_text|invalid_blocks|msg_blocks_too_many)$/;
 
 const MAX_TRIES = 6;
 /** The same for "too fast": nothing happened, and each one said when to come back. */
@@ -159,12 +184,13 @@ export class NativeReply implements Reply {
   /** What has to be done next; `undefined` when all that may be shown is shown. */
   #next(): (() => Promise<void>) | undefined {
     const pending = this.#pending();
+    const cards = this.#pendingCards({ closing: false });
     const segment = this.#segments.at(-1);
     const open = segment?.open === true;
-    if (pending !== "" && !this.#stoppedByUser) {
+    if ((pending !== "" || cards.length > 0) && !this.#stoppedByUser) {
       if (open) return () => this.#append(segment);
-      if (this.#segments.length >= MAX_PARTS) this.#repair = true;
-      else if (hasLetter(pending) || this.#segments.length > 0) return () => this.#startSegment();
+      if (this.#segments.length >= MAX_PARTS) this.#repair ||= pending !== "";
+      else if (pending !== "" || cards.some(isOpen)) return () => this.#startSegment();
     }
     if (!this.#final) return undefined;
     if (open) return () => this.#stop(segment, { last: true });
@@ -181,12 +207,27 @@ export class NativeReply implements Reply {
     if (this.#latest === undefined) return "";
     const markdown = answerMarkdown(this.#latest.answer);
     const text = this.#drawing.draw(markdown, { final: this.#final, cuts: this.#cutsOfNext() });
-    if (text.startsWith(this.#sent)) return text.slice(this.#sent.length);
+    if (text.startsWith(this.#sent)) {
+      const rest = text.slice(this.#sent.length);
+      return this.#sent === "" && !hasLetter(rest) ? "" : rest;
+    }
     // Coze's last word may have lost the white space at its end.
     if (this.#sent.startsWith(text) && this.#sent.slice(text.length).trim() === "") return "";
     // An interim text may only look different for a moment; the last one decides.
     if (this.#final) this.#repair = true;
     return "";
+  }
+
+  /** What the bot does besides writing, where the workspace shows such things. */
+  #pendingCards({ closing }: { closing: boolean }): readonly TaskCard[] {
+    const { team, locale } = this.#options.target;
+    if (this.#latest === undefined || this.#context.latches.isOff("task cards", team)) return [];
+    const cards = taskCards(this.#latest.answer, { final: this.#final, locale });
+    return pendingCards(
+      cards,
+      this.#segments.map((segment) => segment.cards),
+      { closing },
+    );
   }
 
   /** The next segment begins where the last one ended. */
@@ -201,30 +242,33 @@ export class NativeReply implements Reply {
     if (this.#stopped) return;
     const previous = this.#segments.at(-1);
     const reopen = previous === undefined ? "" : borderOf(previous.shown).reopen;
-    const plan = planAppend(reopen, this.#pending(), { ageMs: 0 });
-    if (plan.text === "") return;
+    const cards = this.#pendingCards({ closing: false });
+    const plan = planAppend(reopen, this.#pending(), { ageMs: 0, cardBytes: bytesOfCards(cards) });
+    if (plan.text === "" && !cards.some(isOpen)) return;
     const text = reopen + plan.text;
     const args = {
       channel: target.place.channel,
       thread_ts: target.place.thread,
       recipient_user_id: recipient.user,
       recipient_team_id: recipient.team,
-      markdown_text: plan.rotate ? text + borderOf(text).close : text,
+      ...streamContent(plan.rotate ? text + borderOf(text).close : text, cards),
     };
+    const first = { shown: text, sent: plan.text, cards };
     try {
       const { ts } = await this.#context.api.stream("chat.startStream", started, args, { signal });
-      await this.#opened(ts, text, plan.text);
+      await this.#opened(ts, first);
     } catch (error) {
-      await this.#startFailed(error, text, plan.text);
+      await this.#startFailed(error, first);
       return;
     }
     const segment = this.#segments.at(-1);
-    if (plan.rotate && segment !== undefined) await this.#stop(segment, { last: false });
+    if (plan.rotate && segment !== undefined) await this.#end(segment);
   }
 
-  async #opened(ts: string, shown: string, sent: string): Promise<void> {
+  async #opened(ts: string, { shown, sent, cards }: FirstText): Promise<void> {
     if (this.#segments.length > 0) this.#cuts.push(this.#sent.length);
-    this.#segments.push({ ts, startedAt: this.#now(), shown, open: true, full: false });
+    const startedAt = this.#now();
+    this.#segments.push({ ts, startedAt, shown, cards: byId(cards), open: true, full: false });
     this.#sent += sent;
     this.#lastWriteAt = this.#now();
     await ownStream(this.#context, this.#options.target, ts);
@@ -235,9 +279,10 @@ export class NativeReply implements Reply {
     return { messages: this.#segments.map(({ ts }) => ts), cuts: [...this.#cuts] };
   }
 
-  async #startFailed(error: unknown, shown: string, sent: string): Promise<void> {
+  async #startFailed(error: unknown, first: FirstText): Promise<void> {
     const { team } = this.#options.target;
     if (!(error instanceof PlatformError)) throw error;
+    if (this.#refusesCards(error, first.cards)) return;
     const name = error.platformCode ?? "";
     if (NEVER_HERE.test(name)) this.#context.latches.turnOff("native stream", team, error);
     if (NEVER_HERE.test(name) || NOT_THIS_TIME.test(name)) {
@@ -249,7 +294,14 @@ export class NativeReply implements Reply {
     if (lost === undefined) throw error;
     // It is there, but what it shows is not certain.
     this.#repair = true;
-    await this.#opened(lost, shown, sent);
+    await this.#opened(lost, first);
+  }
+
+  /** A nicety ends nothing: without its cards the call is made again. */
+  #refusesCards(error: PlatformError, cards: readonly TaskCard[]): boolean {
+    if (cards.length === 0 || !CARDS_REFUSED.test(error.platformCode ?? "")) return false;
+    this.#context.latches.turnOff("task cards", this.#options.target.team, error);
+    return true;
   }
 
   async #findStream(): Promise<string | undefined> {
@@ -260,17 +312,31 @@ export class NativeReply implements Reply {
   }
 
   async #append(segment: Segment): Promise<void> {
-    const plan = planAppend(segment.shown, this.#pending(), {
-      ageMs: this.#now() - segment.startedAt,
-    });
-    if (plan.text === "") return plan.rotate ? this.#stop(segment, { last: false }) : undefined;
+    const plan = this.#plan(segment);
+    if (plan.text === "" && plan.cards.length === 0)
+      return plan.rotate ? this.#stop(segment, { last: false }) : undefined;
     if (!(await this.#mayAppend()) || this.#stopped) return;
     // The permit may have taken a while: whatever is newest now goes out.
-    const { text, rotate } = planAppend(segment.shown, this.#pending(), {
-      ageMs: this.#now() - segment.startedAt,
-    });
-    if (text !== "") await this.#send(segment, text, rotate ? borderOf(segment.shown + text).close : "");
-    if ((rotate || segment.full) && segment.open) await this.#stop(segment, { last: false });
+    const { text, cards, rotate } = this.#plan(segment);
+    const close = rotate ? borderOf(segment.shown + text).close : "";
+    if (text !== "" || cards.length > 0) await this.#send(segment, { text, close, cards });
+    if ((rotate || segment.full) && segment.open) await this.#end(segment);
+  }
+
+  /** What goes out next. */
+  #plan(segment: Segment): AppendPlan & { readonly cards: readonly TaskCard[] } {
+    const ageMs = this.#now() - segment.startedAt;
+    const cardBytes = bytesOfCards([...segment.cards.values(), ...this.#pendingCards({ closing: false })]);
+    const plan = planAppend(segment.shown, this.#pending(), { ageMs, cardBytes });
+    return { ...plan, cards: this.#pendingCards({ closing: plan.rotate }) };
+  }
+
+  /** A card that is under way when its message ends is drawn as failed (slack.md §1.3). */
+  async #end(segment: Segment): Promise<void> {
+    const cards = this.#pendingCards({ closing: true });
+    if (cards.length > 0 && !(await this.#mayAppend())) return;
+    if (cards.length > 0 && !this.#stopped) await this.#send(segment, { text: "", close: "", cards });
+    if (segment.open) await this.#stop(segment, { last: false });
   }
 
   /** @returns False when the last state came while an interim one waited: the loop looks again. */
@@ -288,27 +354,33 @@ export class NativeReply implements Reply {
     }
   }
 
-  async #send(segment: Segment, text: string, close: string): Promise<void> {
+  async #send(segment: Segment, { text, close, cards }: Piece): Promise<void> {
     const { target, signal } = this.#options;
-    const args = { channel: target.place.channel, ts: segment.ts, markdown_text: text + close };
+    const args = {
+      channel: target.place.channel,
+      ts: segment.ts,
+      ...streamContent(text + close, cards),
+    };
     try {
       await this.#context.api.stream("chat.appendStream", anything, args, { signal });
     } catch (error) {
-      if (!this.#appendFailed(error, segment)) return;
+      if (!this.#appendFailed(error, segment, { text, cards })) return;
     }
     segment.shown += text;
+    for (const card of cards) segment.cards.set(card.id, card);
     this.#sent += text;
     this.#lastWriteAt = this.#now();
   }
 
-  /** @returns Whether the text has to be taken for sent. */
-  #appendFailed(error: unknown, segment: Segment): boolean {
+  /** @returns Whether it has to be taken for sent. */
+  #appendFailed(error: unknown, segment: Segment, { text, cards }: Omit<Piece, "close">): boolean {
     if (!(error instanceof PlatformError)) throw error;
+    if (this.#refusesCards(error, cards)) return false;
     if (error.code === "PLATFORM_RATE_LIMITED") this.#refused("append", error);
     switch (error.platformCode ?? "") {
       case "message_not_in_streaming_state":
         // Slack ended it, e.g. after five minutes: the rest goes into another one (slack.md §1.6).
-        segment.open = false;
+        this.#ended(segment);
         return false;
       case "stopped_by_user":
         segment.open = false;
@@ -321,16 +393,25 @@ export class NativeReply implements Reply {
       default:
         break;
     }
-    if (error.code !== "PLATFORM_UNKNOWN_OUTCOME") throw error;
+    // Cards may be sent again: they only say how they are.
+    if (error.code !== "PLATFORM_UNKNOWN_OUTCOME" || text === "") throw error;
     // Sent again it might stand there twice. It is taken for sent, and put right at the end.
     this.#repair = true;
     return true;
   }
 
+  /** Slack ended it, and with it the cards that were under way. */
+  #ended(segment: Segment): void {
+    segment.open = false;
+    for (const card of segment.cards.values()) if (isOpen(card)) segment.cards.delete(card.id);
+    // Nothing but cards: the answer belongs there.
+    if (segment.shown === "") this.#repair = true;
+  }
+
   async #stop(segment: Segment, { last }: { last: boolean }): Promise<void> {
     const { target, signal } = this.#options;
     await this.#gate("stopStream").acquire("final", { signal });
-    const notice = last && !this.#repair ? this.#latest?.notice : undefined;
+    const notice = last && !this.#repair ? this.#lastNotice() : undefined;
     const args = {
       channel: target.place.channel,
       ts: segment.ts,
@@ -350,6 +431,12 @@ export class NativeReply implements Reply {
       if (last) this.#repair = true;
     }
     segment.open = false;
+  }
+
+  #lastNotice(): string | undefined {
+    const shown = this.#sent.trim() === "" ? 0 : this.#segments.length;
+    const { locale } = this.#options.target;
+    return this.#latest && noticeOf(this.#latest, { final: true, locale, shown });
   }
 
   /** `async` for its callers' sake: the next round of the loop sees that another one writes now. */
@@ -374,4 +461,12 @@ export class NativeReply implements Reply {
   #now(): number {
     return this.#context.tools.clock.now();
   }
+}
+
+function isOpen({ status }: TaskCard): boolean {
+  return status === "in_progress";
+}
+
+function byId(cards: readonly TaskCard[]): ShownCards {
+  return new Map(cards.map((card) => [card.id, card]));
 }

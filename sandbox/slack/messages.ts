@@ -1,15 +1,19 @@
 import { type Arguments, isTrue, textOf } from "./arguments.ts";
 import { blocksError, hasTable } from "./blocks.ts";
+import { bytesOfCards, type Chunks, readChunks, type StreamCard, updateCards } from "./chunks.ts";
 import { fileJson } from "./files.ts";
 import { LIMITED_PAGE } from "./limits.ts";
 import { SlackRefusal } from "./refusal.ts";
-import type { SlackChannel, SlackMessage, Workspace } from "./workspace.ts";
+import type { SlackChannel, SlackMessage, SlackStream, Workspace } from "./workspace.ts";
 
 const MAX_MARKDOWN_TEXT = 12_000;
 const MAX_TEXT_ON_UPDATE = 4_000;
 const MAX_TEXT_ON_POST = 40_000;
 /** Cumulative size of a stream, in UTF-8 bytes (slack.md §1.5: observed between 11,600 and 12,000). */
 const MAX_STREAM_BYTES = 11_600;
+
+/** Blocks that come by chunks (slack.md §1.2). */
+const MAX_CHUNK_BLOCKS = 50;
 
 /** What can be told to the stand-in about facts the reference calls uncertain. */
 export interface MessageSwitches {
@@ -21,6 +25,8 @@ export interface MessageSwitches {
   readonly limitedHistory: boolean;
   /** Whether a burst of appends is smaller than assumed (pacing.md §3). */
   readonly smallAppendBurst: boolean;
+  /** What a workspace says to task chunks that does not know them (slack.md §1.2); by default they are shown. */
+  readonly taskChunks: "shown" | "invalid_chunks" | "invalid_arguments";
 }
 
 /** The chat methods. Each throws a {@link SlackRefusal}, or returns the body beside `ok`. */
@@ -94,15 +100,21 @@ export class Messages {
       if (recipient === "") throw new SlackRefusal("missing_recipient_user_id");
     }
     if (recipient !== "" && !this.#workspace.users.has(recipient)) throw new SlackRefusal("user_not_found");
-    const markdown = streamText(args) ?? "";
-    if (Buffer.byteLength(markdown) > MAX_STREAM_BYTES) throw new SlackRefusal("msg_too_long");
-    const stream = {
+    const first = this.#streamContent(args);
+    const display = args["task_display_mode"] ?? "timeline";
+    if (display !== "timeline" && display !== "plan") throw new SlackRefusal("invalid_arguments");
+    const stream: SlackStream = {
       startedAt: this.#workspace.clock.now(),
-      state: "in_progress" as const,
+      state: "in_progress",
       recipient: recipient === "" ? undefined : recipient,
-      firstPiece: markdown,
-      markdown,
+      firstPiece: first?.text ?? "",
+      markdown: "",
+      cards: new Map(),
+      display,
+      planTitle: "",
+      blocks: [],
     };
+    if (first !== undefined) addToStream(stream, first);
     const from = { user: this.#workspace.bot.userId, bot: true };
     const message = this.#workspace.post(channel, from, { threadTs, stream });
     this.#echo("posted", channel, message);
@@ -111,10 +123,9 @@ export class Messages {
 
   appendStream(args: Arguments): Arguments {
     const { channel, message, stream } = this.#streaming(args);
-    const text = streamText(args);
-    if (text === undefined || text === "") throw new SlackRefusal("no_text");
-    if (Buffer.byteLength(stream.markdown + text) > MAX_STREAM_BYTES) throw new SlackRefusal("msg_too_long");
-    stream.markdown += text;
+    const content = this.#streamContent(args);
+    if (content === undefined || isEmpty(content)) throw new SlackRefusal("no_text");
+    addToStream(stream, content);
     message.edits += 1;
     this.#echo("changed", channel, message);
     this.#workspace.changed(channel.id);
@@ -129,7 +140,8 @@ export class Messages {
       message.blocks = args["blocks"] as readonly unknown[];
     }
     // What comes with the stop is appended; it replaces nothing (slack.md §1.2).
-    stream.markdown += streamText(args) ?? "";
+    const content = this.#streamContent(args);
+    if (content !== undefined) addToStream(stream, content);
     stream.state = "completed";
     message.metadata = this.#metadata(args) ?? message.metadata;
     this.#echo("changed", channel, message);
@@ -224,6 +236,23 @@ export class Messages {
     };
   }
 
+  /** What a stream call brings: as `markdown_text` or in chunks; a stand-in has to accept both (slack.md §1.4). */
+  #streamContent({ markdown_text: text, chunks }: Arguments): Chunks | undefined {
+    if (chunks === undefined) {
+      if (typeof text !== "string") return undefined;
+      if (text.length > MAX_MARKDOWN_TEXT) throw new SlackRefusal("msg_too_long");
+      return { text, cards: [], plan: undefined, blocks: [] };
+    }
+    // One of the two (slack.md §1.2).
+    if (text !== undefined) throw new SlackRefusal("invalid_arguments");
+    const read = readChunks(chunks);
+    if (read.text.length > MAX_MARKDOWN_TEXT) throw new SlackRefusal("msg_too_long");
+    const { taskChunks } = this.#switches;
+    if (taskChunks !== "shown" && (read.cards.length > 0 || read.plan !== undefined))
+      throw new SlackRefusal(taskChunks);
+    return read;
+  }
+
   #streaming(args: Arguments): {
     channel: SlackChannel;
     message: SlackMessage;
@@ -297,17 +326,20 @@ export class Messages {
   }
 }
 
-/** The text of a stream call: as `markdown_text` or in chunks; a stand-in has to accept both (slack.md §1.4). */
-function streamText(args: Arguments): string | undefined {
-  const { markdown_text: text, chunks } = args;
-  if (typeof text === "string") {
-    if (text.length > MAX_MARKDOWN_TEXT) throw new SlackRefusal("msg_too_long");
-    return text;
-  }
-  if (chunks === undefined) return undefined;
-  if (!Array.isArray(chunks)) throw new SlackRefusal("invalid_chunks");
-  return (chunks as readonly Arguments[])
-    .filter(({ type }) => type === "markdown_text")
-    .map((chunk) => textOf(chunk, "text"))
-    .join("");
+function isEmpty({ text, cards, plan, blocks }: Chunks): boolean {
+  return text === "" && cards.length === 0 && plan === undefined && blocks.length === 0;
+}
+
+/** @throws {SlackRefusal} when it does not fit; then nothing of it is added. */
+function addToStream(stream: SlackStream, { text, cards, plan, blocks }: Chunks): void {
+  const after: Map<string, StreamCard> = new Map(stream.cards);
+  updateCards(after, cards);
+  const bytes = Buffer.byteLength(stream.markdown + text) + bytesOfCards(after);
+  if (bytes > MAX_STREAM_BYTES) throw new SlackRefusal("msg_too_long");
+  if (stream.blocks.length + blocks.length + after.size > MAX_CHUNK_BLOCKS)
+    throw new SlackRefusal("msg_blocks_too_many");
+  stream.markdown += text;
+  updateCards(stream.cards, cards);
+  stream.planTitle = plan ?? stream.planTitle;
+  stream.blocks = [...stream.blocks, ...blocks];
 }

@@ -97,11 +97,12 @@ export class SlackStandIn implements PlatformStandIn {
     this.eventsUrl = options.eventsUrl;
     this.scopes = new Set(options.scopes ?? ALL_SCOPES);
     this.workspace = new Workspace(clock);
-    const switches = {
+    const switches: MessageSwitches = {
       recipientInDms: false,
       refuseTables: false,
       limitedHistory: false,
       smallAppendBurst: false,
+      taskChunks: "shown",
       ...options.switches,
     };
     this.#limits = new Limits(clock, switches);

@@ -1,4 +1,5 @@
-import type { ChatView, SeenMessage, StandInClock } from "../stand-in.ts";
+import type { ChatView, SeenMessage, SeenTask, StandInClock } from "../stand-in.ts";
+import type { StreamCard } from "./chunks.ts";
 
 export interface SlackUser {
   readonly id: string;
@@ -26,6 +27,13 @@ export interface SlackStream {
   /** What members who are not the recipient see until it stops (slack.md §1.1). */
   readonly firstPiece: string;
   markdown: string;
+  /** In the order of their first chunks. */
+  readonly cards: Map<string, StreamCard>;
+  /** How cards are shown, and what stands above them in a plan (slack.md §1.2, §1.3). */
+  readonly display: "timeline" | "plan";
+  planTitle: string;
+  /** Blocks that came by chunks, apart from those that come with the stop. */
+  blocks: readonly unknown[];
 }
 
 export interface SlackMessage {
@@ -205,18 +213,36 @@ export class Workspace {
       edits: message.edits,
       unfinished: this.streamState(message) === "in_progress",
       at: Number(message.ts) * 1000,
+      ...this.#tasks(channel, message, as),
       ...(message.threadTs !== undefined && { parent: message.threadTs }),
       ...(message.onlyFor !== undefined && { ephemeral: true }),
     };
   }
 
+  /** A task that was left under way when the stream ended is drawn as failed (slack.md §1.3). */
+  #tasks(
+    channel: SlackChannel,
+    message: SlackMessage,
+    as: string | undefined,
+  ): { readonly tasks?: readonly SeenTask[] } {
+    const { stream } = message;
+    const runs = this.streamState(message) === "in_progress";
+    if (stream === undefined || stream.cards.size === 0 || (runs && isHidden(channel, stream, as))) return {};
+    const tasks = [...stream.cards.values()].map(({ title, status }): SeenTask => {
+      const isOpen = status === "in_progress" || status === "pending";
+      return { title, status: isOpen && !runs ? "error" : status };
+    });
+    return { tasks };
+  }
+
   #visibleText(channel: SlackChannel, message: SlackMessage, as: string | undefined): string {
     const { stream } = message;
     if (stream !== undefined) {
-      const hidden = channel.kind !== "im" && as !== undefined && as !== stream.recipient;
-      if (hidden && this.streamState(message) === "in_progress") return stream.firstPiece;
-      const shown = [stream.markdown, blocksText(message.blocks)].filter((text) => text !== "");
-      return this.#decoded(shown.join("\n\n"));
+      if (isHidden(channel, stream, as) && this.streamState(message) === "in_progress")
+        return stream.firstPiece;
+      const plan = stream.display === "plan" ? stream.planTitle : "";
+      const shown = [plan, stream.markdown, blocksText([...stream.blocks, ...message.blocks])];
+      return this.#decoded(shown.filter((text) => text !== "").join("\n\n"));
     }
     return this.#decoded(message.blocks.length > 0 ? blocksText(message.blocks) : message.text);
   }
@@ -231,6 +257,11 @@ export class Workspace {
       .replaceAll("&gt;", ">")
       .replaceAll("&amp;", "&");
   }
+}
+
+/** Members who are not the recipient do not see a stream grow (slack.md §1.1). */
+function isHidden(channel: SlackChannel, stream: SlackStream, as: string | undefined): boolean {
+  return channel.kind !== "im" && as !== undefined && as !== stream.recipient;
 }
 
 /** What people read of blocks; with blocks `text` is only for notifications. */

@@ -20,7 +20,7 @@ const lines = (view: Partial<ChatView>): string =>
     { width: 40, color: false },
   ).join("\n");
 
-it("shows who says what, files, replies, edits, growth and status", () => {
+it("shows who says what, tasks, files, replies, edits, growth and status", () => {
   const text = lines({
     messages: [
       aMessage({ files: ["cat.png"] }),
@@ -32,6 +32,10 @@ it("shows who says what, files, replies, edits, growth and status", () => {
         parent: "1",
         edits: 3,
         unfinished: true,
+        tasks: [
+          { title: "Looking", status: "complete" },
+          { title: "Using\u001b[31m", status: "in_progress" },
+        ],
       }),
     ],
     status: "Coze is typing…",
@@ -43,6 +47,8 @@ it("shows who says what, files, replies, edits, growth and status", () => {
       "  hello",
       "  📎 cat.png",
       "  ↳ Coze  APP  ▌ writing … edited 3×",
+      "      ✓ Looking",
+      "      ◌ Using",
       "      Hi",
       "      Ada",
       "   Coze is typing…",

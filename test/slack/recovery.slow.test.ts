@@ -75,6 +75,10 @@ it.concurrent("finishes the same stream when even its owner could not be written
     recipient: undefined,
     firstPiece: "",
     markdown: "Once",
+    cards: new Map(),
+    display: "timeline" as const,
+    planTitle: "",
+    blocks: [],
   };
   const from = { user: slack.workspace.bot.userId, bot: true };
   slack.workspace.post(channel, from, {
