@@ -1,6 +1,6 @@
 /**
- * What it costs to draw a growing answer again and again: `npm run bench:render`. An answer of 8 KB is drawn 100
- * times while it grows, as one reply draws it, once as a draft each time and once at its end.
+ * What it costs to draw a growing answer again and again: `npm run bench:render`. An answer of 8 KB, and one long table
+ * of 100 KB, are drawn 100 times while they grow, as one reply draws them, once as a draft each time and once at the end.
  */
 import { performance } from "node:perf_hooks";
 import { createRenderer as createDiscordRenderer } from "../adapters/discord/render.ts";
@@ -10,8 +10,8 @@ import { type AnswerState, answerMarkdown, EMPTY_ANSWER } from "../src/core/answ
 import type { ReplyContent } from "../src/core/ports.ts";
 
 const SIZE = 8_192;
+const TABLE_SIZE = 100_000;
 const STEPS = 100;
-const ROUNDS = 5;
 
 /** Headings, lists, a table, code, quotes, links, in English and Chinese. */
 const CHAPTER = [
@@ -24,6 +24,10 @@ const CHAPTER = [
   "A longer paragraph follows here so that there is something to read as well. 这一段是中文内容，用来模拟真实的回答。",
 ].join("\n\n");
 const ANSWER = `${CHAPTER}\n\n`.repeat(Math.ceil(SIZE / CHAPTER.length)).slice(0, SIZE);
+
+const HEAD = "| Name | Use | 说明 | link |\n|---|---|---|---|\n";
+const ROW = "| row | some words here | 读取文件 | [x](https://a.example/page) |\n";
+const TABLE = HEAD + ROW.repeat(Math.ceil(TABLE_SIZE / ROW.length));
 
 function contentOf(text: string, completed: boolean): ReplyContent {
   const answer: AnswerState = {
@@ -42,12 +46,15 @@ function createStream(): Draw {
 }
 
 /** Milliseconds for all drafts of one answer, and for the dearest of them. */
-function grow(createRenderer: () => Draw): { readonly all: number; readonly dearest: number } {
+function grow(
+  answer: string,
+  createRenderer: () => Draw,
+): { readonly all: number; readonly dearest: number } {
   const draw = createRenderer();
   let all = 0;
   let dearest = 0;
   for (let step = 1; step <= STEPS; step += 1) {
-    const text = ANSWER.slice(0, Math.ceil((SIZE * step) / STEPS));
+    const text = answer.slice(0, Math.ceil((answer.length * step) / STEPS));
     const from = performance.now();
     draw(contentOf(text, step === STEPS), { final: step === STEPS, locale: "en" });
     const took = performance.now() - from;
@@ -57,16 +64,21 @@ function grow(createRenderer: () => Draw): { readonly all: number; readonly dear
   return { all, dearest };
 }
 
-for (const [platform, createRenderer] of [
-  ["discord", createDiscordRenderer],
-  ["slack", createSlackRenderer],
-  ["slack stream", createStream],
+for (const [what, answer, rounds] of [
+  ["an answer", ANSWER, 5],
+  ["a table", TABLE, 3],
 ] as const) {
-  grow(createRenderer);
-  const rounds = Array.from({ length: ROUNDS }, () => grow(createRenderer)).sort((a, b) => a.all - b.all);
-  const median = rounds[Math.floor(ROUNDS / 2)];
-  console.log(
-    `${platform}: ${median?.all.toFixed(0)} ms for ${STEPS} growing renders of ${SIZE} characters, ` +
-      `the dearest ${median?.dearest.toFixed(1)} ms (median of ${ROUNDS})`,
-  );
+  for (const [platform, createRenderer] of [
+    ["discord", createDiscordRenderer],
+    ["slack", createSlackRenderer],
+    ["slack stream", createStream],
+  ] as const) {
+    grow(answer, createRenderer);
+    const runs = Array.from({ length: rounds }, () => grow(answer, createRenderer));
+    const median = runs.sort((a, b) => a.all - b.all)[Math.floor(rounds / 2)];
+    console.log(
+      `${platform}: ${median?.all.toFixed(0)} ms for ${STEPS} growing renders of ${what} of ${answer.length} ` +
+        `characters, the dearest ${median?.dearest.toFixed(1)} ms (median of ${rounds})`,
+    );
+  }
 }

@@ -7,6 +7,7 @@ import { parseMarkdown, type Range, rangeOf, walk } from "./parse.ts";
  * Indented code is left out on purpose: Discord draws it as text, with live mentions.
  */
 export function codeRanges(markdown: string): readonly Range[] {
+  if (!/`|~{3}/.test(markdown)) return [];
   return rangesOf(markdown, (node, source) =>
     node.type === "inlineCode" || isFence(node, source) ? rangeOf(node) : undefined,
   );

@@ -30,6 +30,7 @@ export class FinishedBlocks {
 
 /** Starts of lines on which a later block begins, each one behind a blank line. */
 function blockStarts(markdown: string): readonly number[] {
+  if (!/\n[ \t]*\r?\n/.test(markdown)) return [];
   const [, ...later] = parseMarkdown(markdown).children;
   return later
     .map((node) => markdown.lastIndexOf("\n", rangeOf(node).start - 1) + 1)

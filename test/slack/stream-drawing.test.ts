@@ -107,6 +107,21 @@ it("gives each message one table of Slack's own, and makes code of a second one 
   );
 });
 
+it.each(["\n\nThe end of it.", "\n# A heading\n\nmore", "\nlast row\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"])(
+  "appends a long table row by row, and goes on behind it: %j",
+  (behind) => {
+    const rows = Array.from({ length: 40 }, (_, index) => `| ${index} | | **“x”**y |`);
+    const markdown = `Before.\n\n| a | b | c |\n|:-|-|-:|\n${rows.join("\n")}${behind}`;
+    const end = whole(markdown);
+    let rowsSeen = 0;
+    for (const { drawn } of growth(markdown, 3)) {
+      expect(end.slice(0, drawn.length)).toBe(drawn);
+      rowsSeen = Math.max(rowsSeen, drawn.split("\n").length);
+    }
+    expect(rowsSeen).toBeGreaterThan(40);
+  },
+);
+
 it("ends a message where its table is full, and repeats the head in the next one", () => {
   const row = "| one | two |\n";
   const head = "| a | b |\n| --- | --- |\n";
