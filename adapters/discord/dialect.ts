@@ -1,5 +1,6 @@
 import type { Code, Heading, Image, Link, ListItem, Nodes, Paragraph, Strong, Table, Text } from "mdast";
 import { boundUrls } from "../../src/markdown/bare-urls.ts";
+import { editsBelow, type Rules } from "../../src/markdown/dialect.ts";
 import { applyEdits, type Edit } from "../../src/markdown/edits.ts";
 import { flatQuotes, marginAt } from "../../src/markdown/margin.ts";
 import { contentOf, parseMarkdown, rangeOf } from "../../src/markdown/parse.ts";
@@ -30,57 +31,29 @@ interface Place {
  */
 export function toDiscordMarkdown(markdown: string): string {
   const tree = parseMarkdown(markdown);
-  const edits = editsOf(tree, { source: markdown, bold: false, oneLine: false, margin: "" });
+  const edits = below(tree, { source: markdown, bold: false, oneLine: false, margin: "" });
   return applyEdits(markdown, edits, { start: 0, end: markdown.length });
 }
 
-function editsOf(node: Nodes, place: Place): readonly Edit[] {
-  switch (node.type) {
-    case "heading":
-      return headingEdits(node, place);
-    case "thematicBreak":
-      return [{ ...rangeOf(node), text: "───" }];
-    case "table":
-      return [tableEdit(node, place)];
-    case "listItem":
-      return [...itemEdits(node, place), ...below(node, place)];
-    case "blockquote":
-      return [...flatQuotes(node, place.source), ...below(node, place)];
-    case "code":
-      return codeEdits(node, place);
-    case "paragraph":
-      return paragraphEdits(node, place);
-    case "html":
-      return lineBreakForm(node, place.source, place);
-    case "link":
-      return linkEdits(node, place);
-    case "image":
-      return [imageEdit(node)];
-    case "strong":
-      return strongEdits(node, place);
-    case "break":
-      return place.source[rangeOf(node).start] === "\\" ? [withoutOne(rangeOf(node).start)] : [];
-    case "text":
-      return textEdits(node, place);
-    case "definition":
-    case "delete":
-    case "emphasis":
-    case "footnoteDefinition":
-    case "footnoteReference":
-    case "imageReference":
-    case "inlineCode":
-    case "linkReference":
-    case "list":
-    case "root":
-    case "tableCell":
-    case "tableRow":
-    case "yaml":
-      return below(node, place);
-  }
-}
+const RULES: Rules<Place> = {
+  heading: headingEdits,
+  thematicBreak: (node) => [{ ...rangeOf(node), text: "───" }],
+  table: (node, place) => [tableEdit(node, place)],
+  listItem: (node, place) => [...itemEdits(node, place), ...below(node, place)],
+  blockquote: (node, place) => [...flatQuotes(node, place.source), ...below(node, place)],
+  code: codeEdits,
+  paragraph: paragraphEdits,
+  html: (node, place) => lineBreakForm(node, place.source, place),
+  link: linkEdits,
+  image: (node) => [imageEdit(node)],
+  strong: strongEdits,
+  break: (node, { source }) =>
+    source[rangeOf(node).start] === "\\" ? [withoutOne(rangeOf(node).start)] : [],
+  text: textEdits,
+};
 
 function below(node: Nodes, place: Place): readonly Edit[] {
-  return "children" in node ? node.children.flatMap((child) => editsOf(child, place)) : [];
+  return editsBelow(node, place, RULES);
 }
 
 function withoutOne(start: number): Edit {

@@ -1,5 +1,5 @@
 import type { Nodes } from "mdast";
-import { walk } from "../../src/markdown/parse.ts";
+import { plainWords } from "../../src/markdown/table-text.ts";
 
 /** A host's name, as somebody would write one, at the start of a word. */
 const HOST_IN_WORDS = /(?:^|[\s("'])(?:https?:\/\/)?((?:[\p{L}\p{N}-]+\.)+\p{L}{2,})/iu;
@@ -8,12 +8,7 @@ const FILE_NAME = /^[\p{L}\p{N}-]+\.(?:md|txt|js|ts|py|json|html?|pdf|docx?)$/iu
 
 /** What a person reads of a link or a picture, without what would be marks in a label. */
 export function wordsOf(node: Nodes): string {
-  const words = [...walk(node)].map((each) => {
-    if (each.type === "image") return each.alt ?? "";
-    return "value" in each ? each.value : "";
-  });
-  return words
-    .join("")
+  return plainWords(node)
     .replaceAll(/[[\]<>]/g, "")
     .replaceAll(/\s+/g, " ")
     .trim();

@@ -12,6 +12,7 @@ import type {
   TableCell,
 } from "mdast";
 import { boundUrls } from "../../src/markdown/bare-urls.ts";
+import { editsBelow, type Rules } from "../../src/markdown/dialect.ts";
 import { applyEdits, type Edit } from "../../src/markdown/edits.ts";
 import { flatQuotes, marginAt } from "../../src/markdown/margin.ts";
 import { contentOf, parseMarkdown, rangeOf } from "../../src/markdown/parse.ts";
@@ -65,7 +66,7 @@ export function toSlackMarkdown(
 ): SlackMarkdown {
   const tree = parseMarkdown(markdown);
   const native = nativeTableOf(tree, tables);
-  const edits = editsOf(tree, { source: markdown, native, bold: false, oneLine: false, margin: "" });
+  const edits = below(tree, { source: markdown, native, bold: false, oneLine: false, margin: "" });
   return {
     text: applyEdits(markdown, edits, { start: 0, end: markdown.length }),
     hasTable: native !== undefined,
@@ -89,52 +90,23 @@ function isSmall(table: Table): boolean {
   return table.children.length <= TABLE_ROWS && end - start <= TABLE_CHARACTERS;
 }
 
-function editsOf(node: Nodes, place: Place): readonly Edit[] {
-  switch (node.type) {
-    case "heading":
-      return headingEdits(node, place);
-    case "table":
-      return [node === place.native ? nativeTable(node, place) : tableAsText(node, place)];
-    case "blockquote":
-      return [...flatQuotes(node, place.source), ...below(node, place)];
-    case "paragraph":
-      return paragraphEdits(node, place);
-    case "html":
-      return lineBreakForm(node, place.source, place);
-    case "strong":
-      return place.bold
-        ? withoutMarks(node, place)
-        : [...below(node, place), ...hairSpaces(node, place.source)];
-    case "delete":
-    case "emphasis":
-      return [...below(node, place), ...hairSpaces(node, place.source)];
-    case "link":
-      return linkEdits(node, place);
-    case "image":
-      return imageEdits(node);
-    case "text":
-      return boundUrls(node, place.source);
-    case "break":
-    case "code":
-    case "definition":
-    case "footnoteDefinition":
-    case "footnoteReference":
-    case "imageReference":
-    case "inlineCode":
-    case "linkReference":
-    case "list":
-    case "listItem":
-    case "root":
-    case "tableCell":
-    case "tableRow":
-    case "thematicBreak":
-    case "yaml":
-      return below(node, place);
-  }
-}
+const RULES: Rules<Place> = {
+  heading: headingEdits,
+  table: (node, place) => [node === place.native ? nativeTable(node, place) : tableAsText(node, place)],
+  blockquote: (node, place) => [...flatQuotes(node, place.source), ...below(node, place)],
+  paragraph: paragraphEdits,
+  html: (node, place) => lineBreakForm(node, place.source, place),
+  strong: (node, place) =>
+    place.bold ? withoutMarks(node, place) : [...below(node, place), ...hairSpaces(node, place.source)],
+  delete: markEdits,
+  emphasis: markEdits,
+  link: linkEdits,
+  image: imageEdits,
+  text: (node, place) => boundUrls(node, place.source),
+};
 
 function below(node: Nodes, place: Place): readonly Edit[] {
-  return "children" in node ? node.children.flatMap((child) => editsOf(child, place)) : [];
+  return editsBelow(node, place, RULES);
 }
 
 function tableAsText(node: Table, place: Place): Edit {
@@ -212,6 +184,10 @@ function linkEdits(node: Link, place: Place): readonly Edit[] {
     ...below(node, place),
     { start: content.end, end, text: "" },
   ];
+}
+
+function markEdits(node: Emphasis | Delete, place: Place): readonly Edit[] {
+  return [...below(node, place), ...hairSpaces(node, place.source)];
 }
 
 function withoutMarks(node: Strong, place: Place): readonly Edit[] {
