@@ -77,7 +77,8 @@ it("says a sentence below the cards when no text comes", async () => {
   await using bridge = await asked();
   const { reply } = await bridge.reply();
   await show(bridge, reply, answer("", { tools: [tool("weather")] }), "in_progress");
-  await reply.finish({ answer: answer("", { status: "completed", tools: [tool("weather", true)] }) });
+  await reply.finish({ answer: answer("\n**", { status: "completed", tools: [tool("weather", true)] }) });
+  expect(JSON.stringify(callsOf(bridge.slack, "chat.appendStream"))).not.toContain("markdown_text");
   expect(seen(bridge)).toEqual([["_The bot had nothing to say to this._", "complete: Using weather"]]);
 });
 
@@ -135,7 +136,7 @@ it("goes on with a card in the next stream, and leaves none under way in the one
   const tools = [tool("weather")];
   const long = Array.from({ length: 300 }, (_, index) => `Paragraph ${index} of a long answer.`).join("\n\n");
   await show(bridge, reply, answer(`${long.slice(0, 100)}`, { tools }), "in_progress");
-  await show(bridge, reply, answer(long, { tools }), "Paragraph 298");
+  await show(bridge, reply, answer(long, { tools }), "Paragraph 299");
   expect(seen(bridge).map(([, card]) => card)).toEqual([
     "complete: Using weather",
     "in_progress: Using weather",
@@ -147,6 +148,31 @@ it("goes on with a card in the next stream, and leaves none under way in the one
       .map(([text]) => text)
       .join(""),
   ).toBe(long);
+});
+
+it("leaves no card under way in a stream that is full from its start", async () => {
+  await using bridge = await asked({ slack: { limits: false } });
+  const { reply } = await bridge.reply();
+  const long = Array.from({ length: 300 }, (_, index) => `Paragraph ${index} of a long answer.`).join("\n\n");
+  await show(bridge, reply, answer(long, { tools: [tool("weather")] }), "Paragraph 299");
+  expect(seen(bridge).map(([, card]) => card)).toEqual([
+    "complete: Using weather",
+    "in_progress: Using weather",
+  ]);
+});
+
+it("shows a card again in the stream that goes on for one that Slack ended", async () => {
+  const clock = new VirtualClock(1_767_225_600_000);
+  await using bridge = await asked({ slack: { clock, limits: false, ackTimeoutMs: 1e9 } });
+  const { reply } = await bridge.reply();
+  const tools = [tool("weather")];
+  await show(bridge, reply, answer("Once", { tools }), "in_progress");
+  clock.advance(307_000);
+  await show(bridge, reply, answer("Once upon", { tools }), "upon");
+  expect(seen(bridge)).toEqual([
+    ["Once", "error: Using weather"],
+    [" upon", "in_progress: Using weather"],
+  ]);
 });
 
 it("puts the answer where only a card was when Slack ended the stream meanwhile", async () => {
