@@ -56,6 +56,23 @@ it("shows 8,000 characters with code fences whole on both platforms, without a r
   expectCleanTraffic(bridge);
 });
 
+it("shows a plugin at work as a card, in Slack's stream before its text, and nowhere else", async () => {
+  await using bridge = await openBridge();
+  const { slack, services } = bridge;
+  const text = "how is the weather?";
+  await Promise.all([
+    expectAnswer(slack, slack.dm(text), expectedAnswer({ text })),
+    expectAnswer(slack, slack.mention(text), expectedAnswer({ text })),
+  ]);
+  const tasks = [...services.slack.workspace.channels.keys()].flatMap((place) =>
+    services.slack.view(place).messages.flatMap((message) => message.tasks ?? []),
+  );
+  expect(tasks).toEqual([{ title: "Using weather", status: "complete" }]);
+  const start = services.slack.traffic.exchanges.find(({ name }) => name.endsWith("chat.startStream"));
+  expect(start?.request).toMatchObject({ chunks: [{ type: "task_update", status: "in_progress" }] });
+  expectCleanTraffic(bridge);
+});
+
 it("remembers a name in its conversation, also after a restart", async () => {
   await using bridge = await openBridge();
   const { discord, slack } = bridge;

@@ -331,6 +331,21 @@ it.concurrent("§14.43 fills the empty cells of a table, and makes text of a sec
   expect(callsOf(bridge.slack, "chat.postMessage")).toHaveLength(1);
 });
 
+it.concurrent("§14.43 gives each stream a table of its own, also where it begins with one", async ({
+  expect,
+}) => {
+  await using bridge = await asked("dm", { slack: { limits: false } });
+  const { reply } = await bridge.reply();
+  const table = "| a | b |\n| --- | --- |\n| 1 | 2 |\n\n";
+  const words = `${"word ".repeat(40)}\n\n`.repeat(46);
+  const text = `${table}${words}${table}The end.`;
+  await showUntilThere(bridge, reply, `${table}${words}`);
+  await reply.finish({ answer: answer(text) });
+  expect(shown(bridge).map((message) => message.split("| a | b |").length - 1)).toEqual([1, 1]);
+  expect(shown(bridge).join("").trim()).toBe(text.trim());
+  expect(callsOf(bridge.slack, "chat.update")).toEqual([]);
+});
+
 it.concurrent("§14.44 ends when somebody removed its message, and posts no other", async ({ expect }) => {
   await using bridge = await asked("channel");
   const { slack } = bridge;

@@ -193,6 +193,21 @@ it.concurrent("cuts what is drawn otherwise than it was written where its stream
   see(slackViolations(bridge.slack.traffic.exchanges)).toEqual([]);
 });
 
+it.concurrent("ends a message where its table is full, also behind what was streamed", async ({
+  expect: see,
+}) => {
+  await using bridge = await asked("dm", { slack: { limits: false } });
+  const words = `${"word ".repeat(40)}\n\n`.repeat(60);
+  const { reply, saves } = await bridge.reply();
+  reply.show({ answer: answer(words) });
+  await vi.waitUntil(() => saves.length === 2, SOON);
+  const rows = Array.from({ length: 250 }, (_, index) => `| k${index} | 1 |\n`).join("");
+  await finishAgain(bridge, `${words}| a | b |\n|---|---|\n${rows}`, saves.at(-1));
+  const shownRows = shown(bridge, bridge.place).join("").match(/k\d+/g);
+  see(shownRows).toHaveLength(250);
+  see(JSON.stringify(bridge.slack.traffic.exchanges)).not.toContain("invalid_blocks");
+});
+
 it.concurrent("adopts the later segments of a stream that were not saved", async ({ expect: see }) => {
   await using bridge = await asked("dm", { slack: { limits: false } });
   const long = Array.from(
