@@ -111,7 +111,6 @@ function unclosed(open: Open): readonly (number | undefined)[] {
     start === undefined || start < near ? undefined : from + start;
   return [
     recent(lastMatch(/<(?:[@#!/a-z][^<>\n]*)?$/i, text)),
-    recent(lineBreakAtEnd(text)),
     recent(lineBreakAlone(text)),
     recent(callAtEnd(text)),
     recent(lastMatch(/(?:!|\\|[*_~]+)$/, text)),
@@ -119,11 +118,6 @@ function unclosed(open: Open): readonly (number | undefined)[] {
     recent(inHalfCode(open)),
     halfLink(open),
   ];
-}
-
-function lineBreakAtEnd(text: string): number | undefined {
-  const tag = /<[^<>]*>$/.exec(text);
-  return tag !== null && isLineBreak(tag[0]) ? tag.index : undefined;
 }
 
 /** It is a line end, or the beginning of a block of HTML. */
