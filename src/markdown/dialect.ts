@@ -10,7 +10,7 @@ export type Rules<Place> = {
 };
 
 /** What has to be changed at a node and inside of it. */
-export function editsAt<Place>(node: Nodes, place: Place, rules: Rules<Place>): readonly Edit[] {
+function editsAt<Place>(node: Nodes, place: Place, rules: Rules<Place>): readonly Edit[] {
   // Each rule stands under the kind of node that it takes.
   const rule = rules[node.type] as ((node: Nodes, place: Place) => readonly Edit[]) | undefined;
   return rule === undefined ? editsBelow(node, place, rules) : rule(node, place);
