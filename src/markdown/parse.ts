@@ -1,5 +1,5 @@
 import type { Nodes, Root } from "mdast";
-import { fromMarkdown } from "mdast-util-from-markdown";
+import { fromMarkdown, type Options } from "mdast-util-from-markdown";
 import { gfmStrikethroughFromMarkdown } from "mdast-util-gfm-strikethrough";
 import { gfmTableFromMarkdown } from "mdast-util-gfm-table";
 import { gfmTaskListItemFromMarkdown } from "mdast-util-gfm-task-list-item";
@@ -9,6 +9,23 @@ import { gfmTable } from "micromark-extension-gfm-table";
 import { gfmTaskListItem } from "micromark-extension-gfm-task-list-item";
 import { tameMarkdown } from "./tame.ts";
 
+/** Texts whose trees are kept: drawing looks at the same end of an answer several times, each for another question. */
+const KEPT_TREES = 6;
+/** Longer texts are not worth their memory, in UTF-16 code units. */
+const LONGEST_KEPT = 16_384;
+/** The ones asked for last; nobody changes a tree. */
+const trees = new Map<string, Root>();
+
+const OPTIONS: Options = {
+  extensions: [
+    gfmTable(),
+    gfmTaskListItem(),
+    cjkFriendlyExtension(),
+    gfmStrikethroughCjkFriendly({ singleTilde: false }),
+  ],
+  mdastExtensions: [gfmTableFromMarkdown(), gfmTaskListItemFromMarkdown(), gfmStrikethroughFromMarkdown()],
+};
+
 /**
  * Markdown as bots write it, as a tree with source offsets.
  *
@@ -16,15 +33,14 @@ import { tameMarkdown } from "./tame.ts";
  * text: GFM's rule takes the Chinese sentence after a URL into the link. One tilde stays text: `10~20元` is a range.
  */
 export function parseMarkdown(markdown: string): Root {
-  return fromMarkdown(tameMarkdown(markdown), {
-    extensions: [
-      gfmTable(),
-      gfmTaskListItem(),
-      cjkFriendlyExtension(),
-      gfmStrikethroughCjkFriendly({ singleTilde: false }),
-    ],
-    mdastExtensions: [gfmTableFromMarkdown(), gfmTaskListItemFromMarkdown(), gfmStrikethroughFromMarkdown()],
-  });
+  const known = trees.get(markdown);
+  if (known !== undefined) return known;
+  const tree = fromMarkdown(tameMarkdown(markdown), OPTIONS);
+  if (markdown.length > LONGEST_KEPT) return tree;
+  const oldest = trees.keys().next().value;
+  if (trees.size >= KEPT_TREES && oldest !== undefined) trees.delete(oldest);
+  trees.set(markdown, tree);
+  return tree;
 }
 
 /** A stretch of the source, in UTF-16 code units; `end` is the first one after it. */
