@@ -116,7 +116,7 @@ export class Gate {
     try {
       await this.#outer.acquire(permit, { signal: options.signal });
     } catch (error) {
-      this.#giveBack();
+      this.giveBack();
       throw error;
     }
   }
@@ -189,7 +189,8 @@ export class Gate {
     this.#limits = { ...this.#limits, burst: sureBurst };
   }
 
-  #giveBack(): void {
+  /** A token that was taken is not used. */
+  giveBack(): void {
     const tokens = Math.min(this.#limits.burst, this.#bucket.tokens + 1);
     this.#bucket = { ...this.#bucket, tokens };
     this.#shared?.tell({ givenBack: 1 });
@@ -237,7 +238,7 @@ export class Gate {
     else {
       this.#owed -= owed;
       this.#adopt(view, view.sharers - sharers);
-      if (view.taken && !this.#leaveWith(waiting)) this.#giveBack();
+      if (view.taken && !this.#leaveWith(waiting)) this.giveBack();
     }
     this.#pump();
   }

@@ -174,7 +174,13 @@ export class GrowingReply implements Reply {
     // Also when stopped: whoever goes on with this turn has to find the message.
     if (this.#unsaved) return "save";
     if (this.#stopped) return undefined;
-    const parts = this.#parts();
+    // Drawn only when it may go out: what is newest now is old by then.
+    const isNew = this.#latest !== undefined && this.#rendered?.content !== this.#latest;
+    if (isNew && !this.#final && this.#shown.length > 0) return "edit";
+    return this.#stepOf(this.#parts());
+  }
+
+  #stepOf(parts: readonly Part[]): Exclude<Step, "save"> | undefined {
     const stale = this.#staleIndex(parts);
     const isLast = stale === this.#shown.length - 1;
     if (stale >= 0) return isLast && parts.length > this.#shown.length ? "roll" : "edit";
@@ -217,13 +223,18 @@ export class GrowingReply implements Reply {
     const edits = writer.gate("edit");
     // Counted in from the first text on: a reply that has nothing to show takes nobody's share.
     this.#leave ??= edits.join();
+    if (step === "create") return this.#mayCreate(step);
     const permit = this.#permit(step);
-    if (step === "create") return this.#waits((signal) => writer.gate("create").acquire(permit, { signal }));
     const pace = { lastEditAt: this.#lastWriteAt, arrivals: () => this.#arrivals };
     this.#waitingAt = edits;
     const mayEdit = await this.#waits((signal) => edits.acquire(permit, { ...pace, signal }));
     this.#waitingAt = undefined;
-    return mayEdit && (step !== "roll" || this.#isPermitted("create"));
+    return mayEdit && (step !== "roll" || this.#mayCreate(step));
+  }
+
+  #mayCreate(step: "create" | "roll"): Promise<boolean> {
+    const permit = this.#permit(step);
+    return this.#waits((signal) => this.#options.writer.gate("create").acquire(permit, { signal }));
   }
 
   /** A message that begins is a first text: the one before it is full. */
@@ -246,8 +257,16 @@ export class GrowingReply implements Reply {
   }
 
   /** The permit may have taken a while: whatever is newest now is what goes out. */
-  async #call(step: Exclude<Step, "save">): Promise<void> {
+  async #call(allowed: Exclude<Step, "save">): Promise<void> {
     if (this.#stopped) return;
+    let step = allowed;
+    if (allowed === "edit") {
+      const due = this.#stepOf(this.#parts());
+      if (due === "roll" && (await this.#mayCreate(due))) step = due;
+      // Nothing that may be shown has come, or a message has to be made first.
+      else if (due !== "edit") return this.#options.writer.gate("edit").giveBack();
+      if (this.#stopped) return;
+    }
     const parts = this.#parts();
     this.#triedFinal = this.#final;
     this.#lastWriteAt = this.#options.now();

@@ -597,6 +597,19 @@ describe("abandoning", () => {
   });
 });
 
+it("costs no token when what came shows nothing new", async () => {
+  const reply = aReply();
+  reply.show(aContent("a"));
+  await clock.advance(1_000);
+  for (let count = 0; count < 3; count += 1) {
+    reply.show(aContent("a"));
+    await clock.advance(300);
+  }
+  await clock.settle(reply.finish(aContent("a")));
+  expect(platform.written).toEqual(["create a"]);
+  expect(platform.gate("edit").idle).toBe(true);
+});
+
 describe("a signal", () => {
   it("ends a reply with its reason, and leaves no timer", async () => {
     platform.gate("create").refused(60_000);
