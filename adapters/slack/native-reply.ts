@@ -88,6 +88,8 @@ export class NativeReply implements Reply {
   /** How much of what is drawn stood in the segments before each one but the first. */
   readonly #cuts: number[] = [];
   readonly #drawing = new StreamDrawing();
+  /** What was drawn last, and of what. */
+  #drawn: { content: ReplyContent; final: boolean; cuts: number; text: string } | undefined;
   readonly #leave: () => void;
   #latest: ReplyContent | undefined;
   #final = false;
@@ -183,6 +185,10 @@ export class NativeReply implements Reply {
 
   /** What has to be done next; `undefined` when all that may be shown is shown. */
   #next(): (() => Promise<void>) | undefined {
+    const last = this.#segments.at(-1);
+    // Drawn only when it may go out: what is newest now is old by then.
+    const isNew = this.#latest !== undefined && this.#drawn?.content !== this.#latest;
+    if (isNew && !this.#final && !this.#stoppedByUser && last?.open === true) return () => this.#append(last);
     const pending = this.#pending();
     const cards = this.#pendingCards({ closing: false });
     const segment = this.#segments.at(-1);
@@ -205,8 +211,7 @@ export class NativeReply implements Reply {
   /** What is still to be appended. A text that does not continue what was sent marks the reply for repair. */
   #pending(): string {
     if (this.#latest === undefined) return "";
-    const markdown = answerMarkdown(this.#latest.answer);
-    const text = this.#drawing.draw(markdown, { final: this.#final, cuts: this.#cutsOfNext() });
+    const text = this.#drawnText(this.#latest);
     if (text.startsWith(this.#sent)) {
       const rest = text.slice(this.#sent.length);
       return this.#sent === "" && !hasLetter(rest) ? "" : rest;
@@ -216,6 +221,15 @@ export class NativeReply implements Reply {
     // An interim text may only look different for a moment; the last one decides.
     if (this.#final) this.#repair = true;
     return "";
+  }
+
+  #drawnText(content: ReplyContent): string {
+    const [final, cuts] = [this.#final, this.#cutsOfNext()];
+    const known = this.#drawn;
+    if (known?.content === content && known.final === final && known.cuts === cuts.length) return known.text;
+    const text = this.#drawing.draw(answerMarkdown(content.answer), { final, cuts });
+    this.#drawn = { content, final, cuts: cuts.length, text };
+    return text;
   }
 
   /** What the bot does besides writing, where the workspace shows such things. */
@@ -312,14 +326,11 @@ export class NativeReply implements Reply {
   }
 
   async #append(segment: Segment): Promise<void> {
-    const plan = this.#plan(segment);
-    if (plan.text === "" && plan.cards.length === 0)
-      return plan.rotate ? this.#stop(segment, { last: false }) : undefined;
     if (!(await this.#mayAppend()) || this.#stopped) return;
-    // The permit may have taken a while: whatever is newest now goes out.
     const { text, cards, rotate } = this.#plan(segment);
     const close = rotate ? borderOf(segment.shown + text).close : "";
     if (text !== "" || cards.length > 0) await this.#send(segment, { text, close, cards });
+    else this.#gate("append").giveBack();
     if ((rotate || segment.full) && segment.open) await this.#end(segment);
   }
 

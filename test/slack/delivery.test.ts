@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setImmediate } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { it, vi } from "vitest";
 import { renderParts } from "../../adapters/slack/render.ts";
 import type { SlackStandIn } from "../../sandbox/slack/slack-stand-in.ts";
@@ -283,7 +283,7 @@ it.concurrent("streams answers of every kind as they would be posted, and edits 
     const { reply } = await bridge.reply();
     for (let length = 1; length < text.length; length += 4) {
       reply.show({ answer: answer(text.slice(0, length)) });
-      await setImmediate();
+      await sleep(1);
     }
     await reply.finish({ answer: answer(text) });
     const posted = renderParts({ answer: answer(text) }, { final: true, locale: "en" });
