@@ -8,12 +8,20 @@ export interface DiscordCall {
   readonly method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
   readonly route: `/${string}`;
   readonly body?: object;
+  /** Goes along as `files[0]`, `files[1]`, … (discord.md §1.3). */
+  readonly files?: readonly SentFile[];
   readonly query?: URLSearchParams;
   /** What is tried, in words; the route itself may hold a token. */
   readonly name: string;
   /** False for interaction routes, which carry their own token and take no other. */
   readonly auth?: boolean;
   readonly signal: AbortSignal;
+}
+
+export interface SentFile {
+  readonly name: string;
+  readonly data: string;
+  readonly contentType: string;
 }
 
 export interface DiscordAnswer {
@@ -95,7 +103,7 @@ export class DiscordRest {
   }
 
   async #call(rest: REST, call: DiscordCall): Promise<DiscordAnswer> {
-    const { method, route, body, query, name, auth = true, signal } = call;
+    const { method, route, body, files, query, name, auth = true, signal } = call;
     signal.throwIfAborted();
     this.#refuseWhileBanned(name);
     try {
@@ -104,6 +112,7 @@ export class DiscordRest {
         method: method as RequestMethod,
         fullRoute: route,
         ...(body !== undefined && { body }),
+        ...(files !== undefined && { files: [...files] }),
         ...(query !== undefined && { query }),
         auth,
         // discord.js never takes its listener off a signal, and a turn's signal lives long: each call gets its own.

@@ -2,7 +2,7 @@ import type { StandInClock } from "../stand-in.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Interaction, Interactions } from "./interactions.ts";
 import { Threads } from "./threads.ts";
-import { checkMessageBody, type MessageBody } from "./validate.ts";
+import { checkCount, checkMessageBody, type MessageBody } from "./validate.ts";
 import {
   type ApiError,
   apiError,
@@ -11,6 +11,7 @@ import {
   INTENTS,
   isThread,
   MESSAGE_TYPES,
+  type WireAttachment,
   type WireChannel,
   type WireMessage,
 } from "./wire.ts";
@@ -377,33 +378,40 @@ export class RestApi {
 
   #change(message: WireMessage, { body: untyped, files }: ApiRequest): ApiResult | ApiError {
     const body = untyped as MessageBody;
-    const refused = checkMessageBody(body, files, "edit");
-    if (refused !== undefined) return refused;
     const { world, gateway, onChange } = this.#options;
+    const channel = world.channels.get(message.channel_id);
+    const attachments = this.#attachmentsAfter(message, body.attachments, files);
+    const refused =
+      (channel === undefined ? undefined : this.#mayAttach(channel, files)) ??
+      checkMessageBody(body, files, "edit", message.attachments) ??
+      checkCount(attachments);
+    if (refused !== undefined) return refused;
     const content = typeof body.content === "string" ? body.content.trim() : message.content;
     world.edit(message, {
       content,
       mentions: world.mentionedIn(content),
       flags: message.flags & ~FLAGS.loading,
-      attachments: this.#attachmentsAfter(message, body.attachments, files),
+      attachments: attachments.map((each) =>
+        "bytes" in each ? world.addFile(message.channel_id, each) : each,
+      ),
     });
     gateway.dispatchMessage("MESSAGE_UPDATE", message);
     onChange(message.channel_id);
     return ok(message);
   }
 
-  /** Earlier files stay only when `attachments` is absent or names them (discord.md §11.41). */
+  /** Files, earlier and new ones, stay only when `attachments` is absent or names them (discord.md §11.41). */
   #attachmentsAfter(
     message: WireMessage,
     listed: unknown,
     files: readonly NewFile[],
-  ): WireMessage["attachments"] {
-    const kept = Array.isArray(listed)
-      ? message.attachments.filter(({ id }) =>
-          (listed as { id?: unknown }[]).some((each) => String(each.id) === id),
-        )
-      : message.attachments;
-    return [...kept, ...files.map((file) => this.#options.world.addFile(message.channel_id, file))];
+  ): readonly (WireAttachment | NewFile)[] {
+    if (!Array.isArray(listed)) return [...message.attachments, ...files];
+    const ids = new Set((listed as { id?: unknown }[]).map(({ id }) => String(id)));
+    return [
+      ...message.attachments.filter(({ id }) => ids.has(id)),
+      ...files.filter((_, index) => ids.has(String(index))),
+    ];
   }
 
   #delete([channelId, messageId]: readonly string[]): ApiResult | ApiError {
@@ -583,7 +591,11 @@ export class RestApi {
     const body = untyped as MessageBody;
     const interaction = interactions.ofToken(ids[1] ?? "");
     if ("status" in interaction) return interaction;
-    const refused = checkMessageBody(body, files, "create") ?? interactions.followUp(interaction);
+    const channel = world.channels.get(interaction.channelId);
+    const refused =
+      (channel === undefined ? undefined : this.#mayAttach(channel, files)) ??
+      checkMessageBody(body, files, "create") ??
+      interactions.followUp(interaction);
     if (refused !== undefined) return refused;
     const message = world.addMessage({
       channelId: interaction.channelId,

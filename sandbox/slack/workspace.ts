@@ -1,4 +1,10 @@
-import type { ChatView, SeenMessage, SeenTask, StandInClock } from "../stand-in.ts";
+import {
+  type ChatView,
+  isDocument,
+  type SeenMessage,
+  type SeenTask,
+  type StandInClock,
+} from "../stand-in.ts";
 import type { StreamCard } from "./chunks.ts";
 
 export interface SlackUser {
@@ -210,6 +216,9 @@ export class Workspace {
       bot: message.bot,
       text: this.#visibleText(channel, message, as),
       files: message.files.map(({ name }) => name),
+      documents: message.files
+        .filter(({ name }) => isDocument(name))
+        .map(({ bytes }) => bytes.toString("utf8")),
       edits: message.edits,
       unfinished: this.streamState(message) === "in_progress",
       at: Number(message.ts) * 1000,
