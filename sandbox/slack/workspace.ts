@@ -18,11 +18,21 @@ export interface SlackFile {
   readonly id: string;
   readonly name: string;
   readonly mimetype: string;
-  readonly bytes: Buffer;
+  bytes: Buffer;
   /** Fields of the file object that differ from a plain hosted file. */
   readonly odd: Readonly<Record<string, unknown>>;
   /** Complete, and shared into a message. */
   shared: boolean;
+  /** Of a file the app uploads itself. */
+  upload?: SlackUpload;
+}
+
+/** How far an upload of the app's is (slack.md §5). */
+export interface SlackUpload {
+  stage: "ticket" | "uploaded" | "complete";
+  title: string;
+  /** Where it is shown, and as which message. */
+  readonly shares: { readonly channel: string; readonly ts: string; readonly threadTs: string | undefined }[];
 }
 
 /** A native stream (slack.md §1.5). */
@@ -47,7 +57,7 @@ export interface SlackMessage {
   readonly user: string;
   readonly bot: boolean;
   readonly threadTs: string | undefined;
-  readonly files: readonly SlackFile[];
+  files: readonly SlackFile[];
   /** Seen by this person only. */
   readonly onlyFor: string | undefined;
   /** A reply that was also sent to the channel. */
