@@ -199,6 +199,8 @@ it.each([
         await met.promise;
         const { reply: next } = await bridge.reply(undefined, saves.at(-1) ?? null);
         await next.finish(done(parts(3)));
+        const files = [...bridge.slack.workspace.files.values()];
+        expect(files.filter(({ upload }) => upload?.stage === "complete")).toHaveLength(1);
         await expect.poll(() => seen(bridge, place), SOON).toEqual(["a", `b ${GOES_ON}`, "file abc"]);
       }
     }
