@@ -340,8 +340,7 @@ export class NativeReply implements Reply {
 
   async #append(segment: Segment): Promise<void> {
     const plan = this.#plan(segment);
-    if (plan.text === "" && plan.cards.length === 0)
-      return plan.rotate ? this.#end(segment) : undefined;
+    if (plan.text === "" && plan.cards.length === 0) return plan.rotate ? this.#end(segment) : undefined;
     if (!(await this.#mayAppend()) || this.#stopped) return;
     // The permit may have taken a while: whatever is newest now goes out.
     const { text, cards, rotate } = this.#plan(segment);
