@@ -144,7 +144,8 @@ export class DiscordRest {
       retries: 0,
       timeout,
       rejectOnRateLimit: () => true,
-      makeRequest: async (url, init) => this.#learn(await DefaultRestOptions.makeRequest(url, init)),
+      makeRequest: async (url, init) =>
+        this.#learn(await DefaultRestOptions.makeRequest(url, await withPlainBody(init))),
     }).setToken(token);
   }
 
@@ -162,4 +163,17 @@ export class DiscordRest {
     for (const name of PACING_HEADERS) headers.delete(name);
     return response;
   }
+}
+
+type Init = Parameters<RESTOptions["makeRequest"]>[1];
+
+/**
+ * A form as bytes. Whose `FormData` the client takes depends on which undici was loaded first in this process:
+ * discord.js has one, we have another, Node has a third.
+ */
+async function withPlainBody(init: Init): Promise<Init> {
+  if (!(init.body instanceof FormData)) return init;
+  const form = new Response(init.body);
+  const headers = { ...init.headers, "content-type": form.headers.get("content-type") ?? "" };
+  return { ...init, headers, body: new Uint8Array(await form.arrayBuffer()) };
 }
