@@ -41,6 +41,11 @@ interface Signal {
 const TOKEN_USABLE_MS = 14 * 60_000;
 /** A nonce is remembered for "the past few minutes" (discord.md §2.3); this long for certain. */
 const NONCE_HOLDS_MS = 60_000;
+/**
+ * SUPPRESS_EMBEDS: what the model links to is not fetched and shown. An edit that names no flags leaves it; a deferred
+ * response cannot have it before its first one (discord.md §1.6, §2.5).
+ */
+const NO_PREVIEWS = 1 << 2;
 /** Of the file. */
 const MARKDOWN = "text/markdown; charset=utf-8";
 /** Marks ids of messages that were made through the interaction's webhook. */
@@ -186,7 +191,7 @@ export class DiscordWriter implements PartWriter {
 
   /** The deferred response becomes the first message; where it is out of reach, a channel message does. */
   async #fillResponse(channelId: string, part: DiscordPart, signal: AbortSignal): Promise<Made> {
-    const write: Writing = { part, signal, final: true };
+    const write: Writing = { part, signal, final: true, isFirst: true };
     return this.#withHook(
       true,
       async (hook) => marked(await this.#edit(`${hook}/messages/@original`, { ...write, hook: true })),
@@ -230,7 +235,7 @@ export class DiscordWriter implements PartWriter {
   async #followUp({ content }: DiscordPart, signal: AbortSignal): Promise<Made> {
     const hook = this.#hook();
     if (hook === undefined) throw this.#nowhere();
-    const body = { content, allowed_mentions: NO_MENTIONS };
+    const body = { content, flags: NO_PREVIEWS, allowed_mentions: NO_MENTIONS };
     const query = new URLSearchParams({ wait: "true" });
     try {
       const call = { method: "POST", route: hook, body, query, auth: false } as const;
@@ -293,13 +298,14 @@ export class DiscordWriter implements PartWriter {
 
   async #edit(
     route: `/${string}`,
-    { part: { content, file }, signal, final, hook = false }: Writing,
+    { part: { content, file }, signal, final, isFirst = false, hook = false }: Writing,
   ): Promise<Made> {
     const { rest } = this.#options;
+    const flags = isFirst ? { flags: NO_PREVIEWS } : {};
     const files = file === undefined ? [] : [{ name: ANSWER_FILE_NAME, data: file, contentType: MARKDOWN }];
     // Files that are not named go (discord.md §11.41): a repeat replaces its own, and a new answer the former one's.
     const attachments = files.map(({ name }, index) => ({ id: String(index), filename: name }));
-    const body = { content, attachments, allowed_mentions: NO_MENTIONS };
+    const body = { content, attachments, ...flags, allowed_mentions: NO_MENTIONS };
     const call: DiscordCall = {
       method: "PATCH",
       route,
@@ -324,6 +330,7 @@ export class DiscordWriter implements PartWriter {
       content: part.content,
       nonce: nonceOf(turn.id, index, purpose),
       enforce_nonce: true,
+      flags: NO_PREVIEWS,
       allowed_mentions: NO_MENTIONS,
       ...(reply && { message_reference: { message_id: target, fail_if_not_exists: false } }),
     };
@@ -357,6 +364,8 @@ export class DiscordWriter implements PartWriter {
 interface Writing extends Signal {
   readonly part: DiscordPart;
   readonly final: boolean;
+  /** It fills a response that only said "thinking…". */
+  readonly isFirst?: boolean;
   readonly hook?: boolean;
 }
 

@@ -1,6 +1,7 @@
 import type { StandInClock } from "../stand-in.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Interaction, Interactions } from "./interactions.ts";
+import { previewsOf } from "./previews.ts";
 import { Threads } from "./threads.ts";
 import { checkCount, checkMessageBody, type MessageBody } from "./validate.ts";
 import {
@@ -387,10 +388,12 @@ export class RestApi {
       checkCount(attachments);
     if (refused !== undefined) return refused;
     const content = typeof body.content === "string" ? body.content.trim() : message.content;
+    const flags = flagsAfter(message.flags, body.flags);
     world.edit(message, {
       content,
       mentions: world.mentionedIn(content),
-      flags: message.flags & ~FLAGS.loading,
+      flags,
+      embeds: previewsOf(content, flags),
       attachments: attachments.map((each) =>
         "bytes" in each ? world.addFile(message.channel_id, each) : each,
       ),
@@ -603,6 +606,7 @@ export class RestApi {
       type: MESSAGE_TYPES.reply,
       content: typeof body.content === "string" ? body.content : "",
       files,
+      ...(typeof body.flags === "number" && { flags: body.flags }),
       extras: { webhook_id: world.applicationId, application_id: world.applicationId },
     });
     gateway.dispatchMessage("MESSAGE_CREATE", message);
@@ -620,6 +624,13 @@ export function owners(interaction: Interaction, world: World): Record<string, s
 
 function ok(body: object | readonly object[]): ApiResult {
   return { status: 200, body };
+}
+
+/** An edit that names no flags leaves them; it can change one of them (discord.md §2.5). */
+function flagsAfter(flags: number, sent: unknown): number {
+  const kept = flags & ~FLAGS.loading;
+  if (typeof sent !== "number") return kept;
+  return (kept & ~FLAGS.suppressEmbeds) | (sent & FLAGS.suppressEmbeds);
 }
 
 function nonceKey(nonce: unknown): string {

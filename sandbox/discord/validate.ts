@@ -38,7 +38,7 @@ export function checkMessageBody(
     checkLists(body, files) ??
     checkNonce(body) ??
     checkAllowedMentions(body.allowed_mentions) ??
-    checkFlags(body) ??
+    checkFlags(body, call) ??
     checkAttachments(body.attachments, files, had) ??
     checkEmpty(body, files, call)
   );
@@ -96,7 +96,16 @@ function checkAllowedMentions(value: unknown): ApiError | undefined {
   return undefined;
 }
 
-function checkFlags({ flags, content, embeds }: MessageBody): ApiError | undefined {
+/** What may be sent: on an edit only two of them (discord.md §2.5). */
+const SENDABLE: Readonly<Record<"create" | "edit", number>> = {
+  create: FLAGS.suppressEmbeds | FLAGS.ephemeral | FLAGS.suppressNotifications | FLAGS.componentsV2,
+  edit: FLAGS.suppressEmbeds | FLAGS.componentsV2,
+};
+
+function checkFlags({ flags, content, embeds }: MessageBody, call: "create" | "edit"): ApiError | undefined {
+  if (typeof flags === "number" && (flags & ~SENDABLE[call]) !== 0) {
+    return formError("flags", "MESSAGE_FLAGS_INVALID", "These flags cannot be sent.");
+  }
   if (typeof flags !== "number" || (flags & FLAGS.componentsV2) === 0) return undefined;
   if (!content && !(Array.isArray(embeds) && embeds.length > 0)) return undefined;
   return formError(

@@ -81,6 +81,22 @@ describe("a create is refused", () => {
     expect([answer.status, answer.body["code"]]).toEqual([400, 50109]);
   });
 
+  it("§2.5 keeps its flag with an edit that names none, and shows pages only without it", async () => {
+    const link = "https://pages.example/a";
+    const edit = async (id: unknown, body: object): Promise<Answer> =>
+      call("PATCH", `/channels/${discord.general}/messages/${String(id)}`, body);
+    const { body: plain } = await create({ content: link });
+    expect(plain).toMatchObject({ embeds: [{ url: link }] });
+    const { body } = await create({ content: `see ${link}`, flags: 4 });
+    expect(body).toMatchObject({ flags: 4, embeds: [] });
+    expect((await edit(body["id"], { content: link })).body).toMatchObject({ flags: 4, embeds: [] });
+    const shown = await edit(body["id"], { flags: 0 });
+    expect(shown.body).toMatchObject({ flags: 0, embeds: [{ url: link }] });
+    expect((await edit(body["id"], { flags: 4 })).body).toMatchObject({ flags: 4, embeds: [] });
+    expect((await edit(body["id"], { flags: 64 })).body["code"]).toBe(50035);
+    expect((await create({ content: "a", flags: 128 })).body["code"]).toBe(50035);
+  });
+
   it("takes 2,000 emoji", async () => {
     expect((await create({ content: "😀".repeat(2000) })).status).toBe(200);
   });
