@@ -80,11 +80,11 @@ export function since(view: ChatView, before: ChatView | undefined): ChatView {
   return { ...view, messages: view.messages.filter(({ id }) => !known.has(id)) };
 }
 
-/** All that the bot shows in a view, in order. */
+/** All that the bot shows in a view, in order; a file that is text is opened. */
 export function botText(view: ChatView): string {
   return view.messages
     .filter(({ bot }) => bot)
-    .map(({ text }) => text)
+    .flatMap(({ text, documents }) => [text, ...documents])
     .join("\n");
 }
 

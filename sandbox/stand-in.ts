@@ -200,6 +200,8 @@ export interface SeenMessage {
   readonly bot: boolean;
   readonly text: string;
   readonly files: readonly string[];
+  /** What those of its files say that people read in place: a click opens them. */
+  readonly documents: readonly string[];
   /** How often it was changed after it appeared. */
   readonly edits: number;
   /** Still growing, by the platform's own sign (a Slack stream, a Discord "thinking…"). */
@@ -216,6 +218,11 @@ export interface SeenMessage {
 export interface SeenTask {
   readonly title: string;
   readonly status: "pending" | "in_progress" | "complete" | "error";
+}
+
+/** Whether a file of this name is shown as text below its message. */
+export function isDocument(name: string): boolean {
+  return name.endsWith(".md");
 }
 
 /** A chat as a person sees it. */

@@ -97,6 +97,7 @@ export const VARIABLE_NAMES = [
   "CATCHUP_WINDOW",
   "MERGE_BURST",
   "STREAM_STYLE",
+  "MAX_REPLY_PARTS",
 ] as const;
 
 type Name = (typeof VARIABLE_NAMES)[number];
@@ -194,6 +195,10 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
     help:
       "live (the answer grows while Coze writes it) or final (it appears when it is complete), then what differs, " +
       "e.g. live slack=final C024BE91L=live",
+  },
+  MAX_REPLY_PARTS: {
+    schema: z.string().regex(/^(?:[1-9]|1\d|20)$/),
+    help: "1 to 20 messages, 5 by default; a longer answer ends as a file",
   },
 };
 
@@ -348,7 +353,14 @@ function toStorageConfig(values: Values): StorageConfig {
   };
 }
 
+/**
+ * Some 10,000 characters on Discord: what people scroll through (discord.md §2.6 rule 9), what its limit lets through at
+ * once (§1.1), and, with the file, what a command may answer where the bot itself is not (§1.6: five follow-ups).
+ */
+const DEFAULT_REPLY_PARTS = 5;
+
 function toConfig(values: Values): Config {
+  const maxReplyParts = Number(values.MAX_REPLY_PARTS ?? DEFAULT_REPLY_PARTS);
   return {
     ...toStorageConfig(values),
     ...(values.SECRET_KEY !== undefined && { secretKey: values.SECRET_KEY }),
@@ -364,6 +376,7 @@ function toConfig(values: Values): Config {
         token: values.DISCORD_BOT_TOKEN,
         apiUrl: values.DISCORD_API_URL ?? "https://discord.com/api",
         secondAnswer: values.DISCORD_SECOND_ANSWER === "channel" ? "channel" : "thread",
+        maxReplyParts,
       },
     }),
     ...(values.SLACK_BOT_TOKEN !== undefined && {
@@ -373,6 +386,7 @@ function toConfig(values: Values): Config {
         ...(values.SLACK_SIGNING_SECRET !== undefined && { signingSecret: values.SLACK_SIGNING_SECRET }),
         apiUrl: `${values.SLACK_API_URL ?? "https://slack.com/api"}/`,
         channelStyle: values.SLACK_CHANNEL_STYLE === "native" ? "native" : "edit",
+        maxReplyParts,
       },
     }),
     http: { host: values.HOST ?? "127.0.0.1", port: Number(values.PORT ?? "8080") },

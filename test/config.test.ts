@@ -41,6 +41,7 @@ describe("configuration", () => {
         token: "discord-secret-value",
         apiUrl: "https://discord.com/api",
         secondAnswer: "thread",
+        maxReplyParts: 5,
       },
       http: { host: "127.0.0.1", port: 8080 },
       dataDir: "./data",
@@ -148,6 +149,21 @@ describe("configuration", () => {
       expect(problemsOf({ ...COZE, ...DISCORD, ...bad })).toContain(
         `${name} does not fit: a time with its unit`,
       );
+    }
+  });
+
+  it("lets an answer have 1 to 20 messages, on both platforms", () => {
+    const slack = { SLACK_BOT_TOKEN: "xoxb", SLACK_APP_TOKEN: "xapp" };
+    for (const count of ["1", "20"]) {
+      const config = loadConfig({ ...COZE, ...DISCORD, ...slack, MAX_REPLY_PARTS: count }, noFiles);
+      expect([config.discord?.maxReplyParts, config.slack?.maxReplyParts]).toEqual([
+        Number(count),
+        Number(count),
+      ]);
+    }
+    for (const count of ["0", "21", "5.5", "many"]) {
+      const message = problemsOf({ ...COZE, ...DISCORD, MAX_REPLY_PARTS: count });
+      expect(message).toContain("MAX_REPLY_PARTS does not fit: 1 to 20 messages, 5 by default");
     }
   });
 

@@ -134,8 +134,10 @@ export class DiscordAdapter implements Adapter {
       response: () => responseOf(this.#tools.store, triggerOf(turn.id)),
       rest: this.#rest,
       pacer: this.#pacer,
-      resumed: saved !== undefined,
-      savedBefore: options.again ? new Set(savedIds(saved)) : undefined,
+      log,
+      maxParts: this.#settings.maxReplyParts,
+      saved: savedIds(saved),
+      again: options.again,
     });
     // A deferred command shows "thinking…" by itself.
     const typing = address.kind === "message" ? this.#type(address.channelId, options.signal) : undefined;

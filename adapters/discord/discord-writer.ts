@@ -1,7 +1,8 @@
+import { ANSWER_FILE_NAME, type MessageLimit } from "../../src/core/answer-file.ts";
 import { BridgeError, PlatformError } from "../../src/core/errors.ts";
 import type { Gate } from "../../src/core/gate.ts";
 import type { Part, PartWriter } from "../../src/core/growing-reply.ts";
-import type { ReplyContent } from "../../src/core/ports.ts";
+import type { Log, ReplyContent } from "../../src/core/ports.ts";
 import type { Turn } from "../../src/core/turn.ts";
 import { ACKNOWLEDGE_WITHIN_MS } from "./acknowledge.ts";
 import type { Address } from "./address.ts";
@@ -10,7 +11,7 @@ import { NO_MENTIONS } from "./mentions.ts";
 import { nonceOf } from "./nonce.ts";
 import { messageKey, triggerOf } from "./normalize.ts";
 import type { DiscordPacer } from "./pacer.ts";
-import { createRenderer } from "./render.ts";
+import { createRenderer, type DiscordPart } from "./render.ts";
 import type { CommandResponse } from "./responses.ts";
 import type { DiscordAnswer, DiscordCall, DiscordRest } from "./rest-client.ts";
 
@@ -23,10 +24,13 @@ export interface WriterOptions {
   readonly response: () => Promise<CommandResponse | undefined>;
   readonly rest: DiscordRest;
   readonly pacer: DiscordPacer;
-  /** An earlier process wrote the first message already. */
-  readonly resumed: boolean;
-  /** An earlier process may have made messages that it did not live to save: those that it saved. */
-  readonly savedBefore: ReadonlySet<string> | undefined;
+  readonly log: Log;
+  /** Messages of the answer; a longer one ends as a file. */
+  readonly maxParts: number;
+  /** Messages that an earlier process made and saved. */
+  readonly saved: readonly string[];
+  /** It may have made further ones that it did not live to save. */
+  readonly again: boolean;
 }
 
 interface Signal {
@@ -37,6 +41,13 @@ interface Signal {
 const TOKEN_USABLE_MS = 14 * 60_000;
 /** A nonce is remembered for "the past few minutes" (discord.md §2.3); this long for certain. */
 const NONCE_HOLDS_MS = 60_000;
+/**
+ * SUPPRESS_EMBEDS: what the model links to is not fetched and shown. An edit that names no flags leaves it; a deferred
+ * response cannot have it before its first one (discord.md §1.6, §2.5).
+ */
+const NO_PREVIEWS = 1 << 2;
+/** Of the file. */
+const MARKDOWN = "text/markdown; charset=utf-8";
 /** Marks ids of messages that were made through the interaction's webhook. */
 const HOOK_MARK = "w:";
 /** Refusals because of the message replied to, with nothing sent (discord.md §6.3). */
@@ -48,6 +59,8 @@ const HOOK_GONE: ReadonlySet<string> = new Set(["50027", NOT_ACKNOWLEDGED]);
 /** After this no acknowledgement is taken any more, by Discord's clock, which we know to about a second. */
 const ACKNOWLEDGED_BY_MS = ACKNOWLEDGE_WITHIN_MS + 1_500;
 const ACKNOWLEDGED_SOON_MS = 300;
+/** Follow-ups where a command was used that the bot itself is not in (discord.md §1.6). */
+const MAX_FOLLOW_UPS = 5;
 
 /** Writes one turn's messages: into its channel, or through its interaction while that lasts. */
 export class DiscordWriter implements PartWriter {
@@ -55,40 +68,76 @@ export class DiscordWriter implements PartWriter {
   #token: string | undefined;
   #hasFirst: boolean;
   #withReference = true;
+  /** Own messages of this reply, in the order of its parts. */
   readonly #known: Set<string>;
+  #mayAttach = true;
   readonly #draw = createRenderer();
 
   constructor(options: WriterOptions) {
     this.#options = options;
     this.#token = options.token;
-    this.#hasFirst = options.resumed;
-    this.#known = new Set([...(options.savedBefore ?? [])].map(plainId));
+    this.#hasFirst = options.saved.length > 0;
+    this.#known = new Set(options.saved.map(plainId));
   }
 
-  render(content: ReplyContent, { final }: { final: boolean }): readonly Part[] {
-    return this.#draw(content, { final, locale: this.#options.turn.locale });
+  render(content: ReplyContent, { final }: { final: boolean }): readonly DiscordPart[] {
+    return this.#draw(content, { final, locale: this.#options.turn.locale, limit: this.#limit() });
+  }
+
+  #limit(): MessageLimit {
+    const { maxParts } = this.#options;
+    const most = this.#viaChannel() ? Number.POSITIVE_INFINITY : MAX_FOLLOW_UPS;
+    // What may not go as a file goes on in messages: as many as it takes, if the bot may write them.
+    if (!this.#mayAttach) return { messages: most, rest: "notice" };
+    return { messages: Math.min(maxParts, most), rest: "file" };
+  }
+
+  /** Without its file: that comes by an edit, which is the same however often it is repeated. */
+  asCreated(part: Part): DiscordPart {
+    const { file: _file, ...rest } = asDiscordPart(part);
+    return rest;
   }
 
   async create(part: Part, index: number, { signal }: Signal): Promise<string> {
-    const text = contentOf(part);
-    const made = await this.#createAnywhere(text, index, signal);
+    const made = await this.#createAnywhere(asDiscordPart(part), index, signal);
     this.#hasFirst = true;
     this.#known.add(plainId(made.id));
     // A repeat returns the message as the first try made it, perhaps with older text (discord.md §2.3).
-    if (!sameText(made.content, text)) await this.edit(made.id, part, { signal, final: true });
+    const isShown = sameText(made.content, asDiscordPart(part).content);
+    if (!isShown) await this.edit(made.id, part, { signal, final: true });
     return made.id;
   }
 
   async edit(messageId: string, part: Part, options: Signal & { readonly final: boolean }): Promise<void> {
-    const body = { content: contentOf(part), allowed_mentions: NO_MENTIONS };
-    await this.#withHook(
-      messageId.startsWith(HOOK_MARK),
-      (hook) => this.#edit(`${hook}/messages/${plainId(messageId)}`, body, { ...options, hook: true }),
-      () => {
-        const { channelId } = this.#options.address;
-        return this.#edit(`/channels/${channelId}/messages/${plainId(messageId)}`, body, options);
-      },
-    );
+    const write: Writing = { part: asDiscordPart(part), ...options };
+    try {
+      await this.#withHook(
+        messageId.startsWith(HOOK_MARK),
+        (hook) => this.#edit(`${hook}/messages/${plainId(messageId)}`, { ...write, hook: true }),
+        () => {
+          const { channelId } = this.#options.address;
+          return this.#edit(`/channels/${channelId}/messages/${plainId(messageId)}`, write);
+        },
+      );
+    } catch (error) {
+      throw write.part.file === undefined ? error : this.#afterFile(error);
+    }
+  }
+
+  /** A file that is refused, for lack of the right or whatever it is, leaves the answer to the messages. */
+  #afterFile(error: unknown): unknown {
+    if (!(error instanceof PlatformError) || error.retryable) return error;
+    if (error.code === "PLATFORM_GONE" || error.code === "PLATFORM_AUTH") return error;
+    // Messages then hold all of it.
+    this.#mayAttach = false;
+    const { log, address } = this.#options;
+    log.warn({ err: error, channelId: address.channelId, right: "Attach Files" }, "discord took no file");
+    return new PlatformError("PLATFORM_REJECTED", error.message, {
+      platform: "discord",
+      retryable: true,
+      retryAfterMs: 0,
+      cause: error,
+    });
   }
 
   async remove(messageId: string, { signal }: Signal): Promise<void> {
@@ -126,36 +175,35 @@ export class DiscordWriter implements PartWriter {
    * @param purpose - Tells it from the answer, so that Discord does not take one for the other.
    */
   async post(text: string, purpose: string, { signal }: Signal): Promise<string> {
-    const made = await this.#post(text, 0, purpose, signal);
+    const made = await this.#post({ content: text }, 0, purpose, signal);
     return made.id;
   }
 
   // ------------------------------------------------------------------------------------------- where to
 
-  async #createAnywhere(text: string, index: number, signal: AbortSignal): Promise<Made> {
+  async #createAnywhere(part: DiscordPart, index: number, signal: AbortSignal): Promise<Made> {
     const { address } = this.#options;
-    if (address.kind === "message") return this.#postOrFind(text, index, signal);
-    if (index === 0) return this.#fillResponse(address.channelId, text, signal);
-    if (address.viaChannel) return this.#postOrFind(text, index, signal);
-    return this.#followUp(text, signal);
+    if (address.kind === "message") return this.#postOrFind(part, index, signal);
+    if (index === 0) return this.#fillResponse(address.channelId, part, signal);
+    if (address.viaChannel) return this.#postOrFind(part, index, signal);
+    return this.#followUp(part, signal);
   }
 
   /** The deferred response becomes the first message; where it is out of reach, a channel message does. */
-  async #fillResponse(channelId: string, text: string, signal: AbortSignal): Promise<Made> {
-    const body = { content: text, allowed_mentions: NO_MENTIONS };
+  async #fillResponse(channelId: string, part: DiscordPart, signal: AbortSignal): Promise<Made> {
+    const write: Writing = { part, signal, final: true, isFirst: true };
     return this.#withHook(
       true,
-      async (hook) =>
-        marked(await this.#edit(`${hook}/messages/@original`, body, { signal, final: true, hook: true })),
+      async (hook) => marked(await this.#edit(`${hook}/messages/@original`, { ...write, hook: true })),
       async () => {
         const messageId = (await this.#options.response())?.messageId;
-        if (messageId === undefined) return this.#postOrFind(text, 0, signal);
+        if (messageId === undefined) return this.#postOrFind(part, 0, signal);
         try {
           const route: `/${string}` = `/channels/${channelId}/messages/${messageId}`;
-          return marked(await this.#edit(route, body, { signal, final: true }));
+          return marked(await this.#edit(route, write));
         } catch (error) {
           if (!(error instanceof PlatformError) || error.code !== "PLATFORM_GONE") throw error;
-          return this.#postOrFind(text, 0, signal);
+          return this.#postOrFind(part, 0, signal);
         }
       },
     );
@@ -165,28 +213,29 @@ export class DiscordWriter implements PartWriter {
    * Posts a part of the answer, unless an earlier process did so. Within the minute the nonce takes care of that;
    * later the message is looked for.
    */
-  async #postOrFind(text: string, index: number, signal: AbortSignal): Promise<Made> {
-    const { turn, address, rest, pacer, savedBefore } = this.#options;
-    if (savedBefore === undefined || rest.discordNow() - turn.sentAt < NONCE_HOLDS_MS) {
-      return this.#post(text, index, "answer", signal);
+  async #postOrFind(part: DiscordPart, index: number, signal: AbortSignal): Promise<Made> {
+    const { turn, address, rest, pacer, again } = this.#options;
+    if (!again || rest.discordNow() - turn.sentAt < NONCE_HOLDS_MS) {
+      return this.#post(part, index, "answer", signal);
     }
+    const trigger = triggerOf(turn.id);
     const lost = {
       channelId: address.channelId,
-      trigger: triggerOf(turn.id),
+      trigger,
       nonce: nonceOf(turn.id, index, "answer"),
-      isFirst: index === 0 && !(address.kind === "message" && address.inThread),
-      text,
+      answers: index > 0 ? this.#before(part) : isInThread(address) ? undefined : trigger,
+      text: part.content,
       known: this.#known,
     };
     const found = await findMessage(lost, { rest, pacer, signal });
-    return found ?? this.#post(text, index, "answer", signal);
+    return found ?? this.#post(part, index, "answer", signal);
   }
 
   /** Follow-ups have no nonce: one whose outcome is unknown is not repeated (discord.md §2.3). */
-  async #followUp(text: string, signal: AbortSignal): Promise<Made> {
+  async #followUp({ content }: DiscordPart, signal: AbortSignal): Promise<Made> {
     const hook = this.#hook();
     if (hook === undefined) throw this.#nowhere();
-    const body = { content: text, allowed_mentions: NO_MENTIONS };
+    const body = { content, flags: NO_PREVIEWS, allowed_mentions: NO_MENTIONS };
     const query = new URLSearchParams({ wait: "true" });
     try {
       const call = { method: "POST", route: hook, body, query, auth: false } as const;
@@ -249,27 +298,41 @@ export class DiscordWriter implements PartWriter {
 
   async #edit(
     route: `/${string}`,
-    body: object,
-    { signal, final, hook = false }: Signal & { final: boolean; hook?: boolean },
+    { part: { content, file }, signal, final, isFirst = false, hook = false }: Writing,
   ): Promise<Made> {
     const { rest } = this.#options;
-    const call: DiscordCall = { method: "PATCH", route, body, auth: !hook, name: "edit message", signal };
+    const flags = isFirst ? { flags: NO_PREVIEWS } : {};
+    const files = file === undefined ? [] : [{ name: ANSWER_FILE_NAME, data: file, contentType: MARKDOWN }];
+    // Files that are not named go (discord.md §11.41): a repeat replaces its own, and a new answer the former one's.
+    const attachments = files.map(({ name }, index) => ({ id: String(index), filename: name }));
+    const body = { content, attachments, ...flags, allowed_mentions: NO_MENTIONS };
+    const call: DiscordCall = {
+      method: "PATCH",
+      route,
+      body,
+      ...(files.length > 0 && { files }),
+      auth: !hook,
+      name: "edit message",
+      signal,
+    };
     // A first message has nothing on screen yet: it must arrive, and goes the way of the finals.
     const answer = final ? await rest.main(call) : await rest.draft(call);
     return this.#made(answer, "edit");
   }
 
-  async #post(text: string, index: number, purpose: string, signal: AbortSignal): Promise<Made> {
+  async #post(part: DiscordPart, index: number, purpose: string, signal: AbortSignal): Promise<Made> {
     const { turn, address, rest } = this.#options;
     // In its thread the question stands above (discord.md §6.1).
-    const reply =
-      address.kind === "message" && address.inThread !== true && index === 0 && this.#withReference;
+    const isReply = index === 0 && address.kind === "message" && !isInThread(address);
+    const target = isReply ? address.messageId : this.#before(part);
+    const reply = target !== undefined && this.#withReference;
     const body = {
-      content: text,
+      content: part.content,
       nonce: nonceOf(turn.id, index, purpose),
       enforce_nonce: true,
+      flags: NO_PREVIEWS,
       allowed_mentions: NO_MENTIONS,
-      ...(reply && { message_reference: { message_id: address.messageId, fail_if_not_exists: false } }),
+      ...(reply && { message_reference: { message_id: target, fail_if_not_exists: false } }),
     };
     try {
       const route: `/${string}` = `/channels/${address.channelId}/messages`;
@@ -278,8 +341,16 @@ export class DiscordWriter implements PartWriter {
     } catch (error) {
       if (!reply || !isAboutReference(error)) throw error;
       this.#withReference = false;
-      return this.#post(text, index, purpose, signal);
+      return this.#post(part, index, purpose, signal);
     }
+  }
+
+  /**
+   * The message that says that a file comes replies to the one before it: all of them read alike, and a lost one must
+   * not be taken for that of another answer.
+   */
+  #before({ last }: DiscordPart): string | undefined {
+    return last === true ? [...this.#known].at(-1) : undefined;
   }
 
   #made({ data, rate }: DiscordAnswer, call?: "create" | "edit"): Made {
@@ -288,6 +359,14 @@ export class DiscordWriter implements PartWriter {
     const { id, content } = data as { readonly id: string; readonly content: string };
     return { id, content };
   }
+}
+
+interface Writing extends Signal {
+  readonly part: DiscordPart;
+  readonly final: boolean;
+  /** It fills a response that only said "thinking…". */
+  readonly isFirst?: boolean;
+  readonly hook?: boolean;
 }
 
 interface Made {
@@ -303,13 +382,18 @@ function plainId(messageId: string): string {
   return messageId.startsWith(HOOK_MARK) ? messageId.slice(HOOK_MARK.length) : messageId;
 }
 
-function contentOf(part: Part): string {
-  const { content } = part;
-  return typeof content === "string" ? content : "";
+/** All parts come from our own `render`. */
+function asDiscordPart(part: Part): DiscordPart {
+  return part as DiscordPart;
 }
 
 function hookName(address: Address): string {
   return address.kind === "interaction" ? `${address.applicationId}:${address.at}` : "";
+}
+
+/** In a thread of its own question. */
+function isInThread(address: Address): boolean {
+  return address.kind === "message" && address.inThread === true;
 }
 
 /** Nothing happened, and it is said when to come back: as with any limit. */

@@ -10,8 +10,8 @@ export interface LostMessage {
   /** Id of the message or interaction that is answered: ours is newer. */
   readonly trigger: string;
   readonly nonce: string;
-  /** The first message of a reply names what it answers; later ones are known by how they begin. */
-  readonly isFirst: boolean;
+  /** The message or interaction that it names as answered; one that names none is known by how it begins. */
+  readonly answers: string | undefined;
   readonly text: string;
   /** Messages of this reply that are known. */
   readonly known: ReadonlySet<string>;
@@ -79,12 +79,12 @@ export async function findMessage(
 }
 
 /** Whether a fetched message tells its nonce is not said (discord.md §2.3); one that is there decides. */
-function isLost(message: Listed, { nonce, isFirst, trigger, text, known }: LostMessage): boolean {
+function isLost(message: Listed, { nonce, answers, text, known }: LostMessage): boolean {
   if (known.has(message.id)) return false;
   if (message.nonce !== undefined) return message.nonce === nonce;
-  const answers = message.message_reference?.message_id ?? message.interaction_metadata?.id;
-  if (isFirst) return answers === trigger;
-  return answers === undefined && beginsAlike(message.content, text);
+  const named = message.message_reference?.message_id ?? message.interaction_metadata?.id;
+  if (answers !== undefined) return named === answers;
+  return named === undefined && beginsAlike(message.content, text);
 }
 
 function beginsAlike(one: string, other: string): boolean {

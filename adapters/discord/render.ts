@@ -1,6 +1,7 @@
+import { answerFile, type MessageLimit } from "../../src/core/answer-file.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
 import type { Part } from "../../src/core/growing-reply.ts";
-import { noticeFor } from "../../src/core/notices.ts";
+import { goesOnAsFile, noticeFor } from "../../src/core/notices.ts";
 import type { ReplyContent } from "../../src/core/ports.ts";
 import type { Locale } from "../../src/core/turn.ts";
 import { codeRanges, neutralizeOutsideCode } from "../../src/markdown/code-ranges.ts";
@@ -14,6 +15,10 @@ import { codePoints, discordSize } from "./size.ts";
 /** One Discord message. */
 export interface DiscordPart extends Part {
   readonly content: string;
+  /** It only says that the whole answer comes as a file. */
+  readonly last?: true;
+  /** What the file says that hangs on it. */
+  readonly file?: string;
 }
 
 /** Code points of one message (discord.md §2.1). */
@@ -26,6 +31,8 @@ const WORTH_SHOWING = /[\p{L}\p{N}\p{Extended_Pictographic}]/u;
 interface RenderOptions {
   readonly final: boolean;
   readonly locale: Locale;
+  /** Default: as many messages as it takes. */
+  readonly limit?: MessageLimit;
 }
 
 type DiscordRenderer = (content: ReplyContent, options: RenderOptions) => readonly DiscordPart[];
@@ -41,15 +48,37 @@ export function renderParts(content: ReplyContent, options: RenderOptions): read
 /** {@link renderParts} for one answer that grows: what is finished of it is not worked on again. */
 export function createRenderer(): DiscordRenderer {
   const draw = createPencil();
-  return (content, { final, locale }) => {
+  return (content, { final, locale, limit = ALL }) => {
     const answer = withoutControls(answerMarkdown(content.answer));
     const notice = content.notice === undefined ? "" : toSubtext(content.notice);
     if (!final && notice === "" && !WORTH_SHOWING.test(answer)) return [];
     const parts = draw(answer, { final });
-    const texts = notice === "" ? parts : appendNotice(parts, notice);
-    if (texts.length > 0 || !final) return texts.map((text) => ({ content: text }));
-    return [{ content: toSubtext(noticeFor("COZE_NO_ANSWER", locale)) }];
+    const shown = parts.slice(0, limit.messages);
+    if (parts.length > shown.length && limit.rest === "file") {
+      // In a message of its own: nothing that stands there already has to make room for it.
+      const last = { content: below(toSubtext(goesOnAsFile(locale)), notice), last: true } as const;
+      return [...shown.map(toPart), final ? { ...last, file: answerFile(content.answer) } : last];
+    }
+    const underneath = parts.length > shown.length ? below(toSubtext(CUT[locale]), notice) : notice;
+    const texts = underneath === "" ? shown : appendNotice(shown, underneath);
+    if (texts.length > 0 || !final) return texts.map(toPart);
+    return [toPart(toSubtext(noticeFor("COZE_NO_ANSWER", locale)))];
   };
+}
+
+const ALL: MessageLimit = { messages: Number.POSITIVE_INFINITY, rest: "notice" };
+
+const CUT: Readonly<Record<Locale, string>> = {
+  en: "The answer is too long for this place; the rest is not shown.",
+  zh: "回答太长，这里无法全部显示，后面的内容已省略。",
+};
+
+function toPart(content: string): DiscordPart {
+  return { content };
+}
+
+function below(sentence: string, notice: string): string {
+  return notice === "" ? sentence : cut(`${sentence}\n${notice}`);
 }
 
 /** Cuts the source, where a longer text leaves the cuts before its end alone, and draws each piece by itself. */

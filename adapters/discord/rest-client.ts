@@ -8,12 +8,20 @@ export interface DiscordCall {
   readonly method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
   readonly route: `/${string}`;
   readonly body?: object;
+  /** Goes along as `files[0]`, `files[1]`, … (discord.md §1.3). */
+  readonly files?: readonly SentFile[];
   readonly query?: URLSearchParams;
   /** What is tried, in words; the route itself may hold a token. */
   readonly name: string;
   /** False for interaction routes, which carry their own token and take no other. */
   readonly auth?: boolean;
   readonly signal: AbortSignal;
+}
+
+export interface SentFile {
+  readonly name: string;
+  readonly data: string;
+  readonly contentType: string;
 }
 
 export interface DiscordAnswer {
@@ -95,7 +103,7 @@ export class DiscordRest {
   }
 
   async #call(rest: REST, call: DiscordCall): Promise<DiscordAnswer> {
-    const { method, route, body, query, name, auth = true, signal } = call;
+    const { method, route, body, files, query, name, auth = true, signal } = call;
     signal.throwIfAborted();
     this.#refuseWhileBanned(name);
     try {
@@ -104,6 +112,7 @@ export class DiscordRest {
         method: method as RequestMethod,
         fullRoute: route,
         ...(body !== undefined && { body }),
+        ...(files !== undefined && { files: [...files] }),
         ...(query !== undefined && { query }),
         auth,
         // discord.js never takes its listener off a signal, and a turn's signal lives long: each call gets its own.
@@ -135,7 +144,8 @@ export class DiscordRest {
       retries: 0,
       timeout,
       rejectOnRateLimit: () => true,
-      makeRequest: async (url, init) => this.#learn(await DefaultRestOptions.makeRequest(url, init)),
+      makeRequest: async (url, init) =>
+        this.#learn(await DefaultRestOptions.makeRequest(url, await withPlainBody(init))),
     }).setToken(token);
   }
 
@@ -153,4 +163,17 @@ export class DiscordRest {
     for (const name of PACING_HEADERS) headers.delete(name);
     return response;
   }
+}
+
+type Init = Parameters<RESTOptions["makeRequest"]>[1];
+
+/**
+ * A form as bytes. Whose `FormData` the client takes depends on which undici was loaded first in this process:
+ * discord.js has one, we have another, Node has a third.
+ */
+async function withPlainBody(init: Init): Promise<Init> {
+  if (!(init.body instanceof FormData)) return init;
+  const form = new Response(init.body);
+  const headers = { ...init.headers, "content-type": form.headers.get("content-type") ?? "" };
+  return { ...init, headers, body: new Uint8Array(await form.arrayBuffer()) };
 }

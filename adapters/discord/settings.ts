@@ -5,4 +5,6 @@ export interface DiscordSettings {
   readonly apiUrl: string;
   /** Where an answer goes while another one grows in its channel. */
   readonly secondAnswer: "thread" | "channel";
+  /** Messages of one answer; a longer one ends as a file. */
+  readonly maxReplyParts: number;
 }

@@ -5,6 +5,7 @@ import type { Part, PartWriter } from "../../src/core/growing-reply.ts";
 import type { ReplyContent } from "../../src/core/ports.ts";
 import type { Locale } from "../../src/core/turn.ts";
 import { messageKey } from "./address.ts";
+import type { AnswerFile } from "./answer-file.ts";
 import { findTurnMessages, turnMetadata } from "./own-messages.ts";
 import type { Place } from "./place.ts";
 import { createRenderer, type SlackPart, toPlainBlocks } from "./render.ts";
@@ -41,6 +42,7 @@ export class EditWriter implements PartWriter {
   readonly #context: SlackContext;
   readonly #target: ReplyTarget;
   readonly #streams: FormerStreams;
+  readonly #file: AnswerFile;
   readonly #unmarked: Set<string>;
   readonly #draw = createRenderer();
   /** Parts that were posted without an answer from Slack. */
@@ -49,16 +51,20 @@ export class EditWriter implements PartWriter {
   constructor(
     context: SlackContext,
     target: ReplyTarget,
-    streams: FormerStreams = { messages: [], cuts: [] },
+    { streams, file }: { streams: FormerStreams; file: AnswerFile },
   ) {
     this.#context = context;
     this.#target = target;
     this.#streams = streams;
+    this.#file = file;
     this.#unmarked = new Set(streams.messages);
   }
 
   render(content: ReplyContent, { final }: { final: boolean }): readonly SlackPart[] {
-    return this.#draw(content, { final, locale: this.#target.locale, cuts: this.#streams.cuts });
+    const { cuts } = this.#streams;
+    const parts = this.#draw(content, { final, locale: this.#target.locale, cuts, limit: this.#file.limit });
+    if (final) this.#file.isWanted = parts.at(-1)?.goesOn === true;
+    return parts;
   }
 
   async create(part: Part, index: number, { signal }: { signal: AbortSignal }): Promise<string> {

@@ -8,7 +8,7 @@ import { isSlackHost } from "./response-url.ts";
 import type { SlackContext } from "./slack-context.ts";
 
 /** Where Slack keeps files (slack.md §3.5 rule 1). */
-const FILE_HOST = "files.slack.com";
+export const FILE_HOST = "files.slack.com";
 /** Paths that are files; an open path of the same host may echo the token (slack.md §3.5 rule 2). */
 const FILE_PATH = /^\/(?:files-pri|files-tmb|files)\//;
 /** Waits while a fresh upload is not ready (slack.md §3.5 rule 4), in ms. */

@@ -2,12 +2,14 @@ import { z } from "zod";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
 import { BridgeError, PlatformError } from "../../src/core/errors.ts";
 import type { Gate } from "../../src/core/gate.ts";
+import { goesOnAsFile } from "../../src/core/notices.ts";
 import { type Arrivals, arrive, type Permit } from "../../src/core/pacer.ts";
 import type { FinishedReply, Reply, ReplyContent } from "../../src/core/ports.ts";
 import { messageKey } from "./address.ts";
+import type { AnswerFile } from "./answer-file.ts";
 import type { FormerStreams, ReplyTarget } from "./edit-writer.ts";
 import { findTurnMessages, ownStream, turnMetadata } from "./own-messages.ts";
-import { hasLetter, MAX_PARTS, noticeBlock, noticeOf } from "./render.ts";
+import { hasLetter, noticeBlock, noticeOf } from "./render.ts";
 import { type AppendPlan, borderOf, planAppend } from "./segments.ts";
 import type { SlackContext } from "./slack-context.ts";
 import { StreamDrawing } from "./stream-drawing.ts";
@@ -28,6 +30,8 @@ export interface NativeReplyOptions {
   readonly save: (streams: FormerStreams) => Promise<void>;
   /** Another way to show the answer: in these messages, by edits. */
   readonly openEdit: (streams: FormerStreams) => Reply;
+  /** Where the answer goes on once there are as many streams as there may be. */
+  readonly file: AnswerFile;
   readonly signal: AbortSignal;
 }
 
@@ -41,6 +45,8 @@ interface Segment {
   open: boolean;
   /** Slack takes no more text for it. */
   full: boolean;
+  /** The last one there may be, and nothing more goes into it. */
+  ended: boolean;
 }
 
 /** What a segment begins with: what it shows, what of that is new, and its cards. */
@@ -99,6 +105,8 @@ export class NativeReply implements Reply {
   #sent = "";
   /** The streams do not show what they should: edit them at the end. */
   #repair = false;
+  /** The last stream says that the answer goes on as a file. */
+  #saysFile = false;
   /** Another renderer took over. */
   #edit: Reply | undefined;
   #lastWriteAt: number | undefined;
@@ -124,6 +132,9 @@ export class NativeReply implements Reply {
   }
 
   async finish(content: ReplyContent): Promise<FinishedReply> {
+    const { file, openEdit } = this.#options;
+    // Again, without the file that was promised: an edit takes that back.
+    if (this.#saysFile && file.limit.rest !== "file") this.#edit ??= openEdit(this.#streams());
     this.#final = true;
     this.#latest = content;
     this.#hurry.abort();
@@ -185,23 +196,39 @@ export class NativeReply implements Reply {
 
   /** What has to be done next; `undefined` when all that may be shown is shown. */
   #next(): (() => Promise<void>) | undefined {
-    const last = this.#segments.at(-1);
-    // Drawn only when it may go out: what is newest now is old by then.
-    const isNew = this.#latest !== undefined && this.#drawn?.content !== this.#latest;
-    if (isNew && !this.#final && !this.#stoppedByUser && last?.open === true) return () => this.#append(last);
-    const pending = this.#pending();
-    const cards = this.#pendingCards({ closing: false });
     const segment = this.#segments.at(-1);
     const open = segment?.open === true;
+    // Drawn only when it may go out: what is newest now is old by then.
+    const isNew = this.#latest !== undefined && this.#drawn?.content !== this.#latest;
+    if (isNew && open && !segment.ended && !this.#final && !this.#stoppedByUser) {
+      return () => this.#append(segment);
+    }
+    const pending = this.#pending();
+    const cards = this.#pendingCards({ closing: false });
+    const { messages } = this.#options.file.limit;
     if ((pending !== "" || cards.length > 0) && !this.#stoppedByUser) {
-      if (open) return () => this.#append(segment);
-      if (this.#segments.length >= MAX_PARTS) this.#repair ||= pending !== "";
+      if (open && !segment.ended) return () => this.#append(segment);
+      if (open && pending !== "" && this.#mustSayFile()) return () => this.#sayFile(segment);
+      if (this.#segments.length >= messages) this.#repair ||= pending !== "" && !this.#saysFile;
       else if (pending !== "" || cards.some(isOpen)) return () => this.#startSegment();
     }
     if (!this.#final) return undefined;
     if (open) return () => this.#stop(segment, { last: true });
     if (this.#stoppedByUser) return undefined;
     return this.#needsEdit() ? () => this.#switchToEdit() : undefined;
+  }
+
+  #mustSayFile(): boolean {
+    return this.#options.file.limit.rest === "file" && !this.#saysFile && !this.#repair;
+  }
+
+  /** At the end of the text: a stream takes nothing else before it is stopped. */
+  async #sayFile(segment: Segment): Promise<void> {
+    if (!(await this.#mayAppend()) || this.#stopped) return;
+    const close = `\n\n_${goesOnAsFile(this.#options.target.locale)}_`;
+    await this.#send(segment, { text: "", close, cards: [] });
+    this.#saysFile = segment.open && !segment.full;
+    this.#repair ||= !this.#saysFile;
   }
 
   #needsEdit(): boolean {
@@ -282,7 +309,8 @@ export class NativeReply implements Reply {
   async #opened(ts: string, { shown, sent, cards }: FirstText): Promise<void> {
     if (this.#segments.length > 0) this.#cuts.push(this.#sent.length);
     const startedAt = this.#now();
-    this.#segments.push({ ts, startedAt, shown, cards: byId(cards), open: true, full: false });
+    const segment = { ts, startedAt, shown, cards: byId(cards), open: true, full: false, ended: false };
+    this.#segments.push(segment);
     this.#sent += sent;
     this.#lastWriteAt = this.#now();
     await ownStream(this.#context, this.#options.target, ts);
@@ -347,7 +375,9 @@ export class NativeReply implements Reply {
     const cards = this.#pendingCards({ closing: true });
     if (cards.length > 0 && !(await this.#mayAppend())) return;
     if (cards.length > 0 && !this.#stopped) await this.#send(segment, { text: "", close: "", cards });
-    if (segment.open) await this.#stop(segment, { last: false });
+    // What does not fit goes into another one, or into the file.
+    segment.ended = this.#segments.length >= this.#options.file.limit.messages;
+    if (segment.open && !segment.ended) await this.#stop(segment, { last: false });
   }
 
   /** @returns False when the last state came while an interim one waited: the loop looks again. */
@@ -422,6 +452,7 @@ export class NativeReply implements Reply {
   async #stop(segment: Segment, { last }: { last: boolean }): Promise<void> {
     const { target, signal } = this.#options;
     await this.#gate("stopStream").acquire("final", { signal });
+    if (last && this.#saysFile) this.#options.file.isWanted = true;
     const notice = last && !this.#repair ? this.#lastNotice() : undefined;
     const args = {
       channel: target.place.channel,

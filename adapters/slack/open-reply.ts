@@ -4,6 +4,7 @@ import type { Json } from "../../src/core/json.ts";
 import type { FinishedReply, OpenReplyOptions, Reply, ReplyContent } from "../../src/core/ports.ts";
 import type { Turn } from "../../src/core/turn.ts";
 import { messageKey, parseAddress, type SlackAddress } from "./address.ts";
+import { AnswerFile } from "./answer-file.ts";
 import { openCommandPlace, pointToDm } from "./command-place.ts";
 import { EditWriter, type FormerStreams, type ReplyTarget } from "./edit-writer.ts";
 import { NativeReply } from "./native-reply.ts";
@@ -35,9 +36,10 @@ export async function openSlackReply(
   const found = again ? await takeOver(context, { target, before, keep, signal }) : before;
   const status = new StatusLine(context, { team: address.team, place });
   if (found.messages.length === 0) status.show(turn.locale, { signal });
-  const inner = openAt(context, { address, target, before: found, keep, signal });
+  const file = new AnswerFile(context, target);
+  const inner = openAt(context, { address, target, before: found, keep, file, signal });
   return {
-    reply: new ThreadReply(inner, { place, status, signal, shown: found.messages.length > 0 }),
+    reply: new ThreadReply(inner, { place, status, file, signal, shown: found.messages.length > 0 }),
     place,
   };
 }
@@ -95,14 +97,15 @@ interface OpenAt {
   readonly target: ReplyTarget;
   readonly before: SavedReply;
   readonly keep: (reply: Omit<SavedReply, "place">) => Promise<void>;
+  readonly file: AnswerFile;
   readonly signal: AbortSignal;
 }
 
 function openAt(context: SlackContext, options: OpenAt): Reply {
-  const { address, target, before, keep, signal } = options;
+  const { address, target, before, keep, file, signal } = options;
   const openEdit = (streams: FormerStreams): Reply =>
     new GrowingReply({
-      writer: new EditWriter(context, target, streams),
+      writer: new EditWriter(context, target, { streams, file }),
       saved: { messages: streams.messages },
       save: (state) => keep({ style: "edit", messages: parseSaved(state).messages, cuts: streams.cuts }),
       signal,
@@ -117,6 +120,7 @@ function openAt(context: SlackContext, options: OpenAt): Reply {
     recipient: { user: address.user, team: address.userTeam },
     save: (streams) => keep({ style: "native", ...streams }),
     openEdit,
+    file,
     signal,
   });
 }
@@ -143,18 +147,23 @@ async function stopStreams(
   }
 }
 
+interface ThreadReplyOptions {
+  readonly place: Place;
+  readonly status: StatusLine;
+  readonly file: AnswerFile;
+  readonly signal: AbortSignal;
+  readonly shown: boolean;
+}
+
 /** A reply whose thread's root also leads to its conversation: later replies there name only the root. */
 class ThreadReply implements Reply {
   readonly #inner: Reply;
-  readonly #options: { place: Place; status: StatusLine; signal: AbortSignal; shown: boolean };
+  readonly #options: ThreadReplyOptions;
 
   /** The status may have arrived after our first message. */
   #isLate = false;
 
-  constructor(
-    inner: Reply,
-    options: { place: Place; status: StatusLine; signal: AbortSignal; shown: boolean },
-  ) {
+  constructor(inner: Reply, options: ThreadReplyOptions) {
     this.#inner = inner;
     this.#options = options;
   }
@@ -165,10 +174,13 @@ class ThreadReply implements Reply {
   }
 
   async finish(content: ReplyContent): Promise<FinishedReply> {
-    const { place, status, signal } = this.#options;
+    const { place, status, file, signal } = this.#options;
     const { channel, thread } = place;
     this.#isLate ||= status.isLate;
-    const { messageKeys } = await this.#inner.finish(content);
+    let { messageKeys } = await this.#inner.finish(content);
+    // Refused, the file leaves its part to the messages.
+    const isSettled = await file.settle(content.answer, { signal });
+    if (!isSettled) ({ messageKeys } = await this.#inner.finish({ ...content }));
     if (this.#isLate && !signal.aborted) await status.clear({ signal });
     return { messageKeys: [messageKey(channel, thread), ...messageKeys] };
   }

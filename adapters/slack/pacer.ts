@@ -11,7 +11,8 @@ export type SlackBucket =
   | "history"
   | "slowHistory"
   | "react"
-  | "unreact";
+  | "unreact"
+  | "files";
 
 /** After an edit, what comes is collected this long before the next one (pacing.md §4.8 has 260). */
 const COLLECT_MS = 150;
@@ -38,6 +39,8 @@ const SLACK_LIMITS: Readonly<Record<SlackBucket, BucketLimits>> = {
   // Tier 3 and tier 2 (slack.md §8.1).
   react: { burst: 10, tokensPerSecond: 45 / 60, minGapMs: 0 },
   unreact: { burst: 8, tokensPerSecond: 18 / 60, minGapMs: 0 },
+  // Tier 3 for deleting, tier 4 for the others of `files.*` (slack.md §8.1).
+  files: { burst: 10, tokensPerSecond: 45 / 60, minGapMs: 0 },
 };
 
 /** The gates of one bot, by Slack's own buckets. */

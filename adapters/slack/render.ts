@@ -1,7 +1,8 @@
+import type { MessageLimit } from "../../src/core/answer-file.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
 import type { Part } from "../../src/core/growing-reply.ts";
 import type { Json } from "../../src/core/json.ts";
-import { noticeFor } from "../../src/core/notices.ts";
+import { goesOnAsFile, noticeFor } from "../../src/core/notices.ts";
 import type { ReplyContent } from "../../src/core/ports.ts";
 import type { Locale } from "../../src/core/turn.ts";
 import { FinishedBlocks } from "../../src/markdown/finished-blocks.ts";
@@ -19,7 +20,7 @@ import { StreamDrawing } from "./stream-drawing.ts";
 const PART_LIMIT = 10_800;
 /** Notification and screen-reader text of a message with blocks (slack.md §9.2). */
 const FALLBACK_LIMIT = 200;
-/** Messages of one answer, and the note when that is not enough (slack.md §1.5). */
+/** Messages of one answer where no file may go, and the note when that is not enough (slack.md §1.5). */
 export const MAX_PARTS = 20;
 /** A section's text (slack.md §1.8). */
 const SECTION_LIMIT = 2_900;
@@ -28,6 +29,8 @@ const SECTION_LIMIT = 2_900;
 export interface SlackPart extends Part {
   readonly text: string;
   readonly blocks: readonly Json[];
+  /** It says that the whole answer comes as a file. */
+  readonly goesOn?: true;
 }
 
 /** The answer, without half of anything that could become something else. */
@@ -41,6 +44,8 @@ interface RenderOptions {
   readonly locale: Locale;
   /** Where the messages are cut that were streams, in characters of what is drawn, ascending. */
   readonly cuts?: readonly number[];
+  /** Default {@link MAX_PARTS}. */
+  readonly limit?: MessageLimit;
 }
 
 type SlackRenderer = (content: ReplyContent, options: RenderOptions) => readonly SlackPart[];
@@ -57,7 +62,8 @@ export function createRenderer(): SlackRenderer {
   const memory = new CutMemory();
   const draw = createPencil();
   const stream = new StreamDrawing();
-  return (content, { final, locale, cuts = [] }) => {
+  return (content, { cuts = [], ...options }) => {
+    const { final } = options;
     if (cuts.length > 0) {
       const drawn = stream.draw(answerMarkdown(content.answer), { final, cuts });
       // More than that stands there already.
@@ -65,13 +71,13 @@ export function createRenderer(): SlackRenderer {
       const texts = slicesOf(drawn, cuts, { final });
       // Another text than the one that was cut may leave nothing visible in a slice, or more than a message takes.
       const isShowable = texts.every((text) => hasLetter(text) && text.length <= BLOCK_LIMIT);
-      if (isShowable) return toParts(texts, content, { final, locale });
+      if (isShowable) return toParts(texts, content, options);
     }
     const stretches = blocks.cut(stableMarkdown(content, { final }));
     const finished = stretches.slice(0, -1).map(neutralizeBlock).join("");
     const markdown = finished + neutralize(stretches.at(-1) ?? "");
     const pieces = hasLetter(markdown) ? splitMarkdown(markdown, { ...PIECES, memory }) : [];
-    return toParts(draw(pieces, { final }).flatMap(withinBlock), content, { final, locale });
+    return toParts(draw(pieces, { final }).flatMap(withinBlock), content, options);
   };
 }
 
@@ -157,11 +163,15 @@ function safe(text: string, at: number): number {
 function toParts(
   texts: readonly string[],
   content: ReplyContent,
-  { final, locale }: { final: boolean; locale: Locale },
+  { final, locale, limit = { messages: MAX_PARTS, rest: "notice" } }: RenderOptions,
 ): readonly SlackPart[] {
-  const notice = noticeOf(content, { final, locale, shown: texts.length });
-  const kept = texts.slice(0, MAX_PARTS);
+  const kept = texts.slice(0, limit.messages);
+  const goesOn = texts.length > kept.length && limit.rest === "file";
+  const cut = goesOn ? goesOnAsFile(locale) : texts.length > kept.length ? CUT[locale] : undefined;
+  const notice = noticeOf(content, { final, locale, shown: texts.length, ...(cut !== undefined && { cut }) });
   const parts = kept.map((text, index) => toPart(text, index === kept.length - 1 ? notice : undefined));
+  const last = parts.at(-1);
+  if (goesOn && last !== undefined) return [...parts.slice(0, -1), { ...last, goesOn }];
   return parts.length === 0 && notice !== undefined ? [toPart("", notice)] : parts;
 }
 
@@ -170,12 +180,15 @@ export function hasLetter(markdown: string): boolean {
   return /[\p{L}\p{N}\p{S}\p{Extended_Pictographic}]/u.test(markdown.replaceAll("`", ""));
 }
 
-/** What stands below the answer. An end without any text still says something (slack.md §9.4 rule 10). */
+/**
+ * What stands below the answer, which may have been cut. An end without any text still says something (slack.md §9.4
+ * rule 10).
+ */
 export function noticeOf(
   { notice }: ReplyContent,
-  { final, locale, shown }: { final: boolean; locale: Locale; shown: number },
+  { final, locale, shown, cut }: { final: boolean; locale: Locale; shown: number; cut?: string },
 ): string | undefined {
-  if (shown > MAX_PARTS) return notice === undefined ? CUT[locale] : `${CUT[locale]} ${notice}`;
+  if (cut !== undefined) return notice === undefined ? cut : `${cut} ${notice}`;
   return notice ?? (final && shown === 0 ? noticeFor("COZE_NO_ANSWER", locale) : undefined);
 }
 

@@ -90,18 +90,20 @@ export class ResponseUrlReply implements Reply {
   }
 }
 
+/** Nothing can be posted there but this, so no file either. */
+const CUT: Readonly<Record<Locale, string>> = {
+  en: "The answer is too long for here; the rest is not shown. Ask in a direct message, or invite the bot, to get all of it.",
+  zh: "回答太长，这里放不下，后面的内容已省略。请私信提问，或先邀请机器人加入，即可看到完整回答。",
+};
+
 function toTexts(content: ReplyContent, locale: Locale): readonly string[] {
   const markdown = neutralize(answerMarkdown(content.answer));
   const texts =
     markdown.trim() === ""
       ? []
       : splitMarkdown(markdown, { limit: TEXT_LIMIT, measure: (text) => text.length });
-  const cut = texts.length > MAX_POSTS;
-  const notice = noticeOf(content, {
-    final: true,
-    locale,
-    shown: cut ? Number.POSITIVE_INFINITY : texts.length,
-  });
+  const cut = texts.length > MAX_POSTS ? { cut: CUT[locale] } : {};
+  const notice = noticeOf(content, { final: true, locale, shown: texts.length, ...cut });
   const kept = texts.slice(0, MAX_POSTS);
   const last = kept.pop() ?? "";
   const end = notice === undefined ? last : `${last}\n\n_${toInertText(notice)}_`;

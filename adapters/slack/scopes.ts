@@ -4,6 +4,7 @@ const SCOPES: Readonly<Record<string, string>> = {
   "chat:write": "no answer can be written",
   commands: "the slash command does not work",
   "files:read": "attachments cannot be read",
+  "files:write": "answers longer than MAX_REPLY_PARTS go on in messages instead of ending as a file",
   "im:history": "direct messages are not received",
   "im:write": "a command in a private channel is answered only once, at its end",
   "reactions:write": "a question that waits shows it by a status line, if at all",

@@ -10,4 +10,6 @@ export interface SlackSettings {
   readonly apiUrl: string;
   /** How answers grow in channels. In the app's DM they always stream natively where Slack allows it (slack.md §1.1). */
   readonly channelStyle: "edit" | "native";
+  /** Messages of one answer; a longer one ends as a file. */
+  readonly maxReplyParts: number;
 }

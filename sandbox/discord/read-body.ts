@@ -7,7 +7,7 @@ const MAX_BODY_BYTES = 120 * 1024 * 1024;
 /** Reads a request's body: JSON, or multipart with its parts in any order (discord.md §7.2); no body when it is neither. */
 export async function readBody(
   request: IncomingMessage,
-): Promise<{ body: unknown; files: readonly NewFile[] }> {
+): Promise<{ body: unknown; files: readonly NewFile[]; bytes: number }> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -17,8 +17,8 @@ export async function readBody(
   }
   const raw = Buffer.concat(chunks);
   const type = request.headers["content-type"] ?? "";
-  if (type.startsWith("multipart/form-data")) return readForm(raw, type);
-  return { body: parseJson(raw.toString("utf8")), files: [] };
+  if (type.startsWith("multipart/form-data")) return { ...(await readForm(raw, type)), bytes };
+  return { body: parseJson(raw.toString("utf8")), files: [], bytes };
 }
 
 async function readForm(raw: Buffer, type: string): Promise<{ body: unknown; files: readonly NewFile[] }> {

@@ -1,8 +1,9 @@
 import type { StandInClock } from "../stand-in.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Interaction, Interactions } from "./interactions.ts";
+import { previewsOf } from "./previews.ts";
 import { Threads } from "./threads.ts";
-import { checkMessageBody, type MessageBody } from "./validate.ts";
+import { checkCount, checkMessageBody, type MessageBody } from "./validate.ts";
 import {
   type ApiError,
   apiError,
@@ -11,6 +12,7 @@ import {
   INTENTS,
   isThread,
   MESSAGE_TYPES,
+  type WireAttachment,
   type WireChannel,
   type WireMessage,
 } from "./wire.ts";
@@ -377,33 +379,42 @@ export class RestApi {
 
   #change(message: WireMessage, { body: untyped, files }: ApiRequest): ApiResult | ApiError {
     const body = untyped as MessageBody;
-    const refused = checkMessageBody(body, files, "edit");
-    if (refused !== undefined) return refused;
     const { world, gateway, onChange } = this.#options;
+    const channel = world.channels.get(message.channel_id);
+    const attachments = this.#attachmentsAfter(message, body.attachments, files);
+    const refused =
+      (channel === undefined ? undefined : this.#mayAttach(channel, files)) ??
+      checkMessageBody(body, files, "edit", message.attachments) ??
+      checkCount(attachments);
+    if (refused !== undefined) return refused;
     const content = typeof body.content === "string" ? body.content.trim() : message.content;
+    const flags = flagsAfter(message.flags, body.flags);
     world.edit(message, {
       content,
       mentions: world.mentionedIn(content),
-      flags: message.flags & ~FLAGS.loading,
-      attachments: this.#attachmentsAfter(message, body.attachments, files),
+      flags,
+      embeds: previewsOf(content, flags),
+      attachments: attachments.map((each) =>
+        "bytes" in each ? world.addFile(message.channel_id, each) : each,
+      ),
     });
     gateway.dispatchMessage("MESSAGE_UPDATE", message);
     onChange(message.channel_id);
     return ok(message);
   }
 
-  /** Earlier files stay only when `attachments` is absent or names them (discord.md §11.41). */
+  /** Files, earlier and new ones, stay only when `attachments` is absent or names them (discord.md §11.41). */
   #attachmentsAfter(
     message: WireMessage,
     listed: unknown,
     files: readonly NewFile[],
-  ): WireMessage["attachments"] {
-    const kept = Array.isArray(listed)
-      ? message.attachments.filter(({ id }) =>
-          (listed as { id?: unknown }[]).some((each) => String(each.id) === id),
-        )
-      : message.attachments;
-    return [...kept, ...files.map((file) => this.#options.world.addFile(message.channel_id, file))];
+  ): readonly (WireAttachment | NewFile)[] {
+    if (!Array.isArray(listed)) return [...message.attachments, ...files];
+    const ids = new Set((listed as { id?: unknown }[]).map(({ id }) => String(id)));
+    return [
+      ...message.attachments.filter(({ id }) => ids.has(id)),
+      ...files.filter((_, index) => ids.has(String(index))),
+    ];
   }
 
   #delete([channelId, messageId]: readonly string[]): ApiResult | ApiError {
@@ -583,7 +594,11 @@ export class RestApi {
     const body = untyped as MessageBody;
     const interaction = interactions.ofToken(ids[1] ?? "");
     if ("status" in interaction) return interaction;
-    const refused = checkMessageBody(body, files, "create") ?? interactions.followUp(interaction);
+    const channel = world.channels.get(interaction.channelId);
+    const refused =
+      (channel === undefined ? undefined : this.#mayAttach(channel, files)) ??
+      checkMessageBody(body, files, "create") ??
+      interactions.followUp(interaction);
     if (refused !== undefined) return refused;
     const message = world.addMessage({
       channelId: interaction.channelId,
@@ -591,6 +606,7 @@ export class RestApi {
       type: MESSAGE_TYPES.reply,
       content: typeof body.content === "string" ? body.content : "",
       files,
+      ...(typeof body.flags === "number" && { flags: body.flags }),
       extras: { webhook_id: world.applicationId, application_id: world.applicationId },
     });
     gateway.dispatchMessage("MESSAGE_CREATE", message);
@@ -608,6 +624,13 @@ export function owners(interaction: Interaction, world: World): Record<string, s
 
 function ok(body: object | readonly object[]): ApiResult {
   return { status: 200, body };
+}
+
+/** An edit that names no flags leaves them; it can change one of them (discord.md §2.5). */
+function flagsAfter(flags: number, sent: unknown): number {
+  const kept = flags & ~FLAGS.loading;
+  if (typeof sent !== "number") return kept;
+  return (kept & ~FLAGS.suppressEmbeds) | (sent & FLAGS.suppressEmbeds);
 }
 
 function nonceKey(nonce: unknown): string {

@@ -4,6 +4,7 @@ import {
   type ChatView,
   type Fault,
   Faults,
+  isDocument,
   type PlatformStandIn,
   REAL_CLOCK,
   type SeenMessage,
@@ -16,6 +17,7 @@ import { Limits } from "./limits.ts";
 import { type PeopleParts, Person } from "./people.ts";
 import { readBody } from "./read-body.ts";
 import { type ApiResult, RestApi } from "./rest.ts";
+import { MAX_REQUEST_BYTES } from "./validate.ts";
 import { FLAGS, MESSAGE_TYPES, type Permission, type WireMessage } from "./wire.ts";
 import { World } from "./world.ts";
 
@@ -233,12 +235,19 @@ class StandIn implements DiscordStandIn {
       bot: message.author.bot ?? false,
       text: this.#withNames(message.content),
       files: message.attachments.map(({ filename }) => filename),
+      documents: this.#documentsOf(message),
       edits: state?.edits ?? 0,
       unfinished: (message.flags & FLAGS.loading) !== 0,
       ...(parent !== undefined && { parent }),
       ...(state?.ephemeral === true && { ephemeral: true }),
       at: Date.parse(message.timestamp),
     };
+  }
+
+  #documentsOf({ attachments }: WireMessage): readonly string[] {
+    return attachments
+      .filter(({ filename }) => isDocument(filename))
+      .map(({ id }) => Buffer.from(this.world.file(id)?.bytes ?? []).toString("utf8"));
   }
 
   onChange(listener: (place: string) => void): () => void {
@@ -291,12 +300,12 @@ class StandIn implements DiscordStandIn {
     const path = decodeURIComponent(url.pathname.replace(/^\/api\/v10/, ""));
     const method = request.method ?? "GET";
     const name = `${method} ${path}`;
-    const { body, files } = await readBody(request);
+    const { body, files, bytes } = await readBody(request);
     const oneWayMs = this.#options.oneWayMs ?? 0;
     await this.#pause(oneWayMs);
     const fault = this.faults.take(name);
     if (await this.#misbehaveFirst(fault, name, body, response)) return;
-    const answer = this.#answer({ request, method, path, url, body, files });
+    const answer = this.#answer({ request, method, path, url, body, files, bytes });
     await this.#pause(oneWayMs);
     if (this.#misbehaveAfter(fault, name, body, response)) return;
     this.#finish(response, name, body, answer, request.headers.authorization);
@@ -309,6 +318,7 @@ class StandIn implements DiscordStandIn {
     url: URL;
     body: unknown;
     files: Awaited<ReturnType<typeof readBody>>["files"];
+    bytes: number;
   }): ApiResult & { headers: Record<string, string> } {
     const { request, method, path, url } = call;
     const plain = (
@@ -333,6 +343,7 @@ class StandIn implements DiscordStandIn {
     const counter = route.counter === undefined ? undefined : `${route.counter}:${major}`;
     const verdict = this.limits.take(counter, route.bucket, { global: !route.open });
     if (!verdict.ok) return tooMany(verdict);
+    if (call.bytes > MAX_REQUEST_BYTES) return plain(413, 40005, "Request entity too large");
     if (call.body === undefined) return plain(400, 50109, "The request body contains invalid JSON.");
     const result = route.handle(
       { method, path, query: url.searchParams, body: call.body, files: call.files },

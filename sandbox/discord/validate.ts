@@ -1,4 +1,4 @@
-import { type ApiError, apiError, FLAGS, formError } from "./wire.ts";
+import { type ApiError, apiError, FLAGS, formError, type WireAttachment } from "./wire.ts";
 import type { NewFile } from "./world.ts";
 
 /** A create's or edit's body, JSON or multipart, before it is believed. */
@@ -21,6 +21,8 @@ const MAX_CONTENT = 2_000;
 const MAX_EMBEDS = 10;
 const MAX_FILES = 10;
 const MAX_NONCE = 25;
+/** Of a whole request (discord.md §2.1: what Discord documents; others measured more). */
+export const MAX_REQUEST_BYTES: number = 25 * 1024 * 1024;
 /** Default size limit of a guild without boosts, in bytes (discord.md §2.1). */
 export const MAX_FILE_BYTES = 10_485_760;
 
@@ -29,14 +31,15 @@ export function checkMessageBody(
   body: MessageBody,
   files: readonly NewFile[],
   call: "create" | "edit",
+  had: readonly WireAttachment[] = [],
 ): ApiError | undefined {
   return (
     checkContent(body) ??
     checkLists(body, files) ??
     checkNonce(body) ??
     checkAllowedMentions(body.allowed_mentions) ??
-    checkFlags(body) ??
-    checkAttachments(body.attachments, files) ??
+    checkFlags(body, call) ??
+    checkAttachments(body.attachments, files, had) ??
     checkEmpty(body, files, call)
   );
 }
@@ -55,13 +58,18 @@ function checkLists({ embeds }: MessageBody, files: readonly NewFile[]): ApiErro
   if (Array.isArray(embeds) && embeds.length > MAX_EMBEDS) {
     return formError("embeds", "BASE_TYPE_MAX_LENGTH", `Must be ${MAX_EMBEDS} or fewer in length.`);
   }
-  if (files.length > MAX_FILES) {
-    return apiError(400, 30015, "Maximum number of attachments in a message reached (10)");
-  }
+  const tooMany = checkCount(files);
+  if (tooMany !== undefined) return tooMany;
   if (files.some((file) => file.bytes.byteLength > MAX_FILE_BYTES)) {
     return apiError(400, 50045, "File uploaded exceeds the maximum size");
   }
   return undefined;
+}
+
+/** Refuses more files than a message takes. */
+export function checkCount(files: readonly unknown[]): ApiError | undefined {
+  if (files.length <= MAX_FILES) return undefined;
+  return apiError(400, 30015, "Maximum number of attachments in a message reached (10)");
 }
 
 function checkNonce({ nonce }: MessageBody): ApiError | undefined {
@@ -88,7 +96,16 @@ function checkAllowedMentions(value: unknown): ApiError | undefined {
   return undefined;
 }
 
-function checkFlags({ flags, content, embeds }: MessageBody): ApiError | undefined {
+/** What may be sent: on an edit only two of them (discord.md §2.5). */
+const SENDABLE: Readonly<Record<"create" | "edit", number>> = {
+  create: FLAGS.suppressEmbeds | FLAGS.ephemeral | FLAGS.suppressNotifications | FLAGS.componentsV2,
+  edit: FLAGS.suppressEmbeds | FLAGS.componentsV2,
+};
+
+function checkFlags({ flags, content, embeds }: MessageBody, call: "create" | "edit"): ApiError | undefined {
+  if (typeof flags === "number" && (flags & ~SENDABLE[call]) !== 0) {
+    return formError("flags", "MESSAGE_FLAGS_INVALID", "These flags cannot be sent.");
+  }
   if (typeof flags !== "number" || (flags & FLAGS.componentsV2) === 0) return undefined;
   if (!content && !(Array.isArray(embeds) && embeds.length > 0)) return undefined;
   return formError(
@@ -98,12 +115,17 @@ function checkFlags({ flags, content, embeds }: MessageBody): ApiError | undefin
   );
 }
 
-function checkAttachments(attachments: unknown, files: readonly NewFile[]): ApiError | undefined {
+function checkAttachments(
+  attachments: unknown,
+  files: readonly NewFile[],
+  had: readonly WireAttachment[],
+): ApiError | undefined {
   if (!Array.isArray(attachments)) return undefined;
   for (const attachment of attachments as { id?: unknown }[]) {
     const id = String(attachment.id);
     // Short ids point into `files[n]`, long ones at files the message has already.
-    if (id.length < 17 && files[Number(id)] === undefined) {
+    const isThere = id.length < 17 ? files[Number(id)] !== undefined : had.some((each) => each.id === id);
+    if (!isThere) {
       return formError("attachments", "ATTACHMENT_NOT_FOUND", `The attachment ${id} could not be found`);
     }
   }

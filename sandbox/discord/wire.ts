@@ -15,9 +15,11 @@ export const MAX_INTENTS: number = 2 ** 26 - 1;
 
 /** discord.md §2.5; LOADING is what a deferred response shows as "thinking…". */
 export const FLAGS = {
+  suppressEmbeds: 4,
   hasThread: 32,
   ephemeral: 64,
   loading: 128,
+  suppressNotifications: 4_096,
   voice: 8_192,
   componentsV2: 32_768,
 } as const;

@@ -1,4 +1,5 @@
 import type { StandInClock } from "../stand-in.ts";
+import { previewsOf } from "./previews.ts";
 import {
   CHANNEL_TYPES,
   isThread,
@@ -208,7 +209,7 @@ export class World {
       mention_roles: [],
       mentions: this.mentionedIn(text),
       attachments: (message.files ?? []).map((file) => this.addFile(channelId, file, message.fileExtras)),
-      embeds: [],
+      embeds: author.bot === true ? previewsOf(text, message.flags ?? 0) : [],
       components: [],
       flags: message.flags ?? 0,
       ...(message.nonce !== undefined && { nonce: message.nonce }),

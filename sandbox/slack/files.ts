@@ -1,5 +1,5 @@
 import type { Arguments } from "./arguments.ts";
-import type { SlackFile } from "./workspace.ts";
+import type { SlackFile, Workspace } from "./workspace.ts";
 
 /** A file object as events and `files.info` show it (slack.md §3.5). */
 export function fileJson(file: SlackFile, { team, origin }: { team: string; origin: string }): Arguments {
@@ -9,7 +9,7 @@ export function fileJson(file: SlackFile, { team, origin }: { team: string; orig
     created: 1_767_225_600,
     timestamp: 1_767_225_600,
     name: file.name,
-    title: file.name,
+    title: file.upload?.title ?? file.name,
     mimetype: file.mimetype,
     filetype: file.name.split(".").at(-1) ?? "",
     pretty_type: file.mimetype,
@@ -34,6 +34,17 @@ export function fileJson(file: SlackFile, { team, origin }: { team: string; orig
     permalink_public: `${origin}/archives/public/${file.id}`,
     ...file.odd,
   };
+}
+
+/** Where a file is shown, as `files.info` tells it (slack.md §5). */
+export function sharesOf({ upload }: SlackFile, { channels }: Workspace): Arguments {
+  const shares: Record<string, Record<string, unknown[]>> = {};
+  for (const { channel, ts, threadTs } of upload?.shares ?? []) {
+    const kind = channels.get(channel)?.kind === "channel" ? "public" : "private";
+    shares[kind] ??= {};
+    shares[kind][channel] = [{ ts, ...(threadTs !== undefined && { thread_ts: threadTs }) }];
+  }
+  return shares;
 }
 
 /** What Slack serves instead of a file to who may not read it: its login page, with status 200. */

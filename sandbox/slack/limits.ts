@@ -23,6 +23,9 @@ const METHOD_RATES: Readonly<Record<string, Rate>> = {
   "apps.connections.open": { capacity: 50, perMinute: 50 },
   "users.info": { capacity: 100, perMinute: 100 },
   "files.info": { capacity: 100, perMinute: 100 },
+  "files.getUploadURLExternal": { capacity: 100, perMinute: 100 },
+  "files.completeUploadExternal": { capacity: 100, perMinute: 100 },
+  "files.delete": { capacity: 50, perMinute: 50 },
 };
 
 /** One message a second in a channel, short bursts (slack.md §1.8). */

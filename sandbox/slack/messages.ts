@@ -27,6 +27,10 @@ export interface MessageSwitches {
   readonly smallAppendBurst: boolean;
   /** What a workspace says to task chunks that does not know them (slack.md §1.2); by default they are shown. */
   readonly taskChunks: "shown" | "invalid_chunks" | "invalid_arguments";
+  /** Whether `files.info` knows an upload that is not complete (slack.md §5 does not say). */
+  readonly listsUploads: boolean;
+  /** How long after `files.completeUploadExternal` the message appears, in ms (slack.md §5: it is asynchronous). */
+  readonly sharingMs: number;
 }
 
 /** The chat methods. Each throws a {@link SlackRefusal}, or returns the body beside `ok`. */

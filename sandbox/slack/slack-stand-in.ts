@@ -19,6 +19,7 @@ import { type MessageSwitches, Messages } from "./messages.ts";
 import { type NewFile, People, type SlackPerson } from "./people.ts";
 import { ResponseUrls } from "./response-urls.ts";
 import { Sockets } from "./sockets.ts";
+import { Uploads, type UploadsOptions } from "./uploads.ts";
 import { callMethod } from "./web-api.ts";
 import { type SlackChannel, type SlackFile, type SlackMessage, Workspace } from "./workspace.ts";
 
@@ -88,7 +89,7 @@ export class SlackStandIn implements PlatformStandIn {
   readonly #people: People;
   readonly #responseUrls: ResponseUrls;
   readonly #limits: Limits;
-  readonly #uploads = new Map<string, { bytes: number; file: SlackFile }>();
+  readonly #uploads: Uploads;
   #origin = "";
 
   constructor(options: SlackStandInOptions) {
@@ -103,6 +104,8 @@ export class SlackStandIn implements PlatformStandIn {
       limitedHistory: false,
       smallAppendBurst: false,
       taskChunks: "shown",
+      listsUploads: false,
+      sharingMs: 0,
       ...options.switches,
     };
     this.#limits = new Limits(clock, switches);
@@ -117,12 +120,9 @@ export class SlackStandIn implements PlatformStandIn {
       ackTimeoutMs: options.ackTimeoutMs ?? 3_000,
       retryMs: options.retryMs ?? [100, 60_000, 300_000],
     });
-    this.#messages = new Messages(
-      this.workspace,
-      switches,
-      (kind, channel, message) => this.#echo(kind, channel, message),
-      () => this.#origin,
-    );
+    const echo: UploadsOptions["echo"] = (kind, channel, message) => this.#echo(kind, channel, message);
+    this.#messages = new Messages(this.workspace, switches, echo, () => this.#origin);
+    this.#uploads = new Uploads({ workspace: this.workspace, switches, echo });
     this.#responseUrls = new ResponseUrls(this.workspace);
     this.#people = new People({
       workspace: this.workspace,
@@ -245,7 +245,7 @@ export class SlackStandIn implements PlatformStandIn {
     const { pathname } = call.url;
     if (pathname.startsWith("/api/")) return this.#answerApi(call, pathname.slice("/api/".length));
     if (pathname.startsWith("/files-pri/")) return this.#answerFile(call);
-    if (pathname.startsWith("/upload/")) return this.#answerUpload(call);
+    if (pathname.startsWith("/upload/v1/")) return this.#answerUpload(call);
     if (pathname.startsWith("/commands/")) {
       const { status, body } = this.#responseUrls.post(call.url.pathname, call.body.toString("utf8"));
       return text(status, body);
@@ -273,7 +273,7 @@ export class SlackStandIn implements PlatformStandIn {
         messages: this.#messages,
         origin: this.#origin,
         newSocketUrl: () => `${this.#origin.replace("http", "ws")}${this.sockets.newTicket()}`,
-        newUpload: (file, bytes) => this.#newUpload(file, bytes),
+        uploads: this.#uploads,
         tokens: { bot: this.botToken, app: this.appToken, scopes: this.scopes },
       },
     );
@@ -284,18 +284,15 @@ export class SlackStandIn implements PlatformStandIn {
     });
   }
 
-  #newUpload(name: string, bytes: number): { url: string; file: SlackFile } {
-    const file = this.#people.newFile({ name, mimetype: "application/octet-stream", bytes: Buffer.alloc(0) });
-    this.#uploads.set(file.id, { bytes, file });
-    return { url: `${this.#origin}/upload/v1/${file.id}`, file };
-  }
-
-  #answerUpload({ url, body }: HttpCall): HttpAnswer {
-    const upload = this.#uploads.get(url.pathname.split("/").at(-1) ?? "");
-    if (upload === undefined) return text(404, "not found");
-    if (upload.bytes !== body.length) return text(400, "length mismatch");
-    this.workspace.files.set(upload.file.id, { ...upload.file, bytes: body });
-    return text(200, `OK - ${body.length}`);
+  /** The address is all the permission there is; a token in it is only noted down (slack.md §5). */
+  async #answerUpload({ request, url, body }: HttpCall): Promise<HttpAnswer> {
+    const type = request.headers["content-type"] ?? "";
+    const bytes = type.startsWith("multipart/form-data") ? await firstFile(type, body) : body;
+    const ticket = url.pathname.split("/").at(-1) ?? "";
+    const { status, text: said } = this.#uploads.take(ticket, request.method ?? "", bytes);
+    const answer = text(status, said);
+    const authorization = request.headers.authorization === undefined ? "none" : "some";
+    return { ...answer, headers: { ...answer.headers, "x-request-authorization": authorization } };
   }
 
   #answerFile({ request, url }: HttpCall): HttpAnswer {
@@ -327,6 +324,13 @@ interface HttpAnswer {
   readonly body: Buffer;
   readonly json?: unknown;
   readonly args?: Arguments;
+}
+
+/** An upload may also come as a form with one file, whatever the field is called (slack.md §5). */
+async function firstFile(type: string, body: Buffer): Promise<Buffer> {
+  const form = await new Response(new Uint8Array(body), { headers: { "content-type": type } }).formData();
+  const file = [...form.values()].find((value) => typeof value !== "string");
+  return Buffer.from((await file?.arrayBuffer()) ?? new ArrayBuffer(0));
 }
 
 /** Secrets and names in paths do not belong in a call's name. */

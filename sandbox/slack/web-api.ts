@@ -1,8 +1,9 @@
 import { type Arguments, isTrue, textOf } from "./arguments.ts";
-import { fileJson } from "./files.ts";
+import { fileJson, sharesOf } from "./files.ts";
 import type { Messages } from "./messages.ts";
 import { SlackRefusal } from "./refusal.ts";
-import type { SlackFile, SlackUser, Workspace } from "./workspace.ts";
+import type { Uploads } from "./uploads.ts";
+import type { SlackUser, Workspace } from "./workspace.ts";
 
 export interface WebApiParts {
   readonly workspace: Workspace;
@@ -11,8 +12,7 @@ export interface WebApiParts {
   readonly origin: string;
   /** Makes a single-use WebSocket address. */
   readonly newSocketUrl: () => string;
-  /** Makes an upload address for so many bytes. */
-  readonly newUpload: (name: string, bytes: number) => { url: string; file: SlackFile };
+  readonly uploads: Uploads;
 }
 
 interface Method {
@@ -114,28 +114,27 @@ const METHODS: Readonly<Record<string, Method>> = {
   "files.info": {
     scope: "files:read",
     required: ["file"],
-    run: (args, { workspace, origin }) => {
+    run: (args, { workspace, uploads, origin }) => {
       const file = workspace.files.get(textOf(args, "file"));
-      if (file === undefined) throw new SlackRefusal("file_not_found");
+      if (file === undefined || uploads.isHidden(file)) throw new SlackRefusal("file_not_found");
       const { file_access: _stub, ...whole } = fileJson(file, { team: workspace.team, origin });
-      return { file: whole, content_type: file.mimetype };
+      return { file: { ...whole, shares: sharesOf(file, workspace) }, content_type: file.mimetype };
     },
   },
   "files.getUploadURLExternal": {
     scope: "files:write",
     required: ["filename", "length"],
-    run: (args, { newUpload }) => {
-      const bytes = Number(args["length"]);
-      // Slack takes 0 for a missing argument (slack.md §5).
-      if (!Number.isInteger(bytes) || bytes <= 0) throw new SlackRefusal("missing_argument");
-      const { url, file } = newUpload(textOf(args, "filename"), bytes);
-      return { upload_url: url, file_id: file.id };
-    },
+    run: (args, { uploads, origin }) => uploads.begin(args, origin),
   },
   "files.completeUploadExternal": {
     scope: "files:write",
     required: ["files"],
-    run: (args, { workspace }) => completeUpload(args, workspace),
+    run: (args, { uploads }) => uploads.complete(args),
+  },
+  "files.delete": {
+    scope: "files:write",
+    required: ["file"],
+    run: (args, { uploads }) => uploads.delete(args),
   },
   "assistant.threads.setStatus": {
     scope: "chat:write",
@@ -240,28 +239,4 @@ function botUserJson({ team, appId, bot }: Workspace): Arguments {
     is_bot: true,
     profile: { display_name: "", real_name: bot.name, api_app_id: appId, bot_id: bot.botId },
   };
-}
-
-function completeUpload(args: Arguments, workspace: Workspace): Arguments {
-  const list = Array.isArray(args["files"]) ? (args["files"] as readonly Arguments[]) : [];
-  const files = list.map((entry) => {
-    const file = workspace.files.get(textOf(entry, "id"));
-    if (file === undefined || file.shared || file.bytes.length === 0)
-      throw new SlackRefusal("file_not_found");
-    return file;
-  });
-  const channel = workspace.channels.get(textOf(args, "channel_id"));
-  if (args["channel_id"] !== undefined && channel?.members.has(workspace.bot.userId) !== true) {
-    throw new SlackRefusal("not_in_channel");
-  }
-  for (const file of files) file.shared = true;
-  if (channel !== undefined) {
-    const threadTs = textOf(args, "thread_ts");
-    workspace.post(
-      channel,
-      { user: workspace.bot.userId, bot: true },
-      { files, text: textOf(args, "initial_comment"), threadTs: threadTs === "" ? undefined : threadTs },
-    );
-  }
-  return { files: files.map(({ id, name }) => ({ id, title: name })) };
 }

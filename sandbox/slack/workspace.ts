@@ -1,4 +1,10 @@
-import type { ChatView, SeenMessage, SeenTask, StandInClock } from "../stand-in.ts";
+import {
+  type ChatView,
+  isDocument,
+  type SeenMessage,
+  type SeenTask,
+  type StandInClock,
+} from "../stand-in.ts";
 import type { StreamCard } from "./chunks.ts";
 
 export interface SlackUser {
@@ -12,11 +18,21 @@ export interface SlackFile {
   readonly id: string;
   readonly name: string;
   readonly mimetype: string;
-  readonly bytes: Buffer;
+  bytes: Buffer;
   /** Fields of the file object that differ from a plain hosted file. */
   readonly odd: Readonly<Record<string, unknown>>;
   /** Complete, and shared into a message. */
   shared: boolean;
+  /** Of a file the app uploads itself. */
+  upload?: SlackUpload;
+}
+
+/** How far an upload of the app's is (slack.md §5). */
+export interface SlackUpload {
+  stage: "ticket" | "uploaded" | "complete";
+  title: string;
+  /** Where it is shown, and as which message. */
+  readonly shares: { readonly channel: string; readonly ts: string; readonly threadTs: string | undefined }[];
 }
 
 /** A native stream (slack.md §1.5). */
@@ -41,7 +57,7 @@ export interface SlackMessage {
   readonly user: string;
   readonly bot: boolean;
   readonly threadTs: string | undefined;
-  readonly files: readonly SlackFile[];
+  files: readonly SlackFile[];
   /** Seen by this person only. */
   readonly onlyFor: string | undefined;
   /** A reply that was also sent to the channel. */
@@ -210,6 +226,9 @@ export class Workspace {
       bot: message.bot,
       text: this.#visibleText(channel, message, as),
       files: message.files.map(({ name }) => name),
+      documents: message.files
+        .filter(({ name }) => isDocument(name))
+        .map(({ bytes }) => bytes.toString("utf8")),
       edits: message.edits,
       unfinished: this.streamState(message) === "in_progress",
       at: Number(message.ts) * 1000,

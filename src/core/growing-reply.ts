@@ -12,10 +12,15 @@ export type Part = { readonly [key: string]: Json };
  * reply's business.
  */
 export interface PartWriter {
-  /** Cuts the content into messages; none when there is nothing to show yet. Pure. */
+  /**
+   * Cuts the content into messages; none when there is nothing to show yet. The same content gives the same, unless a
+   * call failed in between.
+   */
   render(content: ReplyContent, options: { final: boolean }): readonly Part[];
   /** @returns The message's id. Called again after an unknown outcome, so it must be repeatable. */
   create(part: Part, index: number, options: { signal: AbortSignal }): Promise<string>;
+  /** What of a part `create` shows; the rest comes by an edit, which can be repeated. Default all of it. */
+  asCreated?(part: Part): Part;
   edit(messageId: string, part: Part, options: { signal: AbortSignal; final: boolean }): Promise<void>;
   remove(messageId: string, options: { signal: AbortSignal }): Promise<void>;
   /** The limit that the next call of this kind counts against. */
@@ -296,8 +301,9 @@ export class GrowingReply implements Reply {
   async #create(parts: readonly Part[]): Promise<void> {
     const { writer, signal } = this.#options;
     const index = this.#shown.length;
-    const part = parts[index] ?? this.#doubtful?.part;
-    if (part === undefined) return;
+    const whole = parts[index] ?? this.#doubtful?.part;
+    if (whole === undefined) return;
+    const part = writer.asCreated?.(whole) ?? whole;
     const keys = new Set(this.#doubtful?.keys).add(toKey(part));
     try {
       const id = await writer.create(part, index, { signal });
@@ -349,6 +355,8 @@ export class GrowingReply implements Reply {
     const known = error instanceof BridgeError ? error : undefined;
     const { signal, log } = this.#options;
     if (signal.aborted) throw signal.reason;
+    // The writer may have learnt what it cannot show.
+    this.#rendered = undefined;
     if (known !== undefined && TERMINAL.has(known.code)) throw error;
     // A draft that failed says nothing about the last state, which came in meanwhile.
     if (this.#final && !this.#triedFinal && step !== "save") return true;

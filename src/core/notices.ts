@@ -171,6 +171,13 @@ export function lateNotice(locale: Locale): string {
     : "The bridge was away when you asked; this is a late answer.";
 }
 
+/** Below the last message of an answer that needs more of them than it gets; true before the file is there and after. */
+export function goesOnAsFile(locale: Locale): string {
+  return locale === "zh"
+    ? "回答太长，全文以文件形式给出。"
+    : "The answer goes on; all of it comes as a file.";
+}
+
 /**
  * What a place reads that had more questions than were caught up with.
  *

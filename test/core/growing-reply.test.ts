@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { BridgeError, type ErrorCode } from "../../src/core/errors.ts";
-import { GrowingReply } from "../../src/core/growing-reply.ts";
+import { GrowingReply, type Part } from "../../src/core/growing-reply.ts";
 import type { Json } from "../../src/core/json.ts";
 import type { Log } from "../../src/core/ports.ts";
 import { aContent, type Fault, TextPlatform } from "./text-platform.ts";
@@ -71,6 +71,23 @@ describe("a growing reply", () => {
     ended.show(aContent(""));
     await clock.settle(ended.finish(aContent("the end")));
     expect(platform.screen).toEqual(["the end"]);
+  });
+
+  it("brings by an edit what a create leaves out, and says so each time it is made again", async () => {
+    const whole = platform.render.bind(platform);
+    platform.render = (content) => whole(content).map((part) => ({ ...part, file: "f" }));
+    Object.assign(platform, { asCreated: ({ text = "" }: Part): Part => ({ text }) });
+    platform.faults.push({ code: "PLATFORM_UNKNOWN_OUTCOME", retryable: true, arrives: true });
+    await clock.settle(aReply().finish(aContent("end")));
+    expect(platform.written).toEqual(["create end", "edit end"]);
+  });
+
+  it("asks anew what to show when a call taught its writer what cannot be shown", async () => {
+    const whole = platform.render.bind(platform);
+    platform.render = (content) => (platform.calls.length === 1 ? whole(aContent("less")) : whole(content));
+    platform.faults.push({ code: "PLATFORM_REJECTED", retryable: true, retryAfterMs: 0 });
+    await clock.settle(aReply().finish(aContent("more")));
+    expect(platform.written).toEqual(["create less"]);
   });
 
   it("writes the newest text only, one call at a time", async () => {

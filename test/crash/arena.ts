@@ -117,7 +117,9 @@ export class Arena implements AsyncDisposable {
 
   static async open(options: ArenaOptions = {}): Promise<Arena> {
     const { clockSpeed = CLOCK_SPEED } = options;
-    return new Arena(await openBridge({ ...options, clockSpeed }), clockSpeed, options);
+    // Few messages are enough for an answer to end as a file.
+    const env = { MAX_REPLY_PARTS: "3", ...options.env };
+    return new Arena(await openBridge({ ...options, env, clockSpeed }), clockSpeed, options);
   }
 
   /** A new conversation: a channel or a person nobody else uses. */

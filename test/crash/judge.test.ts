@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
   answerTo,
   countOrphans,
@@ -117,6 +117,34 @@ it("asks of a stopped answer only that it ended, and lets it say so", () => {
   expect(judge(aHistory([...onlySaid, says("")], { turns: [stopped, SECOND] })).strays).toHaveLength(1);
   const growing = over.with(1, says("k1n0", { unfinished: true }));
   expect(judge(aHistory(growing, { turns: [stopped, SECOND] })).half).toEqual([1]);
+});
+
+describe("of an answer that ends as a file", () => {
+  const file = (document: string, changes: Partial<JudgedMessage> = {}): JudgedMessage =>
+    says("The answer goes on.", { documents: [document], ...changes });
+  const whole = file("k1n0 k1n1 k1n2 k1n3");
+  const place = (...messages: readonly JudgedMessage[]): History =>
+    aHistory([...WELL.slice(0, 2), ...messages, ...WELL.slice(3)]);
+
+  it("the file counts as what is seen, and may repeat what its messages say", () => {
+    expect(judge(place(whole))).toEqual(judge(aHistory(WELL)));
+  });
+
+  it.each([
+    ["half", "without its end", [file("k1n0 k1n1 k1n2")]],
+    ["half", "that is not there", []],
+    ["doubled", "that stands there twice", [whole, whole]],
+    ["doubled", "that does not begin with what the messages say", [file("k1n1 k1n2 k1n3")]],
+    ["misplaced", "in another order", [file("k1n0 k1n1 k1n3 k1n2")]],
+  ] as const)("is %s when it is one %s", (kind, _what, messages) => {
+    expect(judge(place(...messages))[kind]).toEqual([1]);
+  });
+
+  it("a file that names no word, and one file too many, are in nobody's answer", () => {
+    expect(judge(place(whole, file("nothing"))).strays).toHaveLength(1);
+    expect(countOrphans([says("k1n0"), whole])).toBe(0);
+    expect(countOrphans([says("k1n0"), whole, file("k1n0 k1n1", { text: "" })])).toBe(1);
+  });
 });
 
 it("counts what only repeats others, and empty messages that grow", () => {

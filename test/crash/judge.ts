@@ -22,6 +22,8 @@ export interface JudgedTurn {
 export interface JudgedMessage {
   readonly bot: boolean;
   readonly text: string;
+  /** What its files say. */
+  readonly documents?: readonly string[];
   readonly unfinished: boolean;
   /** Id of the message it replies to. */
   readonly parent?: string;
@@ -154,18 +156,20 @@ export function countOrphans(messages: readonly JudgedMessage[]): number {
   const own = messages.filter(({ bot, ephemeral = false }) => bot && !ephemeral);
   const left = new Set(own);
   for (const message of own) {
-    const words = tagged(message.text);
+    const words = tagged(message);
     if (words.length === 0 && !message.unfinished && message.text !== "") continue;
     left.delete(message);
-    const elsewhere = new Set([...left].flatMap(({ text }) => tagged(text)));
+    const elsewhere = new Set([...left].flatMap(tagged));
     if (!words.every((word) => elsewhere.has(word))) left.add(message);
   }
   return own.length - left.size;
 }
 
-function tagged(text: string): readonly string[] {
+/** A file may repeat what messages say, but not what another file says. */
+function tagged({ text, documents = [] }: JudgedMessage): readonly string[] {
   // A command's question is posted by the bot, too.
-  return text.match(/\b(k\d+n\d+|ask\d+ words\d+)\b/g) ?? [];
+  const wordsOf = (of: string): readonly string[] => of.match(/\b(k\d+n\d+|ask\d+ words\d+)\b/g) ?? [];
+  return [...wordsOf(text), ...documents.flatMap(wordsOf).map((word) => `file ${word}`)];
 }
 
 /** What stands in a place of each answer, by the question's number. */
@@ -177,23 +181,47 @@ export interface SeenWords {
   /** Where its first word stands among all of the place. */
   readonly position: number;
   unfinished: boolean;
+  /** Some of them stand in a file. */
+  hasFile: boolean;
 }
 
 export function readWords(messages: readonly JudgedMessage[]): WordsSeen {
   const words = new Map<number, SeenWords>();
   let position = 0;
-  for (const { bot, text, unfinished } of messages) {
+  const of = (tag: number): SeenWords => {
+    const known = words.get(tag) ?? { numbers: [], position, unfinished: false, hasFile: false };
+    words.set(tag, known);
+    return known;
+  };
+  for (const { bot, text, documents = [], unfinished } of messages) {
     if (!bot) continue;
-    for (const [, tagText, number] of text.matchAll(/\bk(\d+)n(\d+)\b/g)) {
-      const tag = Number(tagText);
-      const known = words.get(tag) ?? { numbers: [], position, unfinished: false };
-      words.set(tag, known);
-      known.numbers.push(Number(number));
+    for (const [tag, number] of wordsIn(text)) {
+      const known = of(tag);
+      known.numbers.push(number);
       known.unfinished ||= unfinished;
       position += 1;
     }
+    for (const document of documents) {
+      for (const [tag, found] of Map.groupBy(wordsIn(document), ([tag]) => tag)) {
+        addFile(
+          of(tag),
+          found.map(([, number]) => number),
+        );
+      }
+    }
   }
   return words;
+}
+
+function wordsIn(text: string): (readonly [tag: number, number: number])[] {
+  return [...text.matchAll(/\bk(\d+)n(\d+)\b/g)].map(([, tag, number]) => [Number(tag), Number(number)]);
+}
+
+/** The file of an answer has all of it: what the messages before it say it may say again, once and in their order. */
+function addFile(seen: SeenWords, numbers: readonly number[]): void {
+  const goesOn = !seen.hasFile && seen.numbers.every((number, index) => numbers[index] === number);
+  seen.numbers.push(...(goesOn ? numbers.slice(seen.numbers.length) : numbers));
+  seen.hasFile = true;
 }
 
 /** Turns that stand above an earlier one of their lane. */
@@ -221,9 +249,12 @@ function isAscending(numbers: readonly number[]): boolean {
  * A reference stands only in sentences about failures, or below an answer that its asker stopped; a posted question of
  * a command is no stray, nor is the passing word that a command was taken.
  */
-function isStray({ bot, text, ephemeral = false }: JudgedMessage, stopped: ReadonlySet<number>): boolean {
+function isStray(
+  { bot, text, documents = [], ephemeral = false }: JudgedMessage,
+  stopped: ReadonlySet<number>,
+): boolean {
   if (!bot || ephemeral) return false;
-  const tags = [...text.matchAll(/\bk(\d+)n\d+\b/g)].map(([, tag]) => Number(tag));
+  const tags = [text, ...documents].flatMap(wordsIn).map(([tag]) => tag);
   const says = tags.length > 0 || questionsIn(text).length > 0;
   const isExcused = tags.some((tag) => stopped.has(tag));
   return !says || (!isExcused && /\([2-9A-HJKMNP-TV-Z]{6}\)/.test(text));

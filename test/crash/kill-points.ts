@@ -69,6 +69,8 @@ export interface SceneResult {
 const SHORT = 120;
 /** More than one message on the platform. */
 const LONG = { discord: 450, slack: 1_900 } as const;
+/** More than the messages it may have: it ends as a file. */
+const VERY_LONG = { discord: 900, slack: 4_600 } as const;
 
 const CREATE = /^POST \/channels\/\d+\/messages$/;
 const EDIT = /^PATCH \/channels\/\d+\/messages\/\d+$/;
@@ -91,6 +93,7 @@ interface Effect extends Pick<KillScene, "picture" | "shrinks" | "stops" | "wait
   readonly skip?: number;
   readonly afterAnswer?: true;
   readonly long?: true;
+  readonly file?: true;
   readonly by?: "intake";
 }
 
@@ -140,6 +143,13 @@ const onSlack = (name: string, method: string, more: Partial<Effect> = {}): Effe
   ...more,
 });
 
+/** All that brings a file to Slack. */
+const SLACK_FILE: readonly Effect[] = [
+  onSlack("file's ticket", "files.getUploadURLExternal", { file: true }),
+  { name: "file's bytes", service: "slack", call: /^POST \/upload$/, file: true },
+  onSlack("file's completion", "files.completeUploadExternal", { file: true }),
+];
+
 const LANE_EFFECTS: Readonly<Record<LaneKind, readonly Effect[]>> = {
   "discord mention": [
     onDiscord("typing", /^POST \/channels\/\d+\/typing$/),
@@ -149,6 +159,8 @@ const LANE_EFFECTS: Readonly<Record<LaneKind, readonly Effect[]>> = {
     onDiscord("second message", CREATE, { skip: 1, long: true }),
     onDiscord("final edit", EDIT, { afterAnswer: true }),
     onDiscord("removal of a surplus message", REMOVE, { shrinks: SURPLUS.discord }),
+    onDiscord("file's message", CREATE, { skip: 3, file: true }),
+    onDiscord("file", EDIT, { afterAnswer: true, file: true }),
     onDiscord("sign of waiting", REACT, { waits: true, by: "intake" }),
     onDiscord("end of that sign", UNREACT, { waits: true }),
     CANCEL,
@@ -167,6 +179,8 @@ const LANE_EFFECTS: Readonly<Record<LaneKind, readonly Effect[]>> = {
     onDiscord("second message", FOLLOW_UP, { long: true }),
     onDiscord("final edit", RESPONSE, { afterAnswer: true }),
     onDiscord("removal of a surplus message", REMOVE, { shrinks: SURPLUS.discord }),
+    onDiscord("file's message", FOLLOW_UP, { skip: 2, file: true }),
+    onDiscord("file", RESPONSE, { afterAnswer: true, file: true }),
   ],
   "slack mention": [
     onSlack("status", "assistant.threads.setStatus"),
@@ -177,6 +191,7 @@ const LANE_EFFECTS: Readonly<Record<LaneKind, readonly Effect[]>> = {
     onSlack("removal of a surplus message", "chat.delete", { shrinks: SURPLUS.slack }),
     onSlack("sign of waiting", "reactions.add", { waits: true, by: "intake" }),
     onSlack("end of that sign", "reactions.remove", { waits: true }),
+    ...SLACK_FILE,
     CANCEL,
     UPLOAD,
   ],
@@ -189,6 +204,7 @@ const LANE_EFFECTS: Readonly<Record<LaneKind, readonly Effect[]>> = {
     onSlack("second segment", "chat.startStream", { skip: 1, long: true }),
     onSlack("final stop", "chat.stopStream", { afterAnswer: true }),
     onSlack("final edit", "chat.update", { shrinks: 100 }),
+    ...SLACK_FILE,
     CANCEL,
     UPLOAD,
   ],
@@ -196,6 +212,7 @@ const LANE_EFFECTS: Readonly<Record<LaneKind, readonly Effect[]>> = {
     onSlack("posted question", "chat.postMessage"),
     onSlack("first post", "chat.postMessage", { skip: 1 }),
     onSlack("final edit", "chat.update", { afterAnswer: true }),
+    ...SLACK_FILE,
   ],
 };
 
@@ -237,11 +254,23 @@ const RECOVERY: readonly (readonly [LaneKind, Effect])[] = [
   ["slack dm", onSlack("edit", "chat.update")],
 ];
 
+/** A file that was shared, or nearly, by a process whose follower is killed, too, while it asks what became of it. */
+const FILE_RECOVERY: readonly KillScene[] = (["before", "after"] as const).flatMap((when) =>
+  (["slack mention", "slack dm"] as const).map((lane) => ({
+    lane,
+    name: `${when} file's completion and again before the look for it`,
+    at: { service: "slack", call: /^POST \/api\/files\.completeUploadExternal$/, when } as const,
+    again: { service: "slack", call: /^POST \/api\/files\.info$/, when: "before" } as const,
+    words: VERY_LONG.slack,
+  })),
+);
+
 /** Every point of every kind of turn, whatever the queue. */
 export function allScenes(): readonly KillScene[] {
   return [
     ...LANE_KINDS.flatMap(scenesOf),
     ...RECOVERY.flatMap(([lane, effect]) => recoveryScenes(lane, effect)),
+    ...FILE_RECOVERY,
   ];
 }
 
@@ -261,7 +290,7 @@ function scenesOf(lane: LaneKind): KillScene[] {
 
 function effectScenes(
   lane: LaneKind,
-  { name, long, service, call, skip, afterAnswer, by, ...more }: Effect,
+  { name, long, file, service, call, skip, afterAnswer, by, ...more }: Effect,
 ): KillScene[] {
   const point = {
     ...{ service, call },
@@ -274,7 +303,7 @@ function effectScenes(
     lane,
     name: `${when} ${name}`,
     at: { ...point, when },
-    words: long === true ? LONG[platform] : SHORT,
+    words: file === true ? VERY_LONG[platform] : long === true ? LONG[platform] : SHORT,
     ...more,
   }));
 }

@@ -109,10 +109,12 @@ function loopbackDownload(standIn: DiscordStandIn): Download {
 
 export interface BridgeOptions {
   readonly wallNow?: () => number;
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   readonly token?: string;
   /** Default `thread`, as the product's. */
   readonly secondAnswer?: "thread" | "channel";
+  /** Default 5. */
+  readonly maxReplyParts?: number;
   /** Replaces the storing of a turn. */
   readonly onTurn?: OnTurn;
   /** What outlives the process; one of its own by default. */
@@ -161,6 +163,7 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
       token: options.token ?? standIn.token,
       apiUrl: standIn.apiUrl,
       secondAnswer: options.secondAnswer ?? "thread",
+      maxReplyParts: options.maxReplyParts ?? 5,
     },
     {
       log: collectingLog(log),
@@ -201,6 +204,8 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
       }),
     [Symbol.asyncDispose]: async () => {
       await adapter[Symbol.asyncDispose]();
+      const previews = [...standIn.world.messages.values()].flatMap(({ embeds }) => embeds);
+      expect(previews, "pages fetched for what the model wrote (§9.2)").toEqual([]);
       expect(loudCalls(standIn), "calls without silent allowed_mentions (§11.33)").toEqual([]);
     },
   };

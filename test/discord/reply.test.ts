@@ -135,6 +135,26 @@ describe("a reply", () => {
     }
   });
 
+  it.each([
+    ["a message", () => discord.person("Ada").say(discord.general, "@Coze hi")],
+    ["a command", () => discord.person("Ada").slash(discord.general, { question: "hi" })],
+    [
+      "a command where the bot is not",
+      () => discord.person("Ada").slash(discord.general, { question: "hi", userInstall: true }),
+    ],
+  ])("shows no pages that it links to, in answer to %s", async (_what, say) => {
+    say();
+    await expect.poll(() => bridge.turns.length).toBe(1);
+    const reply = await bridge.reply(bridge.turns[0] ?? (await ask()));
+    const link = "see https://pages.example/a";
+    reply.show({ answer: answerOf(link) });
+    await expect.poll(() => fromBot()[0]?.text).toBe(link);
+    await reply.finish(done(`${link} and ${"b".repeat(1_980)}\n\n${link} at the end`));
+    const shown = discord.world.messagesIn(discord.general).filter(({ author }) => author.bot === true);
+    expect(shown.length).toBeGreaterThan(1);
+    expect(shown.map(({ flags, embeds }) => [flags & 4, embeds])).toEqual(shown.map(() => [4, []]));
+  });
+
   it("§11.21 keeps notice and answer apart by their nonces", async () => {
     discord.person("Ada").dm("");
     await expect.poll(() => calls(discord, CREATE)).toHaveLength(1);

@@ -39,6 +39,20 @@ async function call(method: string, path: string, body?: unknown, headers: objec
   };
 }
 
+/** `files[0]`, `files[1]`, … of these sizes, and what is said about them. */
+function formOf(payload: object, sizes: readonly number[]): FormData {
+  const form = new FormData();
+  sizes.forEach((size, index) => {
+    form.append(`files[${index}]`, new Blob([new Uint8Array(size)]), `${index}.bin`);
+  });
+  form.append("payload_json", JSON.stringify(payload));
+  return form;
+}
+
+function ids(kept: string | undefined, count: number): readonly object[] {
+  return [{ id: kept }, ...Array.from({ length: count }, (_, index) => ({ id: String(index) }))];
+}
+
 const create = (body: object): Promise<Answer> => call("POST", `/channels/${discord.general}/messages`, body);
 
 describe("a create is refused", () => {
@@ -65,6 +79,22 @@ describe("a create is refused", () => {
     const headers = { "content-type": "application/json" };
     const answer = await call("POST", `/channels/${discord.general}/messages`, new Blob(["{"]), headers);
     expect([answer.status, answer.body["code"]]).toEqual([400, 50109]);
+  });
+
+  it("§2.5 keeps its flag with an edit that names none, and shows pages only without it", async () => {
+    const link = "https://pages.example/a";
+    const edit = async (id: unknown, body: object): Promise<Answer> =>
+      call("PATCH", `/channels/${discord.general}/messages/${String(id)}`, body);
+    const { body: plain } = await create({ content: link });
+    expect(plain).toMatchObject({ embeds: [{ url: link }] });
+    const { body } = await create({ content: `see ${link}`, flags: 4 });
+    expect(body).toMatchObject({ flags: 4, embeds: [] });
+    expect((await edit(body["id"], { content: link })).body).toMatchObject({ flags: 4, embeds: [] });
+    const shown = await edit(body["id"], { flags: 0 });
+    expect(shown.body).toMatchObject({ flags: 0, embeds: [{ url: link }] });
+    expect((await edit(body["id"], { flags: 4 })).body).toMatchObject({ flags: 4, embeds: [] });
+    expect((await edit(body["id"], { flags: 64 })).body["code"]).toBe(50035);
+    expect((await create({ content: "a", flags: 128 })).body["code"]).toBe(50035);
   });
 
   it("takes 2,000 emoji", async () => {
@@ -166,6 +196,40 @@ describe("messages", () => {
     expect(await (await fetch(file?.url ?? "")).text()).toBe("hello");
     clock.advance(25 * 3_600_000);
     expect((await fetch(file?.url ?? "")).status).toBe(404);
+  });
+
+  it("refuses files that are too large, too many, or not allowed there (§7.2)", async () => {
+    const upload = (
+      sizes: readonly number[],
+      path = `/channels/${discord.general}/messages`,
+    ): Promise<Answer> => call("POST", path, formOf({ content: "see" }, sizes));
+    expect((await upload([10_485_761])).body["code"]).toBe(50045);
+    expect((await upload(Array.from({ length: 11 }, () => 1))).body["code"]).toBe(30015);
+    const whole = await upload([9_000_000, 9_000_000, 9_000_000]);
+    expect([whole.status, whole.body["code"]]).toEqual([413, 40005]);
+    discord.deny(discord.general, "attachFiles");
+    expect((await upload([1])).body["code"]).toBe(50013);
+    const { body } = await create({ content: "a" });
+    const edit = `/channels/${discord.general}/messages/${String(body["id"])}`;
+    expect((await call("PATCH", edit, formOf({}, [1]))).body["code"]).toBe(50013);
+  });
+
+  it("§11.41 lose with an edit the files that it does not name", async () => {
+    const { body } = await call("POST", `/channels/${discord.general}/messages`, formOf({}, [1]));
+    const [first] = body["attachments"] as { id: string }[];
+    const change = async (payload: object, sizes: readonly number[] = []): Promise<Answer> =>
+      call("PATCH", `/channels/${discord.general}/messages/${String(body["id"])}`, formOf(payload, sizes));
+    const both = await change({ attachments: [{ id: first?.id }, { id: "0" }] }, [2]);
+    expect((both.body["attachments"] as { size: number }[]).map(({ size }) => size)).toEqual([1, 2]);
+    expect((await change({ attachments: [{ id: "100000000000000009" }] })).body["code"]).toBe(50035);
+    const ten = await change(
+      { attachments: ids(first?.id, 10) },
+      Array.from({ length: 10 }, () => 1),
+    );
+    expect(ten.body["code"]).toBe(30015);
+    const last = await change({ content: "b", attachments: [{ id: "0" }] }, [3, 4]);
+    expect((last.body["attachments"] as { size: number }[]).map(({ size }) => size)).toEqual([3]);
+    expect((await change({ content: "b", attachments: [] })).body["attachments"]).toEqual([]);
   });
 
   it("§3.6 are an empty list without the right to read history", async () => {

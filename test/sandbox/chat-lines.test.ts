@@ -8,6 +8,7 @@ const aMessage = (changes: Partial<SeenMessage>): SeenMessage => ({
   bot: false,
   text: "hello",
   files: [],
+  documents: [],
   edits: 0,
   unfinished: false,
   at: 0,

@@ -157,6 +157,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     botToken: slack.botToken,
     apiUrl: slack.apiUrl,
     channelStyle: "edit",
+    maxReplyParts: 5,
     ...(mode === "socket" && { appToken: slack.appToken }),
     ...(mode === "http" && { signingSecret: slack.signingSecret }),
     ...options.settings,

@@ -63,7 +63,7 @@ it("§14.53 answers only once, at the end, where it may not even write a DM", as
   await reply.finish({ answer: answer("I whisper <!here>.\n\n".repeat(1_000)) });
   const texts = slack.view(slack.secret).messages.map(({ text }) => text);
   expect(texts.filter((text) => text.includes("I whisper"))).toHaveLength(4);
-  expect(texts.at(-1)).toContain("too long for Slack");
+  expect(texts.at(-1)).toContain("too long for here");
 });
 
 it("§14.54 says that the place is gone when a response URL is used up or too old", async () => {

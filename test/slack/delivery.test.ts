@@ -91,7 +91,7 @@ it.concurrent("§14.32 goes on in a new stream when Slack ended the old one, wit
 it.concurrent("§14.33 shows 30,000 Chinese characters in streams of at most 11,000 bytes each", async ({
   expect,
 }) => {
-  await using bridge = await asked("dm", { slack: { limits: false } });
+  await using bridge = await asked("dm", { slack: { limits: false }, settings: { maxReplyParts: 20 } });
   const { slack } = bridge;
   const paragraph = "很久以前，有一座桥。".repeat(40);
   const text = Array.from({ length: 75 }, (_, index) => `${index}：${paragraph}`).join("\n\n");
