@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
 import type { Json } from "../../src/core/json.ts";
 import { answer, type BridgeOptions, callsOf, openBridge, type SlackBridge, SOON } from "./bridge.ts";
@@ -270,6 +271,9 @@ const LONG_ENGLISH = Array.from(
   (_, index) => `Paragraph ${index} of a long, long answer.`,
 ).join("\n\n");
 
+/** Sooner nobody takes over: a lease lasts ten seconds. */
+const TAKEOVER_MS = 300;
+
 /** Answers a turn in one process after the other; each but the last dies right after its n-th write at Slack. */
 async function answerThroughCrashes(
   bridge: SlackBridge,
@@ -318,6 +322,8 @@ async function answerThroughCrashes(
       stopListening();
       if (!death.signal.aborted) throw error;
     }
+    // The edit of a full message and the post of the next one leave together: the other one may still be on its way.
+    await sleep(TAKEOVER_MS);
   }
   throw new Error("every process died");
 }
