@@ -295,6 +295,7 @@ export class NativeReply implements Reply {
       ...streamContent(plan.rotate ? text + borderOf(text).close : text, cards),
     };
     const first = { shown: text, sent: plan.text, cards };
+    this.#lastWriteAt = this.#now();
     try {
       const { ts } = await this.#context.api.stream("chat.startStream", started, args, { signal });
       await this.#opened(ts, first);
@@ -312,7 +313,6 @@ export class NativeReply implements Reply {
     const segment = { ts, startedAt, shown, cards: byId(cards), open: true, full: false, ended: false };
     this.#segments.push(segment);
     this.#sent += sent;
-    this.#lastWriteAt = this.#now();
     await ownStream(this.#context, this.#options.target, ts);
     await this.#options.save(this.#streams());
   }
@@ -402,6 +402,8 @@ export class NativeReply implements Reply {
       ts: segment.ts,
       ...streamContent(text + close, cards),
     };
+    // The pace is from call to call: counted from its answer, each round trip would come on top.
+    this.#lastWriteAt = this.#now();
     try {
       await this.#context.api.stream("chat.appendStream", anything, args, { signal });
     } catch (error) {
@@ -410,7 +412,6 @@ export class NativeReply implements Reply {
     segment.shown += text;
     for (const card of cards) segment.cards.set(card.id, card);
     this.#sent += text;
-    this.#lastWriteAt = this.#now();
   }
 
   /** @returns Whether it has to be taken for sent. */
