@@ -27,7 +27,8 @@ const SLACK_LIMITS: Readonly<Record<SlackBucket, BucketLimits>> = {
   // About one a second in a channel, "short bursts" (slack.md §1.8).
   post: { burst: 3, tokensPerSecond: 1, minGapMs: 0 },
   // Tier 3, 50 a minute.
-  update: { burst: 3, tokensPerSecond: 50 / 60, minGapMs: COLLECT_MS },
+  // No header tells what is left, so that nothing puts right what a slow moment on the way has shifted.
+  update: { burst: 3, tokensPerSecond: 50 / 60, minGapMs: COLLECT_MS, marginTokens: 0.15 },
   // Tier 4, 100 a minute. Under 200 ms the client only flickers; a burst this large is stretched (pacing.md §4.4).
   append: { burst: 100, sureBurst: 10, tokensPerSecond: 100 / 60, minGapMs: 200, spendSeconds: 20 },
   // Tier 2, 20 a minute each.

@@ -77,6 +77,8 @@ export class Gate {
   #alone = false;
   /** Tokens that we took without telling. */
   #owed = 0;
+  /** The last token came out of a full bucket. */
+  #wasFull = false;
   #isAsking = false;
   #cancelTimer: (() => void) | undefined;
 
@@ -189,6 +191,13 @@ export class Gate {
     this.#limits = { ...this.#limits, burst: sureBurst };
   }
 
+  /** The last call went out so many ms after it was allowed: meanwhile nothing came back into a bucket that was full. */
+  delayed(ms: number): void {
+    if (!this.#wasFull || ms <= 0) return;
+    const lost = (ms / 1000) * this.#limits.tokensPerSecond;
+    this.#lower({ ...this.#bucket, tokens: this.#bucket.tokens - lost });
+  }
+
   /** A token that was taken is not used. */
   giveBack(): void {
     const tokens = Math.min(this.#limits.burst, this.#bucket.tokens + 1);
@@ -216,7 +225,9 @@ export class Gate {
   }
 
   #serve(waiting: Waiting): void {
-    this.#bucket = spend(this.#bucket, this.#own, this.#clock.now());
+    const now = this.#clock.now();
+    this.#wasFull = refill(this.#bucket, this.#own, now).tokens >= this.#own.burst;
+    this.#bucket = spend(this.#bucket, this.#own, now);
     this.#leaveWith(waiting);
   }
 
@@ -238,6 +249,8 @@ export class Gate {
     else {
       this.#owed -= owed;
       this.#adopt(view, view.sharers - sharers);
+      // To a thousandth, as Redis tells it.
+      if (view.taken) this.#wasFull = view.tokens + 1 > this.#limits.burst - 0.001;
       if (view.taken && !this.#leaveWith(waiting)) this.giveBack();
     }
     this.#pump();

@@ -264,6 +264,7 @@ export class GrowingReply implements Reply {
   /** The permit may have taken a while: whatever is newest now is what goes out. */
   async #call(allowed: Exclude<Step, "save">): Promise<void> {
     if (this.#stopped) return;
+    const allowedAt = this.#options.now();
     let step = allowed;
     if (allowed === "edit") {
       const due = this.#stepOf(this.#parts());
@@ -275,6 +276,9 @@ export class GrowingReply implements Reply {
     const parts = this.#parts();
     this.#triedFinal = this.#final;
     this.#lastWriteAt = this.#options.now();
+    // Drawing takes time.
+    const lateMs = this.#lastWriteAt - allowedAt;
+    if (step !== "create") this.#options.writer.gate("edit").delayed(lateMs);
     if (this.#isFirst) this.#options.onFirst?.();
     this.#isFirst = false;
     switch (step) {

@@ -14,6 +14,8 @@ export interface BucketLimits {
   readonly minGapMs: number;
   /** How long the burst is stretched over, in s; default 1.5. */
   readonly spendSeconds?: number;
+  /** Part of a token that is waited for beyond what a call needs; default {@link MARGIN_TOKENS}. */
+  readonly marginTokens?: number;
   /** Where `burst` is an assumption: what a bucket holds for certain, and all we believe after a refusal. */
   readonly sureBurst?: number;
 }
@@ -135,8 +137,9 @@ export function planPermit(
 }
 
 /** With the margin. A full bucket is enough, and in a window tokens are whole. */
-function tokensNeeded({ windowEndsAt }: Bucket, { burst }: BucketLimits, wanted: number): number {
-  const needed = windowEndsAt === undefined ? Math.min(burst, wanted) + MARGIN_TOKENS : Math.ceil(wanted);
+function tokensNeeded({ windowEndsAt }: Bucket, limits: BucketLimits, wanted: number): number {
+  const { burst, marginTokens = MARGIN_TOKENS } = limits;
+  const needed = windowEndsAt === undefined ? Math.min(burst, wanted) + marginTokens : Math.ceil(wanted);
   return Math.min(burst, needed);
 }
 
@@ -225,5 +228,6 @@ export function shareOf(limits: BucketLimits, share: number): BucketLimits {
  * it may have been another limit that spoke.
  */
 export function refusedUntil(bucket: Bucket, limits: BucketLimits, openAt: number): Bucket {
-  return { tokens: Math.min(1 + MARGIN_TOKENS, refill(bucket, limits, openAt).tokens), at: openAt };
+  const { marginTokens = MARGIN_TOKENS } = limits;
+  return { tokens: Math.min(1 + marginTokens, refill(bucket, limits, openAt).tokens), at: openAt };
 }

@@ -106,6 +106,29 @@ describe("a gate", () => {
     expect(log).toEqual(["a 1060"]);
   });
 
+  it("counts a call from when it went out: a full bucket gains nothing before", async () => {
+    const gate = new Gate(LIMITS, clock);
+    await take(gate, 1);
+    await clock.advance(300);
+    gate.delayed(300);
+    await take(gate, 4);
+    const log: string[] = [];
+    // Without the delay 0.3 of the next token would be there.
+    await clock.settle(ask(gate, "final", { log, name: "a" }));
+    expect(log).toEqual(["a 1361"]);
+  });
+
+  it("counts a call from when it was allowed where the bucket was not full", async () => {
+    const gate = new Gate(LIMITS, clock);
+    await take(gate, 2);
+    await clock.advance(300);
+    gate.delayed(300);
+    await take(gate, 3);
+    const log: string[] = [];
+    await clock.settle(ask(gate, "final", { log, name: "a" }));
+    expect(log).toEqual(["a 1061"]);
+  });
+
   it("lets a waiting one leave by its signal, and the next one move up", async () => {
     const gate = new Gate(LIMITS, clock);
     await take(gate, 5);

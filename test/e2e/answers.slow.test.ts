@@ -12,7 +12,7 @@ function expectCleanTraffic(bridge: BridgeUnderTest): void {
   expect(cozeViolations(coze.traffic.exchanges)).toEqual([]);
   expect(discordViolations(discord.traffic.exchanges)).toEqual([]);
   expect(slackViolations(slack.traffic.exchanges)).toEqual([]);
-  expect(refusals(bridge)).toBe(0);
+  expect(refusals(bridge)).toEqual([]);
 }
 
 it("answers a mention, a command and a direct message with a picture on both platforms, by the book", async () => {
@@ -97,7 +97,7 @@ it("finishes an answer whose stream broke in the middle, in the same message", a
     expectAnswer(slack, slack.dm("break"), answer),
   ]);
   expect(services.coze.chats).toHaveLength(3);
-  expect(refusals(bridge)).toBe(0);
+  expect(refusals(bridge)).toEqual([]);
 });
 
 it.each([

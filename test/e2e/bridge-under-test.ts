@@ -190,8 +190,8 @@ export async function expectAnswer(
   await expect.poll(seen, { timeout, interval: 20 }).toEqual({ whole: true, unfinished: 0 });
 }
 
-/** How often the platforms refused a call for being too many. */
-export function refusals({ services }: BridgeUnderTest): number {
+/** Calls that the platforms refused for being too many. */
+export function refusals({ services }: BridgeUnderTest): readonly string[] {
   const exchanges = [...services.discord.traffic.exchanges, ...services.slack.traffic.exchanges];
-  return exchanges.filter(({ status }) => status === 429).length;
+  return exchanges.filter(({ status }) => status === 429).map(({ service, name }) => `${service} ${name}`);
 }
