@@ -170,6 +170,21 @@ export class Gate {
     this.#told = { remaining: headers.remaining, resetAt: now + headers.resetAfterMs };
   }
 
+  /** The last call went out so many ms after it was allowed: meanwhile nothing came back into a bucket that was full. */
+  delayed(ms: number): void {
+    if (!this.#wasFull || ms <= 0) return;
+    const lost = (ms / 1000) * this.#limits.tokensPerSecond;
+    this.#lower({ ...this.#bucket, tokens: this.#bucket.tokens - lost });
+  }
+
+  /** A token that was taken is not used. */
+  giveBack(): void {
+    const tokens = Math.min(this.#limits.burst, this.#bucket.tokens + 1);
+    this.#bucket = { ...this.#bucket, tokens };
+    this.#shared?.tell({ givenBack: 1 });
+    this.#pump();
+  }
+
   /** What the limits leave to this process. */
   get #own(): BucketLimits {
     if (!this.#alone) return this.#limits;
@@ -189,21 +204,6 @@ export class Gate {
   #doubt(): void {
     const { burst, sureBurst = burst } = this.#limits;
     this.#limits = { ...this.#limits, burst: sureBurst };
-  }
-
-  /** The last call went out so many ms after it was allowed: meanwhile nothing came back into a bucket that was full. */
-  delayed(ms: number): void {
-    if (!this.#wasFull || ms <= 0) return;
-    const lost = (ms / 1000) * this.#limits.tokensPerSecond;
-    this.#lower({ ...this.#bucket, tokens: this.#bucket.tokens - lost });
-  }
-
-  /** A token that was taken is not used. */
-  giveBack(): void {
-    const tokens = Math.min(this.#limits.burst, this.#bucket.tokens + 1);
-    this.#bucket = { ...this.#bucket, tokens };
-    this.#shared?.tell({ givenBack: 1 });
-    this.#pump();
   }
 
   #pump(): void {

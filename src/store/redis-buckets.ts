@@ -138,17 +138,18 @@ class RedisBuckets implements SharedBuckets {
       { err: error },
       "limits can't be shared over Redis, each process keeps to its own share of them",
     );
-    while (redis.status !== "end") {
-      await sleep(LOOK_MS, undefined, { ref: false });
-      if (
-        await redis.ping().then(
-          () => true,
-          () => false,
-        )
-      )
-        break;
-    }
+    do await sleep(LOOK_MS, undefined, { ref: false });
+    while (redis.status !== "end" && !(await answers(redis)));
     this.#isAway = false;
+  }
+}
+
+async function answers(redis: Redis): Promise<boolean> {
+  try {
+    await redis.ping();
+    return true;
+  } catch {
+    return false;
   }
 }
 
