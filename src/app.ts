@@ -20,6 +20,8 @@ import {
 import { cancelQuestion, type RedoParts, redoTurn } from "./core/redo-turn.ts";
 import type { IncomingTurn } from "./core/turn.ts";
 import { type SignParts, takeSignDown, WaitingSigns } from "./core/waiting-signs.ts";
+import { createAnswerSource } from "./coze/answer-source.ts";
+import { staticToken } from "./coze/auth/token-source.ts";
 import { createCozeClient } from "./coze/coze-client.ts";
 import { createDownload } from "./http/download.ts";
 import { type Health, openHttpServer } from "./http/server.ts";
@@ -90,7 +92,10 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   await rm(tempDir, { recursive: true, force: true });
   await mkdir(tempDir, { recursive: true, mode: 0o700 });
   stack.use(await serveControl());
-  const source = stack.use(createCozeClient({ ...config.coze, log, gates: new Gates(OWN_CLOCK, buckets) }));
+  const { baseUrl, token, chatsPerSecond } = config.coze;
+  const gates = new Gates(OWN_CLOCK, buckets);
+  const coze = createCozeClient({ baseUrl, tokens: staticToken(token), chatsPerSecond, log, gates });
+  const source = createAnswerSource(stack.use(coze));
   const tools = {
     log,
     clock,

@@ -1,80 +1,152 @@
 import { CozeError } from "../core/errors.ts";
-import type { ContextMessage, InlineText, Question, UploadedFile } from "../core/ports.ts";
 
-/** Limits of `meta_data`; counted in UTF-16 units, which no reading of "characters" makes longer (coze-api.md §4). */
+/** Limits of `meta_data` (coze-api.md §4); in characters, of which nobody says how they are counted (§22.43). */
+const MAX_META_PAIRS = 16;
+const MAX_META_KEY = 64;
 const MAX_META_VALUE = 512;
 /** Messages in one chat request (coze-api.md §4). */
-const MAX_MESSAGES = 100;
-/** Longest name of a conversation (coze-api.md §9.1). */
-const MAX_CONVERSATION_NAME = 100;
+export const MAX_MESSAGES = 100;
 
-/** The key under which a turn's id stands in the `meta_data` of its chat and its question. */
-export const TURN_ID_KEY = "turn_id";
-/** The key under which the conversation's key stands in its `meta_data`. */
-const CONVERSATION_KEY = "conversation_key";
+/** Small facts about a chat, a message or a conversation: at most 16, keys of 1–64 and values of 1–512 characters. */
+export type MetaData = Readonly<Record<string, string>>;
 
-/** Said for somebody who sent files without a word: an array of files needs a text (coze-api.md §3.6 rules 2 and 3). */
-const FILES_ONLY_TEXT = "Please look at the attached file.";
+/** A chat to be started (coze-api.md §4). */
+export interface ChatRequest {
+  readonly botId: string;
+  /** Context and memory are kept per user; a stable pseudonym, never random. */
+  readonly userId: string;
+  /** Without one Coze creates a conversation, and tells its id with the first answer. */
+  readonly conversationId?: string | undefined;
+  /** History given by the caller, oldest first, then the question; at most 100. */
+  readonly messages: readonly EnterMessage[];
+  /** Default true. Without history nothing can be looked up later, and no blocking chat can be asked. */
+  readonly autoSaveHistory?: boolean;
+  /** Told again when the chat is retrieved. */
+  readonly metaData?: MetaData;
+  /** Values for `{{name}}` in the bot's prompt. */
+  readonly customVariables?: Readonly<Record<string, string>>;
+  /** Inputs of the start node of a bot in chatflow mode. */
+  readonly parameters?: Readonly<Record<string, unknown>>;
+  /** Where the user is; the only two keys there are. */
+  readonly extraParams?: { readonly latitude?: string; readonly longitude?: string };
+  /** A quick command of the bot instead of a question. */
+  readonly shortcutCommand?: { readonly commandId: string; readonly parameters?: ShortcutParameters };
+  /** Questions of workflows come as cards. */
+  readonly enableCard?: boolean;
+  /** Default `published_online`. */
+  readonly publishStatus?: "published_online" | "unpublished_draft";
+  /** A published version to ask. */
+  readonly botVersion?: string;
+}
 
-/** A turn id as it stands in `meta_data`; whoever looks for it must shorten it the same way. */
+/** Values of a quick command: text, or files. */
+export type ShortcutParameters = Readonly<Record<string, string | readonly ObjectItem[]>>;
+
+/** A message that goes to Coze (coze-api.md §3.5). */
+export interface EnterMessage {
+  readonly role: "user" | "assistant";
+  /** Default `question` for the user, `answer` for the assistant. The others only without saved history. */
+  readonly type?: "question" | "answer" | "function_call" | "tool_response";
+  /** Text, or a text with files. */
+  readonly content: string | readonly ObjectItem[];
+  readonly metaData?: MetaData;
+}
+
+/** A piece of a message with files (coze-api.md §3.6). */
+export type ObjectItem =
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "image" | "file" | "audio"; readonly fileId: string }
+  | { readonly type: "image" | "file" | "audio"; readonly fileUrl: string };
+
+/**
+ * The body of `POST /v3/chat`.
+ *
+ * @throws {CozeError} `COZE_BAD_REQUEST` for what Coze would refuse anyway, in words that say what to change.
+ */
+export function toChatBody(request: ChatRequest, { stream }: { stream: boolean }): object {
+  const { autoSaveHistory = true, messages, shortcutCommand, metaData } = request;
+  if (!stream && !autoSaveHistory)
+    refuse("a blocking chat needs its history saved: its answer is looked up there");
+  if (messages.length > MAX_MESSAGES) refuse(`${messages.length} messages; Coze takes ${MAX_MESSAGES}`);
+  if (messages.length > 0 && messages.at(-1)?.role !== "user") refuse("the last message must be the user's");
+  if (metaData !== undefined) checkMetaData(metaData);
+  return {
+    bot_id: request.botId,
+    user_id: request.userId,
+    // The hosted and the self-hosted service have different defaults (coze-api.md §18): always said.
+    stream,
+    auto_save_history: autoSaveHistory,
+    additional_messages: messages.map(toWireMessage),
+    meta_data: metaData,
+    custom_variables: request.customVariables,
+    parameters: request.parameters,
+    extra_params: request.extraParams,
+    shortcut_command: shortcutCommand && toWireCommand(shortcutCommand),
+    enable_card: request.enableCard,
+    publish_status: request.publishStatus,
+    bot_version: request.botVersion,
+  };
+}
+
+/** A message as it goes over the wire. @throws {CozeError} `COZE_BAD_REQUEST` */
+export function toWireMessage(message: EnterMessage): object {
+  const { role, content, metaData } = message;
+  if (metaData !== undefined) checkMetaData(metaData);
+  if (content.length === 0) refuse("a message needs a text or a file");
+  return {
+    role,
+    type: message.type ?? (role === "user" ? "question" : "answer"),
+    content_type: typeof content === "string" ? "text" : "object_string",
+    content: typeof content === "string" ? content : toObjectString(content),
+    meta_data: metaData,
+  };
+}
+
+/** Files go as a string that holds JSON, not as JSON (coze-api.md §3.6). @throws {CozeError} `COZE_BAD_REQUEST` */
+export function toObjectString(items: readonly ObjectItem[]): string {
+  const texts = items.filter(({ type }) => type === "text").length;
+  if (texts > 1) refuse("a message with files holds one text, no more");
+  if (texts === items.length) refuse("a message without files is plain text");
+  return JSON.stringify(items.map(toWireItem));
+}
+
+/** @throws {CozeError} `COZE_BAD_REQUEST` when there is more than Coze takes, however characters are counted. */
+export function checkMetaData(metaData: MetaData): void {
+  const pairs = Object.entries(metaData);
+  if (pairs.length > MAX_META_PAIRS)
+    refuse(`${pairs.length} pairs of meta data; Coze takes ${MAX_META_PAIRS}`);
+  for (const [key, value] of pairs) {
+    if (!isLong(key, MAX_META_KEY)) refuse(`a key of the meta data has not 1 to ${MAX_META_KEY} characters`);
+    if (!isLong(value, MAX_META_VALUE)) {
+      refuse(`the meta data "${key}" has not 1 to ${MAX_META_VALUE} characters`);
+    }
+  }
+}
+
+/** A value that fits into `meta_data`, whoever counts; whoever looks for it must shorten it the same way. */
 export function toMetaValue(value: string): string {
   return value.slice(0, MAX_META_VALUE).toWellFormed();
 }
 
-/** The body of `POST /v3/chat`. @throws {CozeError} `COZE_BAD_REQUEST` for a question without text and files. */
-export function toChatRequest(question: Question): object {
-  const metaData = { [TURN_ID_KEY]: toMetaValue(question.turnId) };
-  const context = question.context.slice(-(MAX_MESSAGES - 1)).map(toContextMessage);
-  return {
-    bot_id: question.botId,
-    user_id: question.userId,
-    stream: true,
-    // Without history nothing can be looked up after a crash (coze-api.md §4).
-    auto_save_history: true,
-    meta_data: metaData,
-    additional_messages: [
-      ...context,
-      { role: "user", type: "question", ...toContent(question), meta_data: metaData },
-    ],
-  };
+function isLong(text: string, most: number): boolean {
+  return text.length > 0 && Array.from(text).length <= most;
 }
 
-/** The body of `POST /v1/conversation/create`: with the key in it, a lost conversation can be found again (§16.2). */
-export function toConversationRequest(botId: string, conversation: string): object {
-  return {
-    bot_id: botId,
-    name: conversation.slice(0, MAX_CONVERSATION_NAME).toWellFormed(),
-    meta_data: { [CONVERSATION_KEY]: toMetaValue(conversation) },
-  };
+function toWireCommand({ commandId, parameters = {} }: NonNullable<ChatRequest["shortcutCommand"]>): object {
+  const values = Object.entries(parameters).map(([name, value]): [string, string] => {
+    const items: readonly ObjectItem[] = typeof value === "string" ? [{ type: "text", text: value }] : value;
+    return [name, JSON.stringify(items.map(toWireItem))];
+  });
+  return { command_id: commandId, parameters: Object.fromEntries(values) };
 }
 
-function toContextMessage(message: ContextMessage): object {
-  return message.role === "asker"
-    ? { role: "user", type: "question", content: message.text, content_type: "text" }
-    : { role: "assistant", type: "answer", content: message.text, content_type: "text" };
+function toWireItem(item: ObjectItem): object {
+  if (item.type === "text") return item;
+  return "fileId" in item
+    ? { type: item.type, file_id: item.fileId }
+    : { type: item.type, file_url: item.fileUrl };
 }
 
-function toContent(question: Question): { content: string; content_type: "text" | "object_string" } {
-  const texts = question.files.filter((file): file is InlineText => file.kind === "text");
-  const uploads = question.files.filter((file): file is UploadedFile => file.kind !== "text");
-  const text = [question.text, ...texts.map(toQuotedFile)].filter((part) => part.trim() !== "").join("\n\n");
-  if (uploads.length === 0) {
-    if (text === "") {
-      throw new CozeError("COZE_BAD_REQUEST", "a question needs a text or a file", { outcome: "refused" });
-    }
-    return { content: text, content_type: "text" };
-  }
-  // One text item, always: no rule about neighbouring messages can be broken then (coze-api.md §3.6).
-  const items = [
-    { type: "text", text: text === "" ? FILES_ONLY_TEXT : text },
-    ...uploads.map((file) => ({ type: file.kind, file_id: file.fileId })),
-  ];
-  return { content: JSON.stringify(items), content_type: "object_string" };
-}
-
-/** A text file inside the question, in a fence that nothing in it can close. */
-function toQuotedFile(file: InlineText): string {
-  const longest = Math.max(2, ...[...file.text.matchAll(/`+/g)].map(([run]) => run.length));
-  const fence = "`".repeat(longest + 1);
-  return `${file.name}:\n${fence}\n${file.text}\n${fence}`;
+function refuse(what: string): never {
+  throw new CozeError("COZE_BAD_REQUEST", `Nothing was sent to Coze: ${what}`, { outcome: "refused" });
 }

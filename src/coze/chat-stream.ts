@@ -1,35 +1,36 @@
 import type { AnswerEvent } from "../core/answer-state.ts";
 import { CozeError } from "../core/errors.ts";
-import type { Abortable, Log, Question } from "../core/ports.ts";
+import type { Abortable, Log } from "../core/ports.ts";
 import { type AnswerEnd, isOver, NOT_ENDED, reduceEnd } from "./answer-end.ts";
-import { type SseEvent, toAnswerEvent } from "./chat-events.ts";
-import { toChatRequest } from "./chat-request.ts";
-import { Deadline } from "./deadline.ts";
-import { type CallFacts, streamBroken, timedOut, toCozeError } from "./errors.ts";
-import type { CozeHttp, OpenResponse } from "./http.ts";
-import { JsonInsteadOfStream, SseDecoder } from "./sse.ts";
+import { toAnswerEvent } from "./chat-events.ts";
+import { type CallFacts, streamBroken, toCozeError } from "./errors.ts";
+import { type Known, streamEvents } from "./event-stream.ts";
+import type { CozeHttp } from "./http.ts";
 
-const CALL = "POST /v3/chat";
+/** A call that answers with the events of one chat: a new one, one that goes on, or a chatflow's. */
+export interface ChatCall {
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly json: object;
+  /** The conversation it is asked in, if there is one already. */
+  readonly conversationId?: string | undefined;
+}
+
 /** After `done` nothing comes but the end of the body; reading it lets the connection be used again. */
 const DRAIN_MS = 250;
 
-/** What is known of a running call; filled by the stream as it learns. */
-interface Known {
-  facts: CallFacts;
-}
-
-/** The answer to a question, and a judgement about its end. @see AnswerSource.ask */
+/** The answer of a chat, and a judgement about its end. @see AnswerSource.ask */
 export async function* askChat(
   http: CozeHttp,
-  question: Question,
+  call: ChatCall,
   { signal, log }: Abortable & { log: Log },
 ): AsyncGenerator<AnswerEvent, void, undefined> {
   const { idleMs, graceMs } = http.timeouts;
-  const known: Known = { facts: { call: CALL } };
+  const known = knownOf(call);
   let end = NOT_ENDED;
   const wait = (): number => (!isOver(end) ? idleMs : end.marked ? DRAIN_MS : graceMs);
   try {
-    for await (const event of streamChat(http, question, { signal, log, idleMs: wait, known })) {
+    for await (const event of streamChat(http, call, { signal, log, idleMs: wait, known })) {
       end = reduceEnd(end, event);
       yield event;
       const failure = toFailure(event, end, { http, facts: known.facts });
@@ -65,76 +66,37 @@ function toFailure(
 /** The events of one chat until the body ends. @see CozeClient.chatStream */
 export async function* streamChat(
   http: CozeHttp,
-  question: Question,
+  call: ChatCall,
   {
     signal,
     log,
     idleMs,
-    known = { facts: { call: CALL } },
-  }: Abortable & { log: Log; idleMs?: () => number; known?: Known },
+    known = knownOf(call),
+  }: Abortable & { log: Log; idleMs?: (() => number) | undefined; known?: Known },
 ): AsyncGenerator<AnswerEvent, void, undefined> {
-  const json = toChatRequest(question);
-  const { conversationId } = question;
-  const { totalMs } = http.timeouts;
-  known.facts = { ...known.facts, conversationId };
-  using deadline = new Deadline(signal);
-  deadline.limit(totalMs, () => timedOut("no end of the answer", totalMs, known.facts));
-  const query = { conversation_id: conversationId };
-  const response = await http.open({ method: "POST", path: "/v3/chat", query, json, signal }, deadline);
-  known.facts = { ...known.facts, httpStatus: response.status, logId: response.logId };
-  if (!mayBeStream(response)) {
-    const facts = { ...known.facts, retryAfterMs: response.retryAfterMs };
-    const text = await http.readText(response, deadline, facts);
-    throw http.toRejection(text, response.status, facts);
-  }
-  try {
-    for await (const sse of decodeEvents(http, response, { deadline, known, ...(idleMs && { idleMs }) })) {
-      const event = toAnswerEvent(sse);
-      if (event.type === "unknown") log.debug({ name: event.name }, "coze sent an event we do not know");
-      if (event.type === "chat") known.facts = { ...known.facts, ...noteIds(event, question, log) };
-      yield event;
-    }
-  } catch (error) {
-    throw explain(error, { http, deadline, facts: known.facts });
+  const { path, query, json, conversationId } = call;
+  const sent = { method: "POST", path, json, signal, ...(query !== undefined && { query }) } as const;
+  for await (const sse of streamEvents(http, sent, { known, idleMs })) {
+    const event = toAnswerEvent(sse);
+    if (event.type === "unknown") log.debug({ name: event.name }, "coze sent an event we do not know");
+    if (event.type === "chat") known.facts = { ...known.facts, ...noteIds(event, conversationId, log) };
+    yield event;
   }
 }
 
-async function* decodeEvents(
-  http: CozeHttp,
-  response: OpenResponse,
-  { deadline, known, idleMs }: { deadline: Deadline; known: Known; idleMs?: () => number },
-): AsyncGenerator<SseEvent, void, undefined> {
-  const decoder = new SseDecoder();
-  const facts = (): CallFacts => known.facts;
-  for await (const bytes of http.read(response, deadline, facts, idleMs)) yield* decoder.push(bytes);
-  yield* decoder.end();
-}
-
-function explain(
-  error: unknown,
-  { http, deadline, facts }: { http: CozeHttp; deadline: Deadline; facts: CallFacts },
-): unknown {
-  if (deadline.signal.aborted) return deadline.signal.reason;
-  if (error instanceof JsonInsteadOfStream)
-    return http.toRejection(error.body, facts.httpStatus ?? 200, facts);
-  return error instanceof CozeError
-    ? error
-    : streamBroken("the connection broke", { ...facts, cause: error });
+function knownOf({ path, conversationId }: ChatCall): Known {
+  return { facts: { call: `POST ${path}`, conversationId } };
 }
 
 /** Ids as the chat itself tells them; the conversation may be another one than asked (coze-api.md §16.6). */
-function noteIds(event: AnswerEvent & { type: "chat" }, question: Question, log: Log): Partial<CallFacts> {
+function noteIds(
+  event: AnswerEvent & { type: "chat" },
+  asked: string | undefined,
+  log: Log,
+): Partial<CallFacts> {
   const { chatId, conversationId } = event;
-  if (conversationId !== undefined && conversationId !== question.conversationId) {
-    log.warn(
-      { asked: question.conversationId, answered: conversationId },
-      "coze answered in another conversation",
-    );
+  if (conversationId !== undefined && asked !== undefined && conversationId !== asked) {
+    log.warn({ asked, answered: conversationId }, "coze answered in another conversation");
   }
   return { ...(chatId !== undefined && { chatId }), ...(conversationId !== undefined && { conversationId }) };
-}
-
-/** JSON, HTML and anything but 200 is a rejection; the rest is looked into (coze-api.md §7.1, §7.2). */
-function mayBeStream({ status, contentType }: OpenResponse): boolean {
-  return status === 200 && !contentType.includes("json") && !contentType.includes("html");
 }

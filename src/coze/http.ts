@@ -1,9 +1,11 @@
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
-import { Agent, type Dispatcher, type FormData, request } from "undici";
+import { Agent, type Dispatcher, request } from "undici";
 import type { z } from "zod";
 import { CozeError } from "../core/errors.ts";
+import type { Abortable } from "../core/ports.ts";
+import type { TokenSource } from "./auth/token-source.ts";
 import { Deadline } from "./deadline.ts";
 import {
   type CallFacts,
@@ -40,13 +42,25 @@ export const DEFAULT_TIMEOUTS: CozeTimeouts = {
 
 /** One call of Coze's HTTP interface. */
 export interface CozeCall {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   readonly path: string;
-  readonly query?: Readonly<Record<string, string>>;
-  /** Goes as JSON. */
+  /** What is `undefined` is left out. */
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+  /** Goes as JSON; what is `undefined` is left out. */
   readonly json?: object;
-  readonly form?: FormData;
+  /** A body of another kind; opened once for each time the call goes out. */
+  readonly upload?: UploadBody;
   readonly signal: AbortSignal;
+}
+
+/** A body that is written piece by piece, never held as a whole. */
+export interface UploadBody {
+  readonly contentType: string;
+  /** In bytes. */
+  readonly contentLength: number;
+  /** Whether {@link open} works more than once. */
+  readonly repeatable: boolean;
+  open(): Readable;
 }
 
 /** A response whose body is still to be read. */
@@ -62,21 +76,36 @@ export interface OpenResponse {
 export interface CozeHttpOptions {
   /** Without a trailing slash. */
   readonly baseUrl: string;
-  readonly token: string;
+  readonly tokens: TokenSource;
   readonly userAgent: string;
   readonly timeouts: CozeTimeouts;
   /** Used instead of connections of our own, e.g. a proxy; not closed by us. */
   readonly dispatcher?: Dispatcher;
 }
 
+interface CallOptions {
+  /** Read the whole envelope instead of `data`. */
+  readonly whole?: boolean;
+  /** The answer may take as long as a whole chat: uploads, workflows. */
+  readonly patient?: boolean;
+}
+
+/** Tokens whose traces are still removed from what Coze says: the one in use, and those it replaced. */
+const REMEMBERED_TOKENS = 4;
+
 /** Longest JSON answer we read, in bytes: a page of 50 messages with whole tool outputs fits. */
 const MAX_JSON_BYTES = 32 * 1024 * 1024;
 
-/** Speaks HTTP with one Coze under one token. Never repeats a call. */
+/**
+ * Speaks HTTP with one Coze under one identity. A call whose token was refused is made once more when there is another
+ * token (coze-api.md §22.35); nothing else is ever repeated.
+ */
 export class CozeHttp implements AsyncDisposable {
   readonly timeouts: CozeTimeouts;
   readonly #options: CozeHttpOptions;
   readonly #agent: Agent | undefined;
+  /** The last tokens used, as Coze might repeat them in its words. */
+  #used: readonly string[] = [];
 
   constructor(options: CozeHttpOptions) {
     this.#options = options;
@@ -102,13 +131,40 @@ export class CozeHttp implements AsyncDisposable {
   async call<T>(
     call: CozeCall,
     schema: z.ZodType<T>,
-    { whole = false }: { whole?: boolean } = {},
+    { whole = false, patient = call.upload !== undefined }: CallOptions = {},
+  ): Promise<T> {
+    return this.authorized(call, (token) => this.#callOnce(call, token, { schema, whole, patient }));
+  }
+
+  /**
+   * Runs a call under the current token, and once more under the next one if Coze refuses the first.
+   *
+   * @throws {CozeError}
+   */
+  async authorized<T>(
+    { signal, upload }: Pick<CozeCall, "signal" | "upload">,
+    run: (token: string) => Promise<T>,
+  ): Promise<T> {
+    const token = await this.#token({ signal });
+    try {
+      return await run(token);
+    } catch (error) {
+      const repeatable = isTokenRefused(error) && upload?.repeatable !== false;
+      if (!repeatable || !(await this.#options.tokens.renew(token, { signal }))) throw error;
+      return run(await this.#token({ signal }));
+    }
+  }
+
+  async #callOnce<T>(
+    call: CozeCall,
+    token: string,
+    { schema, whole, patient }: { schema: z.ZodType<T>; whole: boolean; patient: boolean },
   ): Promise<T> {
     const name = callName(call);
     using deadline = new Deadline(call.signal);
-    const totalMs = call.form === undefined ? this.timeouts.headersMs : this.timeouts.totalMs;
+    const totalMs = patient ? this.timeouts.totalMs : this.timeouts.headersMs;
     deadline.limit(totalMs, () => timedOut("no complete answer", totalMs, { call: name }));
-    const response = await this.open(call, deadline);
+    const response = await this.open(call, { token, deadline, headersMs: totalMs });
     const facts = { call: name, httpStatus: response.status, ...ids(response) };
     const text = await this.readText(response, deadline, facts);
     const envelope = this.#unwrap(text, response.status, facts);
@@ -123,26 +179,33 @@ export class CozeHttp implements AsyncDisposable {
   }
 
   /** Sends a call and waits for the response's head. @throws {CozeError} */
-  async open(call: CozeCall, deadline: Deadline): Promise<OpenResponse> {
-    const { baseUrl, token, userAgent } = this.#options;
+  async open(
+    call: CozeCall,
+    {
+      token,
+      deadline,
+      headersMs = this.timeouts.headersMs,
+    }: { token: string; deadline: Deadline; headersMs?: number },
+  ): Promise<OpenResponse> {
+    const { baseUrl, userAgent } = this.#options;
     const facts: CallFacts = { call: callName(call) };
     const dispatcher = this.#options.dispatcher ?? this.#agent;
     try {
       const response = await deadline.within(
-        this.timeouts.headersMs,
-        () => timedOut("no response", this.timeouts.headersMs, facts),
+        headersMs,
+        () => timedOut("no response", headersMs, facts),
         () =>
           request(`${baseUrl}${call.path}`, {
             method: call.method,
             ...(dispatcher !== undefined && { dispatcher }),
-            ...(call.query !== undefined && { query: { ...call.query } }),
+            ...(call.query !== undefined && { query: withoutAbsent(call.query) }),
             headers: {
               authorization: `Bearer ${token}`,
               "user-agent": userAgent,
               "accept-encoding": "identity",
-              ...(call.json !== undefined && { "content-type": "application/json" }),
+              ...bodyHeaders(call),
             },
-            body: call.json === undefined ? (call.form ?? null) : JSON.stringify(call.json),
+            body: call.json === undefined ? (call.upload?.open() ?? null) : JSON.stringify(call.json),
             signal: deadline.signal,
           }),
       );
@@ -220,12 +283,19 @@ export class CozeHttp implements AsyncDisposable {
 
   /** Coze's words, without our token should they repeat it. */
   redact(text: string): string {
-    const { token } = this.#options;
-    return token === "" ? text : text.replaceAll(token, "[token]");
+    return this.#used.reduce((clean, token) => clean.replaceAll(token, "[token]"), text);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#agent?.destroy();
+  }
+
+  async #token(options: Abortable): Promise<string> {
+    const token = await this.#options.tokens.token(options);
+    if (token !== "" && !this.#used.includes(token)) {
+      this.#used = [token, ...this.#used].slice(0, REMEMBERED_TOKENS);
+    }
+    return token;
   }
 
   #unwrap(text: string, status: number, facts: CallFacts): Readonly<Record<string, unknown>> {
@@ -238,6 +308,23 @@ export class CozeHttp implements AsyncDisposable {
     if (status >= 400) throw toGatewayError(status, { ...facts, logId });
     return body;
   }
+}
+
+/** Nothing was done: Coze did not know who asked. */
+function isTokenRefused(error: unknown): boolean {
+  return error instanceof CozeError && error.code === "COZE_AUTH";
+}
+
+function bodyHeaders({ json, upload }: CozeCall): Record<string, string> {
+  if (json !== undefined) return { "content-type": "application/json" };
+  if (upload === undefined) return {};
+  return { "content-type": upload.contentType, "content-length": String(upload.contentLength) };
+}
+
+function withoutAbsent(query: NonNullable<CozeCall["query"]>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
+  );
 }
 
 /** Method and path with ids left out of neither: they are what the log needs. */

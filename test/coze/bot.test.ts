@@ -22,7 +22,7 @@ describe("the scripted bot", () => {
   ])("answers %j as expected, with the real client", async (text) => {
     await using pair = await openPair({ pace: { charactersPerDelta: 50 } });
     const conversationId = await newConversation(pair);
-    const { state, error } = await ask(pair.client, aQuestion({ conversationId, text }));
+    const { state, error } = await ask(pair.source, aQuestion({ conversationId, text }));
     expect(error).toBeUndefined();
     expect(answerMarkdown(state)).toBe(expectedAnswer({ text }));
   });
@@ -42,7 +42,7 @@ describe("the scripted bot", () => {
   it("goes silent and is given up by the service's own watchdog", async () => {
     await using pair = await openPair({ switches: { watchdogMs: 60 } });
     const conversationId = await newConversation(pair);
-    const { state, error } = await ask(pair.client, aQuestion({ conversationId, text: "silence" }));
+    const { state, error } = await ask(pair.source, aQuestion({ conversationId, text: "silence" }));
     expect(error).toMatchObject({ code: "COZE_FAILED", cozeCode: 5000 });
     expect(answerMarkdown(state)).toBe("This answer starts well, and then ");
   });
@@ -50,7 +50,7 @@ describe("the scripted bot", () => {
   it("thinks before it writes", async () => {
     await using pair = await openPair();
     const conversationId = await newConversation(pair);
-    const { state } = await ask(pair.client, aQuestion({ conversationId, text: "think" }));
+    const { state } = await ask(pair.source, aQuestion({ conversationId, text: "think" }));
     expect(state.answers[0]?.reasoning).toBe("They want me to think.");
   });
 
@@ -85,7 +85,7 @@ describe("the bot's pace", () => {
     const clock = new VirtualClock(1_767_225_600_000);
     await using pair = await openPair({ clock, pace: DEFAULT_PACE });
     const conversationId = await newConversation(pair);
-    const asked = ask(pair.client, aQuestion({ conversationId, text: "story" }));
+    const asked = ask(pair.source, aQuestion({ conversationId, text: "story" }));
     await expect.poll(() => pair.coze.chats.length).toBe(1);
     clock.advance(399);
     expect(pair.coze.traffic.exchanges.filter(({ name }) => name.endsWith("delta"))).toEqual([]);
@@ -111,7 +111,7 @@ describe("the bot's pace", () => {
     pair.coze.traffic.onExchange(({ name, at }) => {
       if (name.endsWith("delta")) written.push(at - startedAt);
     });
-    const asked = ask(pair.client, aQuestion({ conversationId: await newConversation(pair), text: "play" }));
+    const asked = ask(pair.source, aQuestion({ conversationId: await newConversation(pair), text: "play" }));
     await expect.poll(() => pair.coze.chats.length).toBe(1);
     for (let passed = 0; passed < 120; passed += 20) clock.advance(20);
     expect(answerMarkdown((await asked).state)).toBe("longer than a piece, on its way, whole.");

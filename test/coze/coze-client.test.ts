@@ -6,7 +6,7 @@ import { aQuestion, ask, newConversation, openPair } from "./coze-kit.ts";
 it("asks, and yields the answer as it is written", async () => {
   await using pair = await openPair();
   const conversationId = await newConversation(pair);
-  const { state, events, error } = await ask(pair.client, aQuestion({ conversationId, text: "Hello 世界" }));
+  const { state, events, error } = await ask(pair.source, aQuestion({ conversationId, text: "Hello 世界" }));
   expect(error).toBeUndefined();
   expect(answerMarkdown(state)).toBe(expectedAnswer({ text: "Hello 世界" }));
   expect(events.filter(({ type }) => type === "delta").length).toBeGreaterThan(1);

@@ -11,7 +11,9 @@ import {
 import type { AnswerEvent } from "../../src/core/answer-state.ts";
 import { type AnswerState, EMPTY_ANSWER, reduceAnswer } from "../../src/core/answer-state.ts";
 import { type Clock, Gates } from "../../src/core/gate.ts";
-import type { LocalFile, Log, Question } from "../../src/core/ports.ts";
+import type { AnswerSource, LocalFile, Log, Question } from "../../src/core/ports.ts";
+import { createAnswerSource } from "../../src/coze/answer-source.ts";
+import { staticToken, type TokenSource } from "../../src/coze/auth/token-source.ts";
 import { type CozeClient, createCozeClient } from "../../src/coze/coze-client.ts";
 import type { CozeTimeouts } from "../../src/coze/http.ts";
 
@@ -47,6 +49,8 @@ export class KeptLog implements Log {
 export interface CozePair extends AsyncDisposable {
   readonly coze: CozeStandIn;
   readonly client: CozeClient;
+  /** The same client, as the bridge uses it. */
+  readonly source: AnswerSource;
   readonly log: KeptLog;
 }
 
@@ -62,23 +66,28 @@ export const CLOCK: Clock = {
 const AT_ONCE = { firstDeltaMs: 0, deltaMs: 0, toolMs: 0 };
 
 export async function openPair(
-  options: CozeStandInOptions & { timeouts?: Partial<CozeTimeouts>; token?: string } = {},
+  options: CozeStandInOptions & {
+    timeouts?: Partial<CozeTimeouts>;
+    tokens?: TokenSource;
+    chatsPerSecond?: number;
+  } = {},
 ): Promise<CozePair> {
   const coze = await startCoze({ ...options, pace: { ...AT_ONCE, ...options.pace } });
   const log = new KeptLog();
   const client = createCozeClient({
     baseUrl: `${coze.url}/`,
-    token: options.token ?? STAND_IN_TOKEN,
+    tokens: options.tokens ?? staticToken(STAND_IN_TOKEN),
     log,
     gates: new Gates(CLOCK),
-    chatsPerSecond: 20,
+    chatsPerSecond: options.chatsPerSecond ?? 20,
     timeouts: { graceMs: 100, ...options.timeouts },
   });
   const dispose = async (): Promise<void> => {
     await client[Symbol.asyncDispose]();
     await coze[Symbol.asyncDispose]();
   };
-  return { coze, client, log, [Symbol.asyncDispose]: dispose };
+  const source = createAnswerSource(client);
+  return { coze, client, source, log, [Symbol.asyncDispose]: dispose };
 }
 
 /** Never fires; the test's own time-out ends what hangs. */
@@ -86,8 +95,8 @@ export function noAbort(): AbortSignal {
   return new AbortController().signal;
 }
 
-export async function newConversation({ client }: CozePair): Promise<string> {
-  return client.createConversation({ botId: STAND_IN_BOT, conversation: "test:key", signal: noAbort() });
+export async function newConversation({ source }: CozePair): Promise<string> {
+  return source.createConversation({ botId: STAND_IN_BOT, conversation: "test:key", signal: noAbort() });
 }
 
 export function aQuestion(changes: Partial<Question> = {}): Question {
@@ -111,14 +120,14 @@ export interface Asked {
 }
 
 export async function ask(
-  client: CozeClient,
+  source: AnswerSource,
   question: Question,
   signal: AbortSignal = noAbort(),
 ): Promise<Asked> {
   const events: AnswerEvent[] = [];
   let error: unknown;
   try {
-    for await (const event of client.ask(question, { signal })) events.push(event);
+    for await (const event of source.ask(question, { signal })) events.push(event);
   } catch (caught) {
     error = caught;
   }

@@ -7,16 +7,16 @@ import { PNG } from "./file-bytes.ts";
 /** Everything the client can say, and most of what the service answers. */
 async function allTraffic(): Promise<readonly Exchange[]> {
   await using pair = await openPair();
-  const { client, coze } = pair;
+  const { client, source, coze } = pair;
   const signal = noAbort();
   const conversationId = await newConversation(pair);
   await using file = await aFile(PNG);
-  const files = [await client.upload(file, { name: "a.png", signal })];
+  const files = [await source.upload(file, { name: "a.png", signal })];
   const context = [
     { role: "asker" as const, text: "before" },
     { role: "bot" as const, text: "an answer" },
   ];
-  await ask(client, aQuestion({ conversationId, files, context }));
+  await ask(source, aQuestion({ conversationId, files, context }));
   for (const text of [
     "故事",
     "weather",
@@ -27,19 +27,19 @@ async function allTraffic(): Promise<readonly Exchange[]> {
     "fail 4011",
     "local plugin",
   ]) {
-    await ask(client, aQuestion({ conversationId, text }));
+    await ask(source, aQuestion({ conversationId, text }));
   }
   const chat = { conversationId, chatId: coze.chats[1]?.id ?? "" };
-  await client.retrieveChat(chat, { signal });
-  await client.listChatMessages(chat, { signal });
-  const { lastId } = await client.listMessages({ conversationId, limit: 2, order: "desc", signal });
-  await client.listMessages({
+  await client.chats.retrieve(chat, { signal });
+  await client.chats.listMessages(chat, { signal });
+  const { lastId } = await client.messages.page({ conversationId, limit: 2, order: "desc", signal });
+  await client.messages.page({
     conversationId,
     chatId: chat.chatId,
     signal,
     ...(lastId && { afterId: lastId }),
   });
-  await client.cancelChat(chat, { signal });
+  await client.chats.cancel(chat, { signal });
   return coze.traffic.exchanges;
 }
 

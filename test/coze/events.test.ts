@@ -26,7 +26,7 @@ async function askEvents(
 ): Promise<Asked> {
   await using pair = await openPair({ timeouts });
   pair.coze.playNext({ packets: [packet(...events)] });
-  const asked = await ask(pair.client, aQuestion());
+  const asked = await ask(pair.source, aQuestion());
   return asked;
 }
 
@@ -72,7 +72,7 @@ describe("§22.11 ends that are none", () => {
   it("waits only a short grace for done", async () => {
     await using pair = await openPair({ timeouts: { graceMs: 30 } });
     pair.coze.playNext({ packets: [packet(CREATED, whole("x"), COMPLETED)], end: "stall" });
-    expect((await ask(pair.client, aQuestion())).error).toBeUndefined();
+    expect((await ask(pair.source, aQuestion())).error).toBeUndefined();
   });
 
   it.each([
@@ -93,13 +93,13 @@ describe("§22.11 ends that are none", () => {
   it("does not wait for more once done was said too early", async () => {
     await using pair = await openPair();
     pair.coze.playNext({ packets: [packet(CREATED, delta("x"), DONE)], end: "stall" });
-    expect((await ask(pair.client, aQuestion())).error).toMatchObject({ code: "COZE_STREAM_BROKEN" });
+    expect((await ask(pair.source, aQuestion())).error).toMatchObject({ code: "COZE_STREAM_BROKEN" });
   });
 
   it("does not take an empty stream for an answer", async () => {
     await using pair = await openPair();
     pair.coze.playNext({ packets: [] });
-    const asked = await ask(pair.client, aQuestion());
+    const asked = await ask(pair.source, aQuestion());
     expect(asked.events).toEqual([]);
     expect(asked.error).toMatchObject({
       code: "COZE_STREAM_BROKEN",
@@ -355,7 +355,7 @@ describe("recorded streams", () => {
     const file = join(import.meta.dirname, "../fixtures/specs/coze-sse", name);
     await using pair = await openPair();
     pair.coze.playNext({ packets: [readFileSync(file)] });
-    const asked = await ask(pair.client, aQuestion());
+    const asked = await ask(pair.source, aQuestion());
     return asked;
   };
 

@@ -3,6 +3,7 @@ import { STAND_IN_BOT, STAND_IN_TOKEN, UNPUBLISHED_BOT } from "../../sandbox/coz
 import type { PlainEvent } from "../../sandbox/coze/sse-bytes.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
 import { Gates } from "../../src/core/gate.ts";
+import { staticToken } from "../../src/coze/auth/token-source.ts";
 import { createCozeClient } from "../../src/coze/coze-client.ts";
 import { COZE_CODES } from "../../src/coze/errors.ts";
 import { toRetryAfterMs } from "../../src/coze/http.ts";
@@ -42,7 +43,7 @@ describe("§22.27 a refusal in place of a stream", () => {
     await using pair = await openPair();
     const body = '{"code":4011,"msg":"balance","detail":{"logid":"L1"}}';
     pair.coze.playNext({ status, headers, packets: [body.slice(0, 9), body.slice(9)] });
-    const { error, events } = await ask(pair.client, aQuestion());
+    const { error, events } = await ask(pair.source, aQuestion());
     expect(events).toEqual([]);
     expect(error).toMatchObject({
       code: "COZE_QUOTA",
@@ -56,7 +57,7 @@ describe("§22.27 a refusal in place of a stream", () => {
     await using pair = await openPair();
     const body = `{"code":0,"data":{"id":"${CHAT}","conversation_id":"${CONVERSATION}","status":"in_progress"}}`;
     pair.coze.playNext({ headers: JSON_TYPE, packets: [body] });
-    const { error } = await ask(pair.client, aQuestion());
+    const { error } = await ask(pair.source, aQuestion());
     expect(error).toMatchObject({ code: "COZE_STREAM_BROKEN", chatId: CHAT, outcome: "unknown" });
   });
 });
@@ -70,7 +71,7 @@ describe("§22.28 envelopes with gaps", () => {
   ])("reads %s", async (body, expected) => {
     await using pair = await openPair();
     pair.coze.playNext({ headers: JSON_TYPE, packets: [body] });
-    expect((await ask(pair.client, aQuestion())).error).toMatchObject(expected);
+    expect((await ask(pair.source, aQuestion())).error).toMatchObject(expected);
   });
 
   it("takes a missing code for success, and the log id from the header", async () => {
@@ -96,7 +97,7 @@ describe("§22.29 error events", () => {
     for (const before of [[], [CREATED, delta("x")]]) {
       await using pair = await openPair();
       pair.coze.playNext({ packets: [packet(...before, error(data))] });
-      const asked = await ask(pair.client, aQuestion());
+      const asked = await ask(pair.source, aQuestion());
       expect(asked.error).toMatchObject({ code: "COZE_STREAM_BROKEN", cozeCode, outcome: "unknown" });
       expect(asked.events.at(-1)).toMatchObject({ type: "error", error: { code: cozeCode } });
     }
@@ -105,7 +106,7 @@ describe("§22.29 error events", () => {
   it("after the chat has completed change nothing", async () => {
     await using pair = await openPair();
     pair.coze.playNext({ packets: [packet(CREATED, whole("x"), COMPLETED, error("{}"), DONE)] });
-    const asked = await ask(pair.client, aQuestion());
+    const asked = await ask(pair.source, aQuestion());
     expect(asked.error).toBeUndefined();
     expect(answerMarkdown(asked.state)).toBe("x");
     expect(asked.state.ended).toBe(true);
@@ -136,7 +137,7 @@ describe("§22.30 a failed chat", () => {
   ])("%s is yielded, then thrown, also as the first event", async (_name, failed, code, cozeCode) => {
     await using pair = await openPair();
     pair.coze.playNext({ packets: [packet(failed, DONE)] });
-    const asked = await ask(pair.client, aQuestion());
+    const asked = await ask(pair.source, aQuestion());
     expect(asked.state.status).toBe("failed");
     expect(asked.error).toMatchObject({ code, cozeCode });
   });
@@ -144,9 +145,9 @@ describe("§22.30 a failed chat", () => {
   it("after some of the answer keeps it, and is not tried again by itself", async () => {
     await using pair = await openPair();
     const conversationId = await newConversation(pair);
-    const early = await ask(pair.client, aQuestion({ conversationId, text: "chat fail 5000" }));
+    const early = await ask(pair.source, aQuestion({ conversationId, text: "chat fail 5000" }));
     expect(early.error).toMatchObject({ code: "COZE_FAILED", retryable: true });
-    const late = await ask(pair.client, aQuestion({ conversationId, text: "late fail" }));
+    const late = await ask(pair.source, aQuestion({ conversationId, text: "late fail" }));
     expect(late.error).toMatchObject({ code: "COZE_FAILED", retryable: false });
     expect(answerMarkdown(late.state)).toBe("This answer starts well, and then ");
   });
@@ -163,7 +164,7 @@ describe("§22.31 broken connections", () => {
   it.each(stages)("reset %s: a broken stream", async (_name, events, known) => {
     await using pair = await openPair();
     pair.coze.playNext({ packets: [packet(...events)], end: "reset" });
-    const asked = await ask(pair.client, aQuestion());
+    const asked = await ask(pair.source, aQuestion());
     expect(asked.error).toMatchObject({ code: "COZE_STREAM_BROKEN", outcome: "unknown", ...known });
     expect(asked.events).toHaveLength(events.length);
   });
@@ -171,35 +172,35 @@ describe("§22.31 broken connections", () => {
   it.each(stages)("silent %s: a time-out", async (_name, events, known) => {
     await using pair = await openPair({ timeouts: { idleMs: 50 } });
     pair.coze.playNext({ packets: [packet(...events)], end: "stall" });
-    const asked = await ask(pair.client, aQuestion());
+    const asked = await ask(pair.source, aQuestion());
     expect(asked.error).toMatchObject({ code: "COZE_TIMEOUT", outcome: "unknown", ...known });
   });
 
   it("reset after the chat has completed: an answer", async () => {
     await using pair = await openPair();
     pair.coze.playNext({ packets: [packet(CREATED, whole("x"), COMPLETED)], end: "reset" });
-    expect((await ask(pair.client, aQuestion())).error).toBeUndefined();
+    expect((await ask(pair.source, aQuestion())).error).toBeUndefined();
   });
 
   it("tells a server that is not there from one that may have heard us", async () => {
     await using pair = await openPair({ timeouts: { headersMs: 50 } });
     pair.coze.faults.plan("POST /v3/chat", { do: "reset" });
-    const reset = await ask(pair.client, aQuestion());
+    const reset = await ask(pair.source, aQuestion());
     expect(reset.error).toMatchObject({ code: "COZE_UNREACHABLE", outcome: "unknown", retryable: true });
     pair.coze.faults.plan("POST /v3/chat", { do: "hang" });
-    expect((await ask(pair.client, aQuestion())).error).toMatchObject({
+    expect((await ask(pair.source, aQuestion())).error).toMatchObject({
       code: "COZE_TIMEOUT",
       outcome: "unknown",
     });
     await pair.coze[Symbol.asyncDispose]();
-    const gone = await ask(pair.client, aQuestion());
+    const gone = await ask(pair.source, aQuestion());
     expect(gone.error).toMatchObject({ code: "COZE_UNREACHABLE", outcome: "refused", retryable: true });
   });
 
   it("gives up an answer that never ends, however lively it is", async () => {
     await using pair = await openPair({ pace: { deltaMs: 5 }, timeouts: { totalMs: 100 } });
     const conversationId = await newConversation(pair);
-    const asked = await ask(pair.client, aQuestion({ conversationId, text: "story" }));
+    const asked = await ask(pair.source, aQuestion({ conversationId, text: "story" }));
     expect(asked.error).toMatchObject({ code: "COZE_TIMEOUT", conversationId });
     expect(asked.state.answers[0]?.text).not.toBe("");
   });
@@ -209,15 +210,15 @@ describe("§22.32 the server goes on without us", () => {
   it("and keeps the answer for retrieve and list", async () => {
     await using pair = await openPair({ pace: { deltaMs: 20 } });
     const conversationId = await newConversation(pair);
-    const { state, error } = await ask(pair.client, aQuestion({ conversationId, text: "break" }));
+    const { state, error } = await ask(pair.source, aQuestion({ conversationId, text: "break" }));
     expect(error).toMatchObject({ code: "COZE_STREAM_BROKEN", conversationId });
     const chat = { conversationId, chatId: state.chatId ?? "" };
     const signal = noAbort();
-    expect(await pair.client.retrieveChat(chat, { signal })).toMatchObject({ status: "running" });
+    expect(await pair.client.chats.retrieve(chat, { signal })).toMatchObject({ status: "running" });
     await expect
-      .poll(async () => (await pair.client.retrieveChat(chat, { signal })).status)
+      .poll(async () => (await pair.client.chats.retrieve(chat, { signal })).status)
       .toBe("completed");
-    const messages = await pair.client.listChatMessages(chat, { signal });
+    const messages = await pair.client.chats.listMessages(chat, { signal });
     expect(messages.find(({ kind }) => kind === "answer")?.text).toBe(
       "This answer starts well, and then it is whole after all.",
     );
@@ -229,19 +230,19 @@ describe("§22.33 one running chat per conversation", () => {
     await using pair = await openPair({ pace: { deltaMs: 1_000 } });
     const conversationId = await newConversation(pair);
     const stop = new AbortController();
-    const first = ask(pair.client, aQuestion({ conversationId, text: "story" }), stop.signal);
+    const first = ask(pair.source, aQuestion({ conversationId, text: "story" }), stop.signal);
     await expect.poll(() => pair.coze.chats.length).toBe(1);
-    const second = await ask(pair.client, aQuestion({ conversationId }));
+    const second = await ask(pair.source, aQuestion({ conversationId }));
     expect(second.error).toMatchObject({ code: "COZE_OCCUPIED", outcome: "refused", retryable: true });
     stop.abort(new Error("stopped"));
     await first;
-    expect((await ask(pair.client, aQuestion({ conversationId }))).error).toMatchObject({
+    expect((await ask(pair.source, aQuestion({ conversationId }))).error).toMatchObject({
       code: "COZE_OCCUPIED",
     });
     const chatId = pair.coze.chats[0]?.id ?? "";
-    expect(await pair.client.cancelChat({ conversationId, chatId }, { signal: noAbort() })).toBe(true);
+    expect(await pair.client.chats.cancel({ conversationId, chatId }, { signal: noAbort() })).toBe(true);
     pair.coze.setPace({ deltaMs: 0 });
-    expect((await ask(pair.client, aQuestion({ conversationId }))).error).toBeUndefined();
+    expect((await ask(pair.source, aQuestion({ conversationId }))).error).toBeUndefined();
   });
 });
 
@@ -251,14 +252,14 @@ describe("§22.34 cancel", () => {
     async (cancelWithoutCode) => {
       await using pair = await openPair({ switches: { cancelWithoutCode }, pace: { firstDeltaMs: 400 } });
       const conversationId = await newConversation(pair);
-      const running = ask(pair.client, aQuestion({ conversationId }));
+      const running = ask(pair.source, aQuestion({ conversationId }));
       await expect.poll(() => pair.coze.chats.length).toBe(1);
       const chat = { conversationId, chatId: pair.coze.chats[0]?.id ?? "" };
       const signal = noAbort();
-      expect(await pair.client.cancelChat(chat, { signal })).toBe(true);
-      expect(await pair.client.cancelChat(chat, { signal })).toBe(false);
-      await pair.client.cancel(chat, { signal });
-      expect(await pair.client.retrieveChat(chat, { signal })).toMatchObject({ status: "canceled" });
+      expect(await pair.client.chats.cancel(chat, { signal })).toBe(true);
+      expect(await pair.client.chats.cancel(chat, { signal })).toBe(false);
+      await pair.source.cancel(chat, { signal });
+      expect(await pair.client.chats.retrieve(chat, { signal })).toMatchObject({ status: "canceled" });
       // The open stream goes on to its end (coze-api.md §7.6).
       expect(answerMarkdown((await running).state)).toBe("You said: Hello");
     },
@@ -267,7 +268,7 @@ describe("§22.34 cancel", () => {
   it("of a chat that does not exist is one", async () => {
     await using pair = await openPair();
     const chat = { conversationId: "1", chatId: "2" };
-    const error = await errorOf(pair.client.cancel(chat, { signal: noAbort() }));
+    const error = await errorOf(pair.source.cancel(chat, { signal: noAbort() }));
     expect(error).toMatchObject({ code: "COZE_NOT_FOUND", cozeCode: 4001 });
   });
 });
@@ -278,7 +279,7 @@ describe("§22.35 credentials", () => {
     async (refusalStatus) => {
       await using pair = await openPair({ switches: { refusalStatus } });
       pair.coze.tokens.clear();
-      const asked = await ask(pair.client, aQuestion());
+      const asked = await ask(pair.source, aQuestion());
       expect(asked.error).toMatchObject({
         code: "COZE_AUTH",
         cozeCode: 4100,
@@ -291,14 +292,14 @@ describe("§22.35 credentials", () => {
   it("so is the self-hosted code", async () => {
     await using pair = await openPair();
     pair.coze.playNext({ headers: JSON_TYPE, packets: ['{"code":700012006,"msg":"access token invalid"}'] });
-    expect((await ask(pair.client, aQuestion())).error).toMatchObject({ code: "COZE_AUTH" });
+    expect((await ask(pair.source, aQuestion())).error).toMatchObject({ code: "COZE_AUTH" });
   });
 
   it("the token stays out of every message and log line, even if the server repeats it", async () => {
     await using pair = await openPair();
     const body = JSON.stringify({ code: 5000, msg: `bad token ${STAND_IN_TOKEN}` });
     pair.coze.playNext({ headers: JSON_TYPE, packets: [body] });
-    const { error } = await ask(pair.client, aQuestion());
+    const { error } = await ask(pair.source, aQuestion());
     expect(String(error)).toContain("[token]");
     expect(JSON.stringify([String(error), error, pair.log.lines])).not.toContain(STAND_IN_TOKEN);
   });
@@ -307,14 +308,14 @@ describe("§22.35 credentials", () => {
 describe("§22.36 a stored conversation that is gone", () => {
   it("is told apart, nothing was asked", async () => {
     await using pair = await openPair();
-    const asked = await ask(pair.client, aQuestion({ conversationId: "999" }));
+    const asked = await ask(pair.source, aQuestion({ conversationId: "999" }));
     expect(asked.error).toMatchObject({ code: "COZE_CONVERSATION_GONE", outcome: "refused" });
     expect(pair.coze.chats).toEqual([]);
   });
 
   it("may also be replaced in silence: then the answer tells the new one", async () => {
     await using pair = await openPair({ switches: { unknownConversation: "create" } });
-    const asked = await ask(pair.client, aQuestion({ conversationId: "999" }));
+    const asked = await ask(pair.source, aQuestion({ conversationId: "999" }));
     expect(asked.error).toBeUndefined();
     expect(asked.state.conversationId).not.toBe("999");
   });
@@ -337,17 +338,17 @@ describe("§22.37 gateways", () => {
     for (const call of ["POST /v3/chat", "GET /v3/chat/retrieve"]) {
       pair.coze.playNext({ status, headers: { "content-type": type }, packets: [body] }, call);
     }
-    const asked = await ask(pair.client, aQuestion());
+    const asked = await ask(pair.source, aQuestion());
     expect(asked.error).toMatchObject({ code, outcome, httpStatus: status });
     const chat = { conversationId: CONVERSATION, chatId: CHAT };
-    const retrieved = await errorOf(pair.client.retrieveChat(chat, { signal: noAbort() }));
+    const retrieved = await errorOf(pair.client.chats.retrieve(chat, { signal: noAbort() }));
     expect(retrieved).toMatchObject({ code, outcome, httpStatus: status });
   });
 
   it("says when to come back, if it was told", async () => {
     await using pair = await openPair();
     pair.coze.playNext({ status: 429, headers: { "retry-after": "3" }, packets: [] });
-    expect((await ask(pair.client, aQuestion())).error).toMatchObject({
+    expect((await ask(pair.source, aQuestion())).error).toMatchObject({
       code: "COZE_BUSY",
       retryAfterMs: 3_000,
     });
@@ -368,8 +369,8 @@ describe("§22.37 gateways", () => {
       switches: { limits, refusalStatus: "matching", retryAfterSeconds: 1 },
     });
     const conversationId = await newConversation(pair);
-    await ask(pair.client, aQuestion({ conversationId }));
-    const asked = await ask(pair.client, aQuestion({ conversationId }));
+    await ask(pair.source, aQuestion({ conversationId }));
+    const asked = await ask(pair.source, aQuestion({ conversationId }));
     expect(asked.error).toMatchObject({ code: "COZE_BUSY", cozeCode: 710005002, retryAfterMs: 1_000 });
   });
 });
@@ -377,7 +378,7 @@ describe("§22.37 gateways", () => {
 it("§22.40 tells the conversation that was really used", async () => {
   await using pair = await openPair({ switches: { conversationIdChanges: true } });
   const conversationId = await newConversation(pair);
-  const asked = await ask(pair.client, aQuestion({ conversationId }));
+  const asked = await ask(pair.source, aQuestion({ conversationId }));
   expect(asked.error).toBeUndefined();
   expect(asked.state.conversationId).not.toBe(conversationId);
   expect(pair.log.lines).toContainEqual({
@@ -395,7 +396,7 @@ describe("codes", () => {
     await using pair = await openPair();
     for (const [code, meaning] of COZE_CODES) {
       refuseNext(pair, code);
-      const { error } = await ask(pair.client, aQuestion());
+      const { error } = await ask(pair.source, aQuestion());
       expect(error).toMatchObject({ cozeCode: code, ...meaning });
     }
   });
@@ -411,7 +412,7 @@ describe("codes", () => {
   it("that nobody has documented may be tried again after a look", async () => {
     await using pair = await openPair();
     refuseNext(pair, 701_231);
-    const { error } = await ask(pair.client, aQuestion());
+    const { error } = await ask(pair.source, aQuestion());
     expect(error).toMatchObject({
       code: "COZE_FAILED",
       retryable: true,
@@ -422,16 +423,16 @@ describe("codes", () => {
   it("of a bot that is missing or unpublished name it so", async () => {
     await using pair = await openPair();
     const conversationId = await newConversation(pair);
-    const unpublished = await ask(pair.client, aQuestion({ conversationId, botId: UNPUBLISHED_BOT }));
+    const unpublished = await ask(pair.source, aQuestion({ conversationId, botId: UNPUBLISHED_BOT }));
     expect(unpublished.error).toMatchObject({ code: "COZE_BOT_UNPUBLISHED" });
-    const missing = await ask(pair.client, aQuestion({ conversationId, botId: "1" }));
+    const missing = await ask(pair.source, aQuestion({ conversationId, botId: "1" }));
     expect(missing.error).toMatchObject({ code: "COZE_NOT_FOUND", cozeCode: 4006 });
   });
 
   it("the scripted bot refuses with the code it is asked for", async () => {
     await using pair = await openPair();
     const conversationId = await newConversation(pair);
-    const asked = await ask(pair.client, aQuestion({ conversationId, text: "fail 4011" }));
+    const asked = await ask(pair.source, aQuestion({ conversationId, text: "fail 4011" }));
     expect(asked.error).toMatchObject({ code: "COZE_QUOTA", cozeCode: 4011 });
   });
 });
@@ -441,15 +442,15 @@ describe("stopping", () => {
     await using pair = await openPair({ pace: { deltaMs: 1_000 } });
     const conversationId = await newConversation(pair);
     const reason = new Error("the asker has stopped");
-    expect((await ask(pair.client, aQuestion(), AbortSignal.abort(reason))).error).toBe(reason);
+    expect((await ask(pair.source, aQuestion(), AbortSignal.abort(reason))).error).toBe(reason);
     pair.coze.faults.plan("POST /v3/chat", { do: "hang" });
     const waiting = new AbortController();
-    const first = ask(pair.client, aQuestion({ conversationId }), waiting.signal);
+    const first = ask(pair.source, aQuestion({ conversationId }), waiting.signal);
     await expect.poll(() => pair.coze.traffic.exchanges.length).toBe(2);
     waiting.abort(reason);
     expect((await first).error).toBe(reason);
     const writing = new AbortController();
-    const second = ask(pair.client, aQuestion({ conversationId }), writing.signal);
+    const second = ask(pair.source, aQuestion({ conversationId }), writing.signal);
     await expect.poll(() => pair.coze.chats.length).toBe(1);
     writing.abort(reason);
     expect((await second).error).toBe(reason);
@@ -458,7 +459,7 @@ describe("stopping", () => {
   it("closes the connection when the reader leaves", async () => {
     await using pair = await openPair({ pace: { deltaMs: 1_000 } });
     const conversationId = await newConversation(pair);
-    for await (const event of pair.client.ask(aQuestion({ conversationId }), { signal: noAbort() })) {
+    for await (const event of pair.source.ask(aQuestion({ conversationId }), { signal: noAbort() })) {
       expect(event.type).toBe("chat");
       break;
     }
@@ -479,7 +480,7 @@ describe("stopping", () => {
     pair.coze.playNext({ packets: [packet(CREATED, ...deltas, COMPLETED, DONE)] });
     let first = true;
     let length = 0;
-    for await (const event of pair.client.ask(aQuestion(), { signal: noAbort() })) {
+    for await (const event of pair.source.ask(aQuestion(), { signal: noAbort() })) {
       if (event.type === "delta") length += event.text.length;
       // Longer than the idle time-out: only waiting for Coze counts.
       if (first) await new Promise((resolve) => setTimeout(resolve, 150));
@@ -493,14 +494,14 @@ it("uses its connections again for answers in a row", async () => {
   await using pair = await openPair();
   const conversationId = await newConversation(pair);
   for (const text of ["1", "2", "3", "4", "5", "6"])
-    await ask(pair.client, aQuestion({ conversationId, text }));
+    await ask(pair.source, aQuestion({ conversationId, text }));
   // Two, since the pool may not have the first one back yet when the second call follows at once.
   expect(pair.coze.connections).toBeLessThanOrEqual(2);
 });
 
 it("refuses a question without text and files before it asks", async () => {
   await using pair = await openPair();
-  expect((await ask(pair.client, aQuestion({ text: " " }))).error).toMatchObject({
+  expect((await ask(pair.source, aQuestion({ text: " " }))).error).toMatchObject({
     code: "COZE_BAD_REQUEST",
   });
   expect(pair.coze.traffic.exchanges).toEqual([]);
@@ -510,10 +511,10 @@ it("works with a base URL with and without a slash at its end", async () => {
   await using pair = await openPair();
   for (const baseUrl of [pair.coze.url, `${pair.coze.url}//`]) {
     await using client = createCozeClient({
-      ...{ baseUrl, token: STAND_IN_TOKEN, log: new KeptLog() },
+      ...{ baseUrl, tokens: staticToken(STAND_IN_TOKEN), log: new KeptLog() },
       ...{ gates: new Gates(CLOCK), chatsPerSecond: 20 },
     });
-    const options = { botId: STAND_IN_BOT, conversation: "k", signal: noAbort() };
-    expect(await client.createConversation(options)).toMatch(/^\d+$/);
+    const created = client.conversations.create({ botId: STAND_IN_BOT }, { signal: noAbort() });
+    expect(await created).toMatch(/^\d+$/);
   }
 });

@@ -15,12 +15,12 @@ import {
 import { CFB, DOCX, EXE, GZ, JPG, OPUS, PDF, PNG } from "./file-bytes.ts";
 
 async function upload(
-  { client }: CozePair,
+  { source }: CozePair,
   content: string | Uint8Array,
   name: string,
 ): Promise<BroughtFile> {
   await using file = await aFile(content);
-  const brought = await client.upload(file, { name, signal: noAbort() });
+  const brought = await source.upload(file, { name, signal: noAbort() });
   return brought;
 }
 
@@ -89,7 +89,7 @@ describe("small text files go into the question", () => {
     const conversationId = await newConversation(pair);
     const text = "```js\ncode\n```";
     await ask(
-      pair.client,
+      pair.source,
       aQuestion({ conversationId, text: "Read this", files: [{ kind: "text", name: "a.md", text }] }),
     );
     const [question] = pair.coze.service.conversations.get(conversationId)?.messages ?? [];
@@ -118,7 +118,7 @@ describe("small text files go into the question", () => {
 describe("§22.38 what the service refuses of an upload", () => {
   const send = async (pair: CozePair, content: string | Uint8Array, name: string): Promise<unknown> => {
     await using file = await aFile(content);
-    const error = await errorOf(pair.client.uploadFile(file, { name, signal: noAbort() }));
+    const error = await errorOf(pair.client.files.upload(file, { name, signal: noAbort() }));
     return error;
   };
 
@@ -162,7 +162,7 @@ describe("§22.38 what the service refuses of an upload", () => {
   it("accepts plain text where the switch says so", async () => {
     await using pair = await openPair({ switches: { textFilesAccepted: true } });
     await using file = await aFile("text");
-    expect(await pair.client.uploadFile(file, { name: "a.txt", signal: noAbort() })).toMatch(/^\d+$/);
+    expect(await pair.client.files.upload(file, { name: "a.txt", signal: noAbort() })).toMatch(/^\d+$/);
   });
 });
 
@@ -171,7 +171,7 @@ it("§22.44 files go along with one text, also when nothing was said", async () 
   const conversationId = await newConversation(pair);
   const files = [await upload(pair, PNG, "a.png"), await upload(pair, PDF, "b.pdf")];
   for (const text of ["What is this?", ""]) {
-    const asked = await ask(pair.client, aQuestion({ conversationId, text, files }));
+    const asked = await ask(pair.source, aQuestion({ conversationId, text, files }));
     expect(asked.error).toBeUndefined();
     expect(answerMarkdown(asked.state)).toContain("- **a.png**: an image");
     expect(answerMarkdown(asked.state)).toContain("- **b.pdf**: a PDF document");

@@ -4,14 +4,14 @@ import type { RawResponse } from "../../sandbox/coze/coze-stand-in.ts";
 import { type Framing, frameEvents, splitEvery, splitInside } from "../../sandbox/coze/sse-bytes.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
 import type { CozeTimeouts } from "../../src/coze/http.ts";
-import { type Asked, aQuestion, ask, openPair } from "./coze-kit.ts";
+import { type Asked, aQuestion, ask, newConversation, openPair } from "./coze-kit.ts";
 import { COMPLETED, CREATED, DONE, delta, packet, plainAnswer, whole } from "./wire-make.ts";
 
 /** Asks once; the stand-in answers with these bytes. */
 async function askRaw(raw: RawResponse, timeouts: Partial<CozeTimeouts> = {}): Promise<Asked> {
   await using pair = await openPair({ timeouts });
   pair.coze.playNext(raw);
-  const asked = await ask(pair.client, aQuestion());
+  const asked = await ask(pair.source, aQuestion());
   return asked;
 }
 
@@ -97,16 +97,11 @@ describe("§22.3 and §22.4 line ends, spaces, marks and comments", () => {
       pace: { firstDeltaMs: 400 },
       timeouts: { idleMs: 200 },
     });
-    const asked = await ask(pair.client, aQuestion({ conversationId: await aConversation(pair.client) }));
+    const asked = await ask(pair.source, aQuestion({ conversationId: await newConversation(pair) }));
     expect(asked.error).toBeUndefined();
     expect(answerMarkdown(asked.state)).toBe("You said: Hello");
   });
 });
-
-async function aConversation(client: Awaited<ReturnType<typeof openPair>>["client"]): Promise<string> {
-  const { signal } = new AbortController();
-  return client.createConversation({ botId: aQuestion().botId, conversation: "k", signal });
-}
 
 describe("§22.5 unusual blocks", () => {
   it("reads data lines before the event line", async () => {
@@ -183,7 +178,7 @@ describe("§22.8 compression", () => {
 
   it("is not asked for", async () => {
     await using pair = await openPair();
-    await ask(pair.client, aQuestion());
+    await ask(pair.source, aQuestion());
     expect(pair.coze.traffic.exchanges[0]?.headers?.["accept-encoding"]).toBe("identity");
   });
 

@@ -1,22 +1,15 @@
 import { expect, it } from "vitest";
-import { STAND_IN_TOKEN } from "../../sandbox/coze/coze-stand-in.ts";
-import { Gates } from "../../src/core/gate.ts";
-import { createCozeClient } from "../../src/coze/coze-client.ts";
-import { aFile, aQuestion, ask, CLOCK, KeptLog, newConversation, noAbort, openPair } from "./coze-kit.ts";
+import { aFile, aQuestion, ask, newConversation, noAbort, openPair } from "./coze-kit.ts";
 
 const PLAN = { chatPerSecond: 20, uploadPerSecond: 10, pollPerSecond: 1 };
 
 it("begins no more chats in any second than the plan allows, and asks all", async () => {
   const limits = { ...PLAN, chatPerSecond: 6 };
-  await using pair = await openPair({ switches: { limits } });
-  await using client = createCozeClient({
-    ...{ baseUrl: pair.coze.url, token: STAND_IN_TOKEN, log: new KeptLog() },
-    ...{ gates: new Gates(CLOCK), chatsPerSecond: 6 },
-  });
+  await using pair = await openPair({ switches: { limits }, chatsPerSecond: 6 });
   const all = await Promise.all(
     Array.from({ length: 15 }, async () => {
       const conversationId = await newConversation(pair);
-      return ask(client, aQuestion({ conversationId }));
+      return ask(pair.source, aQuestion({ conversationId }));
     }),
   );
   expect(all.map(({ error }) => error)).toEqual(all.map(() => undefined));
@@ -26,7 +19,7 @@ it("uploads no more files in any second than any plan allows", async () => {
   await using pair = await openPair({ switches: { limits: PLAN } });
   await using file = await aFile("%PDF-1.7 pages");
   const uploads = Array.from({ length: 15 }, () =>
-    pair.client.uploadFile(file, { name: "pages.pdf", signal: noAbort() }),
+    pair.client.files.upload(file, { name: "pages.pdf", signal: noAbort() }),
   );
   expect(new Set(await Promise.all(uploads)).size).toBe(15);
 });
@@ -36,10 +29,10 @@ it("looks at one chat once a second, at many at once", async () => {
   const conversationId = await newConversation(pair);
   const chats = [];
   for (let count = 0; count < 3; count += 1) {
-    const { state } = await ask(pair.client, aQuestion({ conversationId }));
+    const { state } = await ask(pair.source, aQuestion({ conversationId }));
     chats.push({ conversationId, chatId: state.chatId ?? "" });
   }
-  const looks = [...chats, ...chats].map((chat) => pair.client.retrieveChat(chat, { signal: noAbort() }));
+  const looks = [...chats, ...chats].map((chat) => pair.client.chats.retrieve(chat, { signal: noAbort() }));
   expect((await Promise.all(looks)).map(({ status }) => status)).toEqual(looks.map(() => "completed"));
 });
 
@@ -49,20 +42,16 @@ it("lets the others wait where one was told that Coze is busy", async () => {
   const conversationId = await newConversation(pair);
   const errors = [];
   for (let count = 0; count < 3; count += 1) {
-    errors.push((await ask(pair.client, aQuestion({ conversationId }))).error);
+    errors.push((await ask(pair.source, aQuestion({ conversationId }))).error);
   }
   expect(errors).toEqual([undefined, expect.objectContaining({ code: "COZE_BUSY" }), undefined]);
 });
 
 it("stops waiting when nobody wants the answer any more", async () => {
-  await using pair = await openPair();
-  await using client = createCozeClient({
-    ...{ baseUrl: pair.coze.url, token: STAND_IN_TOKEN, log: new KeptLog() },
-    ...{ gates: new Gates(CLOCK), chatsPerSecond: 1 },
-  });
-  await ask(client, aQuestion({ conversationId: await newConversation(pair) }));
+  await using pair = await openPair({ chatsPerSecond: 1 });
+  await ask(pair.source, aQuestion({ conversationId: await newConversation(pair) }));
   const controller = new AbortController();
-  const asked = ask(client, aQuestion(), controller.signal);
+  const asked = ask(pair.source, aQuestion(), controller.signal);
   const reason = new Error("not wanted any more");
   controller.abort(reason);
   expect((await asked).error).toBe(reason);

@@ -10,14 +10,14 @@ const SLOW = { firstDeltaMs: 30, deltaMs: 30 };
 
 /** Asks, and goes away as soon as Coze has the question. */
 async function askAndVanish(
-  { client, coze }: CozePair,
+  { source, coze }: CozePair,
   conversationId: string,
   text: string,
 ): Promise<string> {
   const gone = new AbortController();
   const turnId = `turn:${text}#r0`;
   const asked = Array.fromAsync(
-    client.ask(aQuestion({ conversationId, text, turnId }), { signal: gone.signal }),
+    source.ask(aQuestion({ conversationId, text, turnId }), { signal: gone.signal }),
   );
   asked.catch(() => undefined);
   await expect.poll(() => coze.chats.length, { interval: 2 }).toBeGreaterThan(0);
@@ -26,9 +26,9 @@ async function askAndVanish(
   return turnId;
 }
 
-async function followed({ client }: CozePair, conversationId: string, chatId: string): Promise<string> {
+async function followed({ source }: CozePair, conversationId: string, chatId: string): Promise<string> {
   let answer = EMPTY_ANSWER;
-  for await (const event of client.follow({ conversationId, chatId }, { signal, timeoutMs: 20_000 })) {
+  for await (const event of source.follow({ conversationId, chatId }, { signal, timeoutMs: 20_000 })) {
     answer = reduceAnswer(answer, event);
   }
   expect(answer.status).toBe("completed");
@@ -40,7 +40,7 @@ describe("§22.32 a chat whose reader went away", () => {
     await using pair = await openPair({ pace: SLOW });
     const conversationId = await newConversation(pair);
     const turnId = await askAndVanish(pair, conversationId, "weather");
-    const chatId = await pair.client.findChat({ conversationId, turnId }, { signal });
+    const chatId = await pair.source.findChat({ conversationId, turnId }, { signal });
     expect(chatId).toBe(pair.coze.chats[0]?.id);
     expect(await followed(pair, conversationId, chatId ?? "")).toBe(expectedAnswer({ text: "weather" }));
   });
@@ -54,7 +54,7 @@ describe("§22.32 a chat whose reader went away", () => {
     const conversationId = await newConversation(pair);
     const turnId = await askAndVanish(pair, conversationId, "hello");
     const find = (): Promise<string | undefined> =>
-      pair.client.findChat({ conversationId, turnId }, { signal });
+      pair.source.findChat({ conversationId, turnId }, { signal });
     if (switches.runningQuestionListed === false) expect(await find()).toBeUndefined();
     await expect.poll(find).toBe(pair.coze.chats[0]?.id);
     expect(await followed(pair, conversationId, pair.coze.chats[0]?.id ?? "")).toBe(
@@ -65,9 +65,9 @@ describe("§22.32 a chat whose reader went away", () => {
   it("is not mistaken for another turn's", async () => {
     await using pair = await openPair();
     const conversationId = await newConversation(pair);
-    await Array.fromAsync(pair.client.ask(aQuestion({ conversationId, turnId: "turn:1#r0" }), { signal }));
-    expect(await pair.client.findChat({ conversationId, turnId: "turn:1#r1" }, { signal })).toBeUndefined();
-    expect(await pair.client.findChat({ conversationId, turnId: "turn:1#r0" }, { signal })).toBeDefined();
+    await Array.fromAsync(pair.source.ask(aQuestion({ conversationId, turnId: "turn:1#r0" }), { signal }));
+    expect(await pair.source.findChat({ conversationId, turnId: "turn:1#r1" }, { signal })).toBeUndefined();
+    expect(await pair.source.findChat({ conversationId, turnId: "turn:1#r0" }, { signal })).toBeDefined();
   });
 
   it("is found behind more messages than one page holds", async () => {
@@ -75,10 +75,10 @@ describe("§22.32 a chat whose reader went away", () => {
     const conversationId = await newConversation(pair);
     for (let turn = 0; turn < 30; turn += 1) {
       await Array.fromAsync(
-        pair.client.ask(aQuestion({ conversationId, turnId: `turn:${turn}#r0` }), { signal }),
+        pair.source.ask(aQuestion({ conversationId, turnId: `turn:${turn}#r0` }), { signal }),
       );
     }
-    const chatId = await pair.client.findChat({ conversationId, turnId: "turn:0#r0" }, { signal });
+    const chatId = await pair.source.findChat({ conversationId, turnId: "turn:0#r0" }, { signal });
     expect(chatId).toBe(pair.coze.chats[0]?.id);
   });
 
@@ -95,10 +95,10 @@ describe("§22.32 a chat whose reader went away", () => {
     const conversationId = await newConversation(pair);
     await askAndVanish(pair, conversationId, "silence");
     const chat = { conversationId, chatId: pair.coze.chats[0]?.id ?? "" };
-    const given = Array.fromAsync(pair.client.follow(chat, { signal, timeoutMs: 0 }));
+    const given = Array.fromAsync(pair.source.follow(chat, { signal, timeoutMs: 0 }));
     await expect(given).rejects.toMatchObject({ code: "COZE_TIMEOUT" });
     const stop = new AbortController();
-    const stopped = Array.fromAsync(pair.client.follow(chat, { signal: stop.signal, timeoutMs: 60_000 }));
+    const stopped = Array.fromAsync(pair.source.follow(chat, { signal: stop.signal, timeoutMs: 60_000 }));
     stopped.catch(() => undefined);
     const polls = (): number =>
       pair.coze.traffic.exchanges.filter(({ name }) => name === "GET /v3/chat/retrieve").length;

@@ -69,24 +69,24 @@ describe("§22.43 meta_data", () => {
     await using pair = await openPair();
     const long = "🙂".repeat(400);
     const signal = noAbort();
-    const conversationId = await pair.client.createConversation({
+    const conversationId = await pair.source.createConversation({
       botId: STAND_IN_BOT,
       conversation: long,
       signal,
     });
-    expect((await ask(pair.client, aQuestion({ conversationId, turnId: long }))).error).toBeUndefined();
+    expect((await ask(pair.source, aQuestion({ conversationId, turnId: long }))).error).toBeUndefined();
   });
 
   it("carries the turn's id on the chat and on the question", async () => {
     await using pair = await openPair();
     const conversationId = await newConversation(pair);
-    const { state } = await ask(pair.client, aQuestion({ conversationId, turnId: "discord:a:b:c#r0" }));
+    const { state } = await ask(pair.source, aQuestion({ conversationId, turnId: "discord:a:b:c#r0" }));
     const chatIds = { conversationId, chatId: state.chatId ?? "" };
     const signal = noAbort();
-    expect((await pair.client.retrieveChat(chatIds, { signal })).metaData).toEqual({
+    expect((await pair.client.chats.retrieve(chatIds, { signal })).metaData).toEqual({
       turn_id: "discord:a:b:c#r0",
     });
-    const { messages } = await pair.client.listMessages({ conversationId, signal });
+    const { messages } = await pair.client.messages.page({ conversationId, signal });
     const question = messages.find(({ role }) => role === "user");
     expect(question).toMatchObject({ metaData: { turn_id: "discord:a:b:c#r0" }, chatId: state.chatId });
   });
@@ -107,7 +107,7 @@ describe("§22.44 messages", () => {
       role: "asker" as const,
       text: `said ${index}`,
     }));
-    expect((await ask(pair.client, aQuestion({ conversationId, context }))).error).toBeUndefined();
+    expect((await ask(pair.source, aQuestion({ conversationId, context }))).error).toBeUndefined();
     const stored = pair.coze.service.conversations.get(conversationId)?.messages ?? [];
     expect(stored[0]?.content).toBe("said 51");
     expect(stored[99]?.content).toBe("Hello");
@@ -116,7 +116,7 @@ describe("§22.44 messages", () => {
   it("with arrays keep the rules of object_string", async () => {
     await using pair = await openPair();
     await using file = await aFile(PNG);
-    const fileId = await pair.client.uploadFile(file, { name: "a.png", signal: noAbort() });
+    const fileId = await pair.client.files.upload(file, { name: "a.png", signal: noAbort() });
     const text = { type: "text", text: "x" };
     const image = { type: "image", file_id: fileId };
     const code = async (...messages: object[]): Promise<number | undefined> =>
@@ -136,9 +136,9 @@ describe("§22.44 messages", () => {
   it.each([false, true])("a stored text satisfies an image only by the switch (%s)", async (accepted) => {
     await using pair = await openPair({ switches: { storedTextSatisfiesImages: accepted } });
     const conversationId = await newConversation(pair);
-    await ask(pair.client, aQuestion({ conversationId }));
+    await ask(pair.source, aQuestion({ conversationId }));
     await using file = await aFile(PNG);
-    const fileId = await pair.client.uploadFile(file, { name: "a.png", signal: noAbort() });
+    const fileId = await pair.client.files.upload(file, { name: "a.png", signal: noAbort() });
     const body = chat({ additional_messages: [objects({ type: "image", file_id: fileId })] });
     const { code } = await send(pair, "POST", `/v3/chat?conversation_id=${conversationId}`, body);
     expect(code).toBe(accepted ? 0 : 4000);
@@ -195,11 +195,11 @@ describe("the stand-in refuses", () => {
       };
       await using pair = await openPair({ switches });
       const conversationId = await newConversation(pair);
-      const first = await ask(pair.client, aQuestion({ conversationId, text: "local plugin" }));
+      const first = await ask(pair.source, aQuestion({ conversationId, text: "local plugin" }));
       expect(first.error).toBeUndefined();
       expect(first.state).toMatchObject({ status: "requires_action", interrupted: true, ended: !blocks });
       expect(first.state.pending).toMatchObject([{ kind: "function", name: "get_stock" }]);
-      const second = await ask(pair.client, aQuestion({ conversationId }));
+      const second = await ask(pair.source, aQuestion({ conversationId }));
       expect(second.error === undefined).toBe(!blocks);
     }
   });
@@ -211,7 +211,7 @@ describe("the stand-in remembers", () => {
       await using pair = await openPair({ switches: { contextByUser } });
       const conversationId = await newConversation(pair);
       const says = async (userId: string, text: string): Promise<string> =>
-        answerMarkdown((await ask(pair.client, aQuestion({ conversationId, userId, text }))).state);
+        answerMarkdown((await ask(pair.source, aQuestion({ conversationId, userId, text }))).state);
       await says("ada", "my name is Ada");
       expect(await says("ada", "what is my name?")).toBe("Your name is Ada.");
       const stranger = contextByUser ? "You have not told me your name yet." : "Your name is Ada.";
@@ -226,22 +226,22 @@ describe("the stand-in remembers", () => {
     const text = "what is my name?";
     const context = [{ role: "asker" as const, text: "my name is Eve" }];
     const first = aQuestion({ conversationId: await newConversation(pair), text, context });
-    expect(answerMarkdown((await ask(pair.client, first)).state)).toBe("Your name is Eve.");
+    expect(answerMarkdown((await ask(pair.source, first)).state)).toBe("Your name is Eve.");
     const other = aQuestion({ conversationId: await newConversation(pair), text });
-    expect(answerMarkdown((await ask(pair.client, other)).state)).toBe("You have not told me your name yet.");
+    expect(answerMarkdown((await ask(pair.source, other)).state)).toBe("You have not told me your name yet.");
   });
 
   it("nothing of a cancelled turn", async () => {
     await using pair = await openPair({ pace: { firstDeltaMs: 300 } });
     const conversationId = await newConversation(pair);
-    const running = ask(pair.client, aQuestion({ conversationId, text: "my name is Ada" }));
+    const running = ask(pair.source, aQuestion({ conversationId, text: "my name is Ada" }));
     await expect.poll(() => pair.coze.chats.length).toBe(1);
     const signal = noAbort();
-    await pair.client.cancel({ conversationId, chatId: pair.coze.chats[0]?.id ?? "" }, { signal });
+    await pair.source.cancel({ conversationId, chatId: pair.coze.chats[0]?.id ?? "" }, { signal });
     await running;
-    const { messages } = await pair.client.listMessages({ conversationId, signal });
+    const { messages } = await pair.client.messages.page({ conversationId, signal });
     expect(messages).toEqual([]);
-    const again = await ask(pair.client, aQuestion({ conversationId, text: "what is my name?" }));
+    const again = await ask(pair.source, aQuestion({ conversationId, text: "what is my name?" }));
     expect(answerMarkdown(again.state)).toBe("You have not told me your name yet.");
   });
 
@@ -249,14 +249,14 @@ describe("the stand-in remembers", () => {
     const switches = { canceledEventInStream: true, cancelledTurnsListed: true };
     await using pair = await openPair({ switches, pace: { firstDeltaMs: 300 } });
     const conversationId = await newConversation(pair);
-    const running = ask(pair.client, aQuestion({ conversationId }));
+    const running = ask(pair.source, aQuestion({ conversationId }));
     await expect.poll(() => pair.coze.chats.length).toBe(1);
     const signal = noAbort();
-    await pair.client.cancel({ conversationId, chatId: pair.coze.chats[0]?.id ?? "" }, { signal });
+    await pair.source.cancel({ conversationId, chatId: pair.coze.chats[0]?.id ?? "" }, { signal });
     const { events } = await running;
     expect(events).toContainEqual(expect.objectContaining({ type: "chat", status: "canceled" }));
     const list = async (): Promise<number> =>
-      (await pair.client.listMessages({ conversationId, signal })).messages.length;
+      (await pair.client.messages.page({ conversationId, signal })).messages.length;
     await expect.poll(list).toBe(2);
   });
 });

@@ -15,7 +15,7 @@ describe("§22.39 two places for errors of a stored chat", () => {
   const retrieve = async (data: object): Promise<unknown> => {
     await using pair = await openPair();
     answerNext(pair.coze, "GET /v3/chat/retrieve", { code: 0, msg: "", data });
-    const chat = await pair.client.retrieveChat(IDS, { signal });
+    const chat = await pair.client.chats.retrieve(IDS, { signal });
     return chat;
   };
 
@@ -49,8 +49,8 @@ describe("§22.39 two places for errors of a stored chat", () => {
 it("§22.26 reads usage that only retrieve tells", async () => {
   await using pair = await openPair();
   const conversationId = await newConversation(pair);
-  const { state } = await ask(pair.client, aQuestion({ conversationId }));
-  const chat = await pair.client.retrieveChat({ conversationId, chatId: state.chatId ?? "" }, { signal });
+  const { state } = await ask(pair.source, aQuestion({ conversationId }));
+  const chat = await pair.client.chats.retrieve({ conversationId, chatId: state.chatId ?? "" }, { signal });
   expect(chat.usage).toEqual(state.usage);
 });
 
@@ -58,18 +58,18 @@ describe("§22.41 lists", () => {
   it("of a chat are unordered and hold control packets", async () => {
     await using pair = await openPair();
     const conversationId = await newConversation(pair);
-    const { state } = await ask(pair.client, aQuestion({ conversationId, text: "weather" }));
+    const { state } = await ask(pair.source, aQuestion({ conversationId, text: "weather" }));
     const chat = { conversationId, chatId: state.chatId ?? "" };
-    const kinds = (await pair.client.listChatMessages(chat, { signal })).map(({ kind }) => kind);
+    const kinds = (await pair.client.chats.listMessages(chat, { signal })).map(({ kind }) => kind);
     expect(kinds).toEqual(["verbose", "function_call", "tool_response", "answer", "follow_up", "follow_up"]);
   });
 
   it("of a chat hold the packets of an interrupt", async () => {
     await using pair = await openPair();
     const conversationId = await newConversation(pair);
-    const { state } = await ask(pair.client, aQuestion({ conversationId, text: "local plugin" }));
+    const { state } = await ask(pair.source, aQuestion({ conversationId, text: "local plugin" }));
     const chat = { conversationId, chatId: state.chatId ?? "" };
-    const texts = (await pair.client.listChatMessages(chat, { signal })).map(({ text }) => text);
+    const texts = (await pair.client.chats.listMessages(chat, { signal })).map(({ text }) => text);
     expect(texts.some((text) => text.includes('"interrupt"'))).toBe(true);
     expect(texts.some((text) => text.includes('\\"finish_reason\\":1'))).toBe(true);
   });
@@ -77,9 +77,9 @@ describe("§22.41 lists", () => {
   it("of a conversation are read page by page, in both directions, though all were said in one second", async () => {
     await using pair = await openPair();
     const conversationId = await newConversation(pair);
-    for (const text of ["one", "two", "three"]) await ask(pair.client, aQuestion({ conversationId, text }));
+    for (const text of ["one", "two", "three"]) await ask(pair.source, aQuestion({ conversationId, text }));
     const page = (options: object): Promise<MessagePage> =>
-      pair.client.listMessages({ conversationId, limit: 2, signal, ...options });
+      pair.client.messages.page({ conversationId, limit: 2, signal, ...options });
     const first = await page({});
     expect(first).toMatchObject({
       hasMore: true,
@@ -97,9 +97,9 @@ describe("§22.41 lists", () => {
   it("of a conversation can be narrowed to a chat", async () => {
     await using pair = await openPair();
     const conversationId = await newConversation(pair);
-    await ask(pair.client, aQuestion({ conversationId, text: "one" }));
-    const { state } = await ask(pair.client, aQuestion({ conversationId, text: "two" }));
-    const page = await pair.client.listMessages({
+    await ask(pair.source, aQuestion({ conversationId, text: "one" }));
+    const { state } = await ask(pair.source, aQuestion({ conversationId, text: "two" }));
+    const page = await pair.client.messages.page({
       conversationId,
       signal,
       ...(state.chatId && { chatId: state.chatId }),
@@ -112,12 +112,12 @@ describe("§22.41 lists", () => {
       const switches = { runningQuestionListed: on, questionHasChatId: on };
       await using pair = await openPair({ switches, pace: { firstDeltaMs: 200 } });
       const conversationId = await newConversation(pair);
-      const running = ask(pair.client, aQuestion({ conversationId, turnId: "t" }));
+      const running = ask(pair.source, aQuestion({ conversationId, turnId: "t" }));
       await expect.poll(() => pair.coze.chats.length).toBe(1);
-      const during = await pair.client.listMessages({ conversationId, signal });
+      const during = await pair.client.messages.page({ conversationId, signal });
       expect(during.messages).toHaveLength(on ? 1 : 0);
       await running;
-      const { messages } = await pair.client.listMessages({ conversationId, signal });
+      const { messages } = await pair.client.messages.page({ conversationId, signal });
       expect(messages).toMatchObject([{ role: "assistant" }, { role: "user", metaData: { turn_id: "t" } }]);
       expect(messages[1]?.chatId === messages[0]?.chatId).toBe(on);
     }
@@ -129,7 +129,7 @@ it("§22.42 reads string timestamps, long numbers for ids, and null for lists", 
   const call = "POST /v1/conversation/message/list";
   const raw = `{"code":0,"first_id":7391000000000000101,"last_id":"7391000000000000100","has_more":true,"data":[{"id":7391000000000000101,"created_at":"1767225600","meta_data":null,"type":"","role":"user","content":null}]}`;
   answerNext(pair.coze, call, raw);
-  const page = await pair.client.listMessages({ conversationId: "1", signal });
+  const page = await pair.client.messages.page({ conversationId: "1", signal });
   expect(page).toMatchObject({
     firstId: "7391000000000000101",
     lastId: "7391000000000000100",
@@ -139,7 +139,7 @@ it("§22.42 reads string timestamps, long numbers for ids, and null for lists", 
     { messageId: "7391000000000000101", createdAt: 1_767_225_600, kind: "unknown", text: "", metaData: {} },
   ]);
   answerNext(pair.coze, call, { code: 0, data: null });
-  expect((await pair.client.listMessages({ conversationId: "1", signal })).messages).toEqual([]);
+  expect((await pair.client.messages.page({ conversationId: "1", signal })).messages).toEqual([]);
 });
 
 it.each([
@@ -165,15 +165,15 @@ it("every call passes on the reason it was stopped for", async () => {
   const reason = new Error("enough");
   const options = { signal: AbortSignal.abort(reason) };
   const stopped = (call: Promise<unknown>): Promise<void> => expect(call).rejects.toBe(reason);
-  await stopped(pair.client.retrieveChat(IDS, options));
-  await stopped(pair.client.listChatMessages(IDS, options));
-  await stopped(pair.client.listMessages({ conversationId: "1", ...options }));
-  await stopped(pair.client.cancel(IDS, options));
-  await stopped(pair.client.createConversation({ botId: "1", conversation: "k", ...options }));
+  await stopped(pair.client.chats.retrieve(IDS, options));
+  await stopped(pair.client.chats.listMessages(IDS, options));
+  await stopped(pair.client.messages.page({ conversationId: "1", ...options }));
+  await stopped(pair.source.cancel(IDS, options));
+  await stopped(pair.source.createConversation({ botId: "1", conversation: "k", ...options }));
 });
 
 it("a call that gets no answer in time is a time-out", async () => {
   await using pair: CozePair = await openPair({ timeouts: { headersMs: 50 } });
   pair.coze.faults.plan("GET /v3/chat/retrieve", { do: "hang" });
-  await expect(pair.client.retrieveChat(IDS, { signal })).rejects.toMatchObject({ code: "COZE_TIMEOUT" });
+  await expect(pair.client.chats.retrieve(IDS, { signal })).rejects.toMatchObject({ code: "COZE_TIMEOUT" });
 });

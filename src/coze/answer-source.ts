@@ -1,0 +1,53 @@
+import type { AnswerEvent } from "../core/answer-state.ts";
+import type { Abortable, AnswerSource, BroughtFile, LocalFile, Question } from "../core/ports.ts";
+import type { CozeClient } from "./coze-client.ts";
+import { toBroughtFile } from "./file-kind.ts";
+import { toChatRequest, toConversationRequest } from "./question.ts";
+import { findChat, followChat } from "./recovery.ts";
+import type { ChatIds } from "./stored.ts";
+
+/** Coze as the bridge asks it. */
+export function createAnswerSource(client: CozeClient): AnswerSource {
+  return new CozeAnswerSource(client);
+}
+
+class CozeAnswerSource implements AnswerSource {
+  readonly #client: CozeClient;
+
+  constructor(client: CozeClient) {
+    this.#client = client;
+  }
+
+  createConversation({
+    botId,
+    conversation,
+    signal,
+  }: { botId: string; conversation: string } & Abortable): Promise<string> {
+    return this.#client.conversations.create(toConversationRequest(botId, conversation), { signal });
+  }
+
+  upload(file: LocalFile, { name, signal }: { name: string } & Abortable): Promise<BroughtFile> {
+    const upload = (options: { name: string } & Abortable): Promise<string> =>
+      this.#client.files.upload(file, options);
+    return toBroughtFile(file, { name, signal, upload });
+  }
+
+  ask(question: Question, options: Abortable): AsyncIterable<AnswerEvent> {
+    return this.#client.chats.stream(toChatRequest(question), options);
+  }
+
+  findChat(
+    lost: { conversationId: string; turnId: string },
+    options: Abortable,
+  ): Promise<string | undefined> {
+    return findChat(this.#client.messages, lost, options);
+  }
+
+  follow(chat: ChatIds, options: Abortable & { timeoutMs: number }): AsyncIterable<AnswerEvent> {
+    return followChat(this.#client.chats, chat, options);
+  }
+
+  async cancel(chat: ChatIds, options: Abortable): Promise<void> {
+    await this.#client.chats.cancel(chat, options);
+  }
+}

@@ -1,0 +1,88 @@
+import { CozeError } from "../core/errors.ts";
+import type { SseEvent } from "./chat-events.ts";
+import { Deadline } from "./deadline.ts";
+import { type CallFacts, streamBroken, timedOut } from "./errors.ts";
+import type { CozeCall, CozeHttp, OpenResponse } from "./http.ts";
+import { JsonInsteadOfStream, SseDecoder } from "./sse.ts";
+
+/** What is known of a running call; filled by the stream as it learns, read by whoever words an error. */
+export interface Known {
+  facts: CallFacts;
+}
+
+export interface StreamOptions {
+  readonly known: Known;
+  /** How long the next event may take; asked before each wait. */
+  readonly idleMs?: (() => number) | undefined;
+}
+
+/**
+ * The events of one streamed call until its body ends.
+ *
+ * @throws {CozeError} also when the answer is no event stream but a refusal (coze-api.md §7.1, §7.2).
+ */
+export async function* streamEvents(
+  http: CozeHttp,
+  call: CozeCall,
+  options: StreamOptions,
+): AsyncGenerator<SseEvent, void, undefined> {
+  const { known } = options;
+  const { totalMs } = http.timeouts;
+  using deadline = new Deadline(call.signal);
+  deadline.limit(totalMs, () => timedOut("no end of the answer", totalMs, known.facts));
+  const begin = async (token: string): Promise<{ events: Events; first: IteratorResult<SseEvent, void> }> => {
+    const events = readEvents(http, call, { ...options, token, deadline });
+    // A refusal comes in place of the first event.
+    return { events, first: await events.next() };
+  };
+  const { events, first } = await http.authorized(call, begin);
+  try {
+    if (first.done === true) return;
+    yield first.value;
+    yield* events;
+  } finally {
+    await events.return();
+  }
+}
+
+type Events = AsyncGenerator<SseEvent, void, undefined>;
+
+async function* readEvents(
+  http: CozeHttp,
+  call: CozeCall,
+  { known, idleMs, token, deadline }: StreamOptions & { token: string; deadline: Deadline },
+): Events {
+  const response = await http.open(call, { token, deadline });
+  known.facts = { ...known.facts, httpStatus: response.status, logId: response.logId };
+  if (!mayBeStream(response)) {
+    const facts = { ...known.facts, retryAfterMs: response.retryAfterMs };
+    const text = await http.readText(response, deadline, facts);
+    throw http.toRejection(text, response.status, facts);
+  }
+  const decoder = new SseDecoder();
+  const facts = (): CallFacts => known.facts;
+  try {
+    for await (const bytes of http.read(response, deadline, facts, idleMs)) yield* decoder.push(bytes);
+    yield* decoder.end();
+  } catch (error) {
+    throw explain(error, { http, deadline, facts: known.facts });
+  }
+}
+
+function explain(
+  error: unknown,
+  { http, deadline, facts }: { http: CozeHttp; deadline: Deadline; facts: CallFacts },
+): unknown {
+  if (deadline.signal.aborted) return deadline.signal.reason;
+  if (error instanceof JsonInsteadOfStream) {
+    return http.toRejection(error.body, facts.httpStatus ?? 200, facts);
+  }
+  return error instanceof CozeError
+    ? error
+    : streamBroken("the connection broke", { ...facts, cause: error });
+}
+
+/** JSON, HTML and anything but 200 is a rejection; the rest is looked into (coze-api.md §7.1, §7.2). */
+function mayBeStream({ status, contentType }: OpenResponse): boolean {
+  return status === 200 && !contentType.includes("json") && !contentType.includes("html");
+}

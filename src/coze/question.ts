@@ -1,0 +1,70 @@
+import type { ContextMessage, InlineText, Question, UploadedFile } from "../core/ports.ts";
+import {
+  type ChatRequest,
+  type EnterMessage,
+  MAX_MESSAGES,
+  type MetaData,
+  toMetaValue,
+} from "./chat-request.ts";
+
+/** Longest name of a conversation (coze-api.md §9.1). */
+const MAX_CONVERSATION_NAME = 100;
+
+/** The key under which a turn's id stands in the `meta_data` of its chat and its question. */
+export const TURN_ID_KEY = "turn_id";
+/** The key under which the conversation's key stands in its `meta_data`. */
+const CONVERSATION_KEY = "conversation_key";
+
+/** Said for somebody who sent files without a word: an array of files needs a text (coze-api.md §3.6 rules 2 and 3). */
+const FILES_ONLY_TEXT = "Please look at the attached file.";
+
+/** A question of the bridge as a chat, findable after a crash by the turn's id (coze-api.md §16.2). */
+export function toChatRequest(question: Question): ChatRequest {
+  const metaData = { [TURN_ID_KEY]: toMetaValue(question.turnId) };
+  const context = question.context.slice(-(MAX_MESSAGES - 1)).map(toContextMessage);
+  return {
+    botId: question.botId,
+    userId: question.userId,
+    conversationId: question.conversationId,
+    metaData,
+    messages: [...context, { role: "user", content: toContent(question), metaData }],
+  };
+}
+
+/** With its key in it, a lost conversation can be found again (coze-api.md §16.2). */
+export function toConversationRequest(botId: string, conversation: string): ConversationName {
+  return {
+    botId,
+    name: conversation.slice(0, MAX_CONVERSATION_NAME).toWellFormed(),
+    metaData: { [CONVERSATION_KEY]: toMetaValue(conversation) },
+  };
+}
+
+interface ConversationName {
+  readonly botId: string;
+  readonly name: string;
+  readonly metaData: MetaData;
+}
+
+function toContextMessage({ role, text }: ContextMessage): EnterMessage {
+  return { role: role === "asker" ? "user" : "assistant", content: text };
+}
+
+function toContent(question: Question): EnterMessage["content"] {
+  const texts = question.files.filter((file): file is InlineText => file.kind === "text");
+  const uploads = question.files.filter((file): file is UploadedFile => file.kind !== "text");
+  const text = [question.text, ...texts.map(toQuotedFile)].filter((part) => part.trim() !== "").join("\n\n");
+  if (uploads.length === 0) return text;
+  // One text item, always: no rule about neighbouring messages can be broken then (coze-api.md §3.6).
+  return [
+    { type: "text", text: text === "" ? FILES_ONLY_TEXT : text },
+    ...uploads.map(({ kind, fileId }) => ({ type: kind, fileId })),
+  ];
+}
+
+/** A text file inside the question, in a fence that nothing in it can close. */
+function toQuotedFile(file: InlineText): string {
+  const longest = Math.max(2, ...[...file.text.matchAll(/`+/g)].map(([run]) => run.length));
+  const fence = "`".repeat(longest + 1);
+  return `${file.name}:\n${fence}\n${file.text}\n${fence}`;
+}
