@@ -3,12 +3,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { type Fault, Faults, REAL_CLOCK, type StandInClock, Traffic } from "../stand-in.ts";
 import type { BotPace } from "./bot.ts";
+import { chatRoutes } from "./chat-routes.ts";
 import type { ChatRun } from "./chat-run.ts";
-import { type Fields, isFields, isRefusal, type Refusal, refuse } from "./rules.ts";
-import { CozeService, type Outcome, RATE_LIMITED, type StandInBot } from "./service.ts";
+import { OpenExchange } from "./exchange.ts";
+import { matchRoute, type Outcome, type Route } from "./routes.ts";
+import { isRefusal, type Refusal, refuse } from "./rules.ts";
+import { CozeService, RATE_LIMITED, type StandInBot } from "./service.ts";
 import { frameEvents, type PlainEvent } from "./sse-bytes.ts";
 import { type CozeSwitches, DEFAULT_SWITCHES } from "./switches.ts";
-import type { UploadPart } from "./upload-rules.ts";
 
 /** The bot that exists and is published. */
 export const STAND_IN_BOT = "7380000000000000009";
@@ -67,12 +69,6 @@ export async function startCoze(options: CozeStandInOptions = {}): Promise<CozeS
 const MAX_BODY_BYTES = 15 * 1024 * 1024;
 /** Long enough for a reader on this machine to take a packet before the next one is written, in ms. */
 const PACKET_GAP_MS = 1;
-/** Paths that only answer to GET (coze-api.md §8.2: documentation and OpenAPI, against two SDKs). */
-const READ_ONLY: ReadonlySet<string> = new Set([
-  "/v3/chat/retrieve",
-  "/v3/chat/message/list",
-  "/v1/conversation/retrieve",
-]);
 /** HTTP status by code, where the service is believed to use one. */
 const MATCHING_STATUS: ReadonlyMap<number, number> = new Map([
   [4100, 401],
@@ -95,6 +91,7 @@ class HttpCozeStandIn implements CozeStandIn {
   ]);
   readonly #clock: StandInClock;
   readonly #server: Server;
+  readonly #routes: readonly Route[];
   readonly #raw = new Map<string, RawResponse[]>();
   #url = "";
   #requests = 0;
@@ -105,6 +102,7 @@ class HttpCozeStandIn implements CozeStandIn {
     this.switches = { ...DEFAULT_SWITCHES, ...switches };
     this.service = new CozeService({ clock, switches: this.switches, bots: this.bots });
     if (pace !== undefined) this.setPace(pace);
+    this.#routes = chatRoutes(this.service);
     // A failing handler is a bug of ours: the socket is cut, so that nobody waits for it.
     this.#server = createServer((request, response) => {
       this.#handle(request, response).catch(() => request.socket.resetAndDestroy());
@@ -150,77 +148,47 @@ class HttpCozeStandIn implements CozeStandIn {
     // Nagle would join packets that tests want apart.
     request.socket.setNoDelay(true);
     const url = new URL(request.url ?? "/", "http://127.0.0.1");
-    const exchange = new OpenExchange(`${request.method ?? ""} ${url.pathname}`, url, request, response);
+    const method = request.method ?? "";
+    const match = matchRoute(this.#routes, method, url.pathname);
+    const route = typeof match === "object" ? match.route : undefined;
+    const exchange = new OpenExchange(`${method} ${route?.path ?? url.pathname}`, url, request, response);
     this.#requests += 1;
     response.setHeader("x-tt-logid", this.#logId());
     const fault = this.faults.take(exchange.name);
     if (fault?.do === "delay")
       await new Promise<void>((resolve) => void this.#clock.after(fault.ms, resolve));
-    await exchange.readBody(this.#bodyLimit(url));
+    const uploads = route?.upload === true ? this.switches.maxUploadBytes : 0;
+    await exchange.readBody(uploads + MAX_BODY_BYTES);
     if (fault !== undefined && fault.do !== "delay" && !fault.do.startsWith("commit")) {
       return this.#misbehave(exchange, fault);
     }
     const raw = this.#raw.get(exchange.name)?.shift();
-    const refusal = this.#refusesCaller(request);
+    const refusal = route?.open === true ? undefined : this.#refusesCaller(exchange);
     if (raw !== undefined && refusal === undefined) return this.#play(exchange, raw);
-    const outcome = refusal ?? (await this.#route(exchange));
+    const outcome =
+      refusal ??
+      (typeof match === "object"
+        ? await match.route.handle(exchange.toRouteRequest(match.params))
+        : undefined);
     if (fault !== undefined && fault.do !== "delay") {
       if (outcome !== undefined && "run" in outcome) outcome.run.start();
       return this.#misbehave(exchange, fault);
     }
-    if (outcome === undefined) {
-      const known = READ_ONLY.has(exchange.url.pathname);
-      this.#sendText(exchange, known ? 405 : 404, known ? "405 method not allowed" : "404 page not found");
-      return;
-    }
-    if ("run" in outcome) return this.#stream(exchange, outcome.run);
-    this.#sendOutcome(exchange, outcome);
+    if (outcome !== undefined) return this.#sendOutcome(exchange, outcome);
+    if (match === "other method") this.#sendText(exchange, 405, "405 method not allowed");
+    else this.#sendText(exchange, 404, "404 page not found");
   }
 
-  #bodyLimit(url: URL): number {
-    return url.pathname === "/v1/files/upload"
-      ? this.switches.maxUploadBytes + MAX_BODY_BYTES
-      : MAX_BODY_BYTES;
+  #refusesCaller({ bearer }: OpenExchange): Refusal | undefined {
+    return this.tokens.has(bearer) ? undefined : refuse(4100, "authentication is invalid");
   }
 
-  #refusesCaller(request: IncomingMessage): Refusal | undefined {
-    const token = /^Bearer (\S+)$/.exec(request.headers.authorization ?? "")?.[1];
-    return token !== undefined && this.tokens.has(token)
-      ? undefined
-      : refuse(4100, "authentication is invalid");
-  }
-
-  /** `undefined` for a path that does not exist. */
-  async #route(exchange: OpenExchange): Promise<Outcome | undefined> {
-    const query = (name: string): string => exchange.url.searchParams.get(name) ?? "";
-    const body = (): Fields | undefined => exchange.json();
-    const conversationId = exchange.url.searchParams.get("conversation_id") ?? undefined;
-    switch (exchange.name) {
-      case "POST /v3/chat":
-        return withBody(body(), (fields) => this.service.startChat(conversationId, fields));
-      case "GET /v3/chat/retrieve":
-        return this.service.retrieveChat(query("conversation_id"), query("chat_id"));
-      case "GET /v3/chat/message/list":
-        return this.service.listChatMessages(query("conversation_id"), query("chat_id"));
-      case "POST /v3/chat/cancel":
-        return withBody(body(), (fields) => this.service.cancelChat(fields));
-      case "POST /v1/conversation/create":
-        return withBody(body(), (fields) => this.service.createConversation(fields));
-      case "GET /v1/conversation/retrieve":
-        return this.service.retrieveConversation(query("conversation_id"));
-      case "POST /v1/conversation/message/list":
-        return withBody(body(), (fields) => this.service.listMessages(query("conversation_id"), fields));
-      case "POST /v1/files/upload": {
-        const parts = await exchange.parts();
-        return isParts(parts) ? this.service.uploadFile(parts) : parts;
-      }
-      default:
-        return undefined;
-    }
-  }
-
-  #sendOutcome(exchange: OpenExchange, outcome: { body: object } | Refusal): void {
+  async #sendOutcome(exchange: OpenExchange, outcome: Outcome): Promise<void> {
     const detail = { logid: exchange.logId };
+    if ("run" in outcome) return this.#stream(exchange, outcome.run);
+    if ("events" in outcome) return this.#streamEvents(exchange, outcome.events);
+    if ("bare" in outcome) return this.#sendJson(exchange, outcome.status, outcome.bare);
+    if ("bytes" in outcome) return this.#sendBytes(exchange, outcome);
     if (isRefusal(outcome)) {
       const { code, msg } = outcome;
       const status = this.switches.refusalStatus === "ok" ? 200 : (MATCHING_STATUS.get(code) ?? 400);
@@ -239,6 +207,15 @@ class HttpCozeStandIn implements CozeStandIn {
     this.#record(exchange, status, body);
     exchange.response.writeHead(status, { "content-type": "application/json; charset=utf-8" });
     exchange.response.end(JSON.stringify(body));
+  }
+
+  #sendBytes(
+    exchange: OpenExchange,
+    { bytes, contentType }: { bytes: Uint8Array; contentType: string },
+  ): void {
+    this.#record(exchange, 200, `${bytes.length} bytes of ${contentType}`);
+    exchange.response.writeHead(200, { "content-type": contentType, "content-length": bytes.length });
+    exchange.response.end(bytes);
   }
 
   #sendText(exchange: OpenExchange, status: number, body: string): void {
@@ -267,6 +244,20 @@ class HttpCozeStandIn implements CozeStandIn {
       stopKeepAlive();
     });
     run.start();
+  }
+
+  /** Events of a call that lives only as long as its reader. */
+  async #streamEvents(exchange: OpenExchange, events: AsyncIterable<PlainEvent>): Promise<void> {
+    const { response } = exchange;
+    this.#record(exchange, 200, "text/event-stream");
+    response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
+    response.flushHeaders();
+    for await (const event of events) {
+      if (response.destroyed) return;
+      this.#recordEvent(event);
+      response.write(frameEvents([event]));
+    }
+    response.end();
   }
 
   #keepAlive(response: ServerResponse): () => void {
@@ -342,102 +333,5 @@ class HttpCozeStandIn implements CozeStandIn {
 
   #logId(): string {
     return `20260101120000${String(this.#requests).padStart(18, "0")}`;
-  }
-}
-
-function withBody(body: Fields | undefined, use: (fields: Fields) => Outcome): Outcome {
-  return body === undefined ? refuse(4000, "the body is no JSON object") : use(body);
-}
-
-function isParts(value: readonly UploadPart[] | Refusal): value is readonly UploadPart[] {
-  return Array.isArray(value);
-}
-
-/** A request being answered. */
-class OpenExchange {
-  readonly name: string;
-  readonly url: URL;
-  readonly response: ServerResponse;
-  readonly #request: IncomingMessage;
-  #body: Buffer<ArrayBuffer> = Buffer.alloc(0);
-  #parts: readonly UploadPart[] | undefined;
-
-  constructor(name: string, url: URL, request: IncomingMessage, response: ServerResponse) {
-    this.name = name;
-    this.url = url;
-    this.#request = request;
-    this.response = response;
-  }
-
-  get logId(): string {
-    return String(this.response.getHeader("x-tt-logid"));
-  }
-
-  /** @throws when the body is longer than the service reads; the connection is cut then. */
-  async readBody(limit: number): Promise<void> {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    // A request without an encoding set yields buffers.
-    for await (const chunk of this.#request as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > limit) throw new Error("request body over the limit");
-      chunks.push(chunk);
-    }
-    this.#body = Buffer.concat(chunks);
-  }
-
-  /** An empty body is an empty object. */
-  json(): Fields | undefined {
-    if (!this.#contentType().startsWith("application/json")) return undefined;
-    try {
-      const value: unknown = JSON.parse(this.#body.toString("utf8") || "{}");
-      return isFields(value) ? value : undefined;
-    } catch {
-      // Not JSON: refused by the caller.
-      return undefined;
-    }
-  }
-
-  async parts(): Promise<readonly UploadPart[] | Refusal> {
-    const contentType = this.#contentType();
-    if (!contentType.startsWith("multipart/form-data")) return refuse(4300, "no multipart body");
-    try {
-      const form = await new Response(this.#body, { headers: { "content-type": contentType } }).formData();
-      const files = [...form].filter((entry): entry is [string, File] => typeof entry[1] !== "string");
-      this.#parts = await Promise.all(
-        files.map(async ([field, file]) => ({ field, name: file.name, bytes: await file.bytes() })),
-      );
-      return this.#parts;
-    } catch {
-      // Whatever is wrong with the form, the service says this much.
-      return refuse(4304, "the file is invalid");
-    }
-  }
-
-  /** What the record keeps: everything but file contents. */
-  describe(): object {
-    const query = Object.fromEntries(this.url.searchParams);
-    if (this.#parts !== undefined) {
-      return {
-        query,
-        parts: this.#parts.map(({ field, name, bytes }) => ({ field, name, bytes: bytes.length })),
-      };
-    }
-    const body = this.json();
-    return body === undefined ? { query } : { query, body };
-  }
-
-  headers(): Record<string, string> {
-    const names = ["content-type", "user-agent", "accept-encoding", "content-length"];
-    return Object.fromEntries(
-      names.flatMap((name) => {
-        const value = this.#request.headers[name];
-        return typeof value === "string" ? [[name, value]] : [];
-      }),
-    );
-  }
-
-  #contentType(): string {
-    return this.#request.headers["content-type"] ?? "";
   }
 }

@@ -19,6 +19,7 @@ import {
   toWireConversation,
   toWireMessage,
 } from "./memory.ts";
+import type { Outcome } from "./routes.ts";
 import {
   type ChatRequest,
   checkChat,
@@ -43,9 +44,6 @@ export interface ServiceOptions {
   readonly switches: CozeSwitches;
   readonly bots: ReadonlyMap<string, StandInBot>;
 }
-
-/** What a call comes to: the answer's JSON, or a chat whose events are to be streamed. */
-export type Outcome = { readonly body: object } | { readonly run: ChatRun } | Refusal;
 
 /** First id; all are decimal strings beyond 2^53, as the service's are (coze-api.md §1.6). */
 const FIRST_ID = 7_390_000_000_000_000_001n;
@@ -72,6 +70,12 @@ export class CozeService {
   /** Lets tests and the sandbox write the bot's part themselves. */
   script(plan: (question: BotQuestion) => BotPlan): void {
     this.#plan = plan;
+  }
+
+  /** The next id of anything. */
+  newId(): string {
+    this.#lastId += 1n;
+    return String(this.#lastId);
   }
 
   createConversation(body: Fields): Outcome {
@@ -186,7 +190,7 @@ export class CozeService {
     const { textFilesAccepted, maxUploadBytes } = this.#options.switches;
     const part = checkUpload(parts, { textFilesAccepted, maxBytes: maxUploadBytes });
     if (isRefusal(part)) return part;
-    const id = this.#newId();
+    const id = this.newId();
     const file: StoredFile = { id, name: part.name, bytes: part.bytes.length, createdAt: this.#seconds() };
     this.files.set(id, file);
     return { body: { data: { id, bytes: file.bytes, file_name: file.name, created_at: file.createdAt } } };
@@ -240,7 +244,7 @@ export class CozeService {
     plan: { readonly steps: readonly BotStep[] },
   ): ChatRun {
     const { clock, switches } = this.#options;
-    const id = this.#newId();
+    const id = this.newId();
     const owner = { chatId: id, userId: request.userId, botId: request.botId };
     const saved = request.autoSaveHistory;
     const questions = saved
@@ -255,7 +259,7 @@ export class CozeService {
       steps: paceSteps(plan.steps, this.pace),
       inputCharacters: request.messages.reduce((sum, { content }) => sum + content.length, 0),
       clock,
-      newId: () => this.#newId(),
+      newId: () => this.newId(),
       watchdogMs: switches.watchdogMs,
       onMessage: ({ id: messageId, type, content }) => {
         const message = { role: "assistant", type, content, contentType: "text", metaData: {} } as const;
@@ -281,7 +285,7 @@ export class CozeService {
     name: string,
     metaData: Readonly<Record<string, string>>,
   ): Conversation {
-    const id = this.#newId();
+    const id = this.newId();
     const conversation: Conversation = {
       id,
       botId,
@@ -308,7 +312,7 @@ export class CozeService {
     },
   ): StoredMessage {
     const stored: StoredMessage = {
-      id: owner.messageId ?? this.#newId(),
+      id: owner.messageId ?? this.newId(),
       conversationId: conversation.id,
       chatId: owner.chatId,
       botId: owner.botId ?? "",
@@ -339,11 +343,6 @@ export class CozeService {
     const ok = lately.length < perSecond;
     this.#calls.set(name, ok ? [...lately, now] : lately);
     return ok;
-  }
-
-  #newId(): string {
-    this.#lastId += 1n;
-    return String(this.#lastId);
   }
 
   #seconds(): number {

@@ -1,0 +1,82 @@
+import type { ChatRun } from "./chat-run.ts";
+import { type Fields, type Refusal, refuse } from "./rules.ts";
+import type { PlainEvent } from "./sse-bytes.ts";
+import type { UploadPart } from "./upload-rules.ts";
+
+/** What a call comes to. */
+export type Outcome =
+  /** JSON, in the envelope (coze-api.md §1.3). */
+  | { readonly body: object }
+  /** JSON without an envelope: signing in (coze-api.md §2.6). */
+  | { readonly bare: object; readonly status: number }
+  | { readonly bytes: Uint8Array; readonly contentType: string }
+  | { readonly events: AsyncIterable<PlainEvent> }
+  /** A chat whose events are to be streamed; it goes on without its reader. */
+  | { readonly run: ChatRun }
+  | Refusal;
+
+/** A request, as the services behind the wire see it. */
+export interface RouteRequest {
+  /** Parts of the path, by the names in {@link Route.path}. */
+  readonly params: Readonly<Record<string, string>>;
+  /** Empty when absent. */
+  query(name: string): string;
+  /** The body's JSON object; an empty body is an empty one, `undefined` what is none. */
+  json(): Fields | undefined;
+  /** The files of a multipart body. */
+  parts(): Promise<readonly UploadPart[] | Refusal>;
+  /** What stands after `Bearer`; empty when absent. */
+  readonly bearer: string;
+}
+
+export interface Route {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  /** With parameters, e.g. `/v1/bots/:bot_id`. */
+  readonly path: string;
+  /** Needs no token. */
+  readonly open?: boolean;
+  /** Takes bodies as large as an upload. */
+  readonly upload?: boolean;
+  handle(request: RouteRequest): Outcome | Promise<Outcome>;
+}
+
+/** A handler of a JSON body; anything else is refused. */
+export function withBody(
+  use: (fields: Fields, request: RouteRequest) => Outcome | Promise<Outcome>,
+): Route["handle"] {
+  return (request) => {
+    const fields = request.json();
+    return fields === undefined ? refuse(4000, "the body is no JSON object") : use(fields, request);
+  };
+}
+
+export type Match =
+  | { readonly route: Route; readonly params: Readonly<Record<string, string>> }
+  /** The path exists, for other methods. */
+  | "other method"
+  | undefined;
+
+/** Finds the route of a request. Paths with fewer parameters stand first. */
+export function matchRoute(routes: readonly Route[], method: string, pathname: string): Match {
+  const fitting = routes.flatMap((route) => {
+    const params = matchPath(route.path, pathname);
+    return params === undefined ? [] : [{ route, params }];
+  });
+  const match = fitting.find(({ route }) => route.method === method);
+  return match ?? (fitting.length > 0 ? "other method" : undefined);
+}
+
+function matchPath(path: string, pathname: string): Readonly<Record<string, string>> | undefined {
+  const wanted = path.split("/");
+  const given = pathname.split("/");
+  if (wanted.length !== given.length) return undefined;
+  const params: Record<string, string> = {};
+  for (const [index, part] of wanted.entries()) {
+    const value = given[index] ?? "";
+    if (!part.startsWith(":")) {
+      if (part !== value) return undefined;
+    } else if (value === "") return undefined;
+    else params[part.slice(1)] = decodeURIComponent(value);
+  }
+  return params;
+}
