@@ -94,7 +94,8 @@ const SCRIPTS: readonly (readonly [RegExp, Script])[] = [
   ],
   [/^think$/i, () => steps(...think(), ...write(FIRST), whole(FIRST), ...finish())],
   [/^long (\d+)$/i, ([, length]) => longText(Math.min(Number(length), MAX_LONG))],
-  [/^local plugin$/i, () => steps(...interrupt(), { do: "require", calls: [STOCK_CALL] })],
+  [/^local plugin(?: twice)?$/i, () => requireTools([STOCK_CALL])],
+  [/^local plugins$/i, () => requireTools([STOCK_CALL, PRICE_CALL])],
   [/^ask back$/i, () => steps(...write(BACK), whole(BACK), ...interrupt(), { do: "ask-back" })],
   [/故事/, () => STORY_ZH],
   [/\bstory\b/i, () => STORY],
@@ -115,6 +116,26 @@ const BACK = "Which city do you mean?";
 const WEATHER = "It is 21 °C and sunny, says the weather plugin.";
 const WEATHER_ZH = "天气插件说：晴，21 °C。";
 const STOCK_CALL: ToolCall = { id: "QUJDREVGR0g=", name: "get_stock", input: '{"sku":"A1"}' };
+
+const PRICE_CALL: ToolCall = { id: "UFJJQ0U9PQ==", name: "get_price", input: '{"sku":"A1"}' };
+
+/** What a tool of the asker's gave back. */
+export interface BotToolOutput {
+  readonly name: string;
+  readonly output: string;
+}
+
+/** How the bot goes on when its local tools have answered, for the `round`th time (coze-api.md §6.4). */
+export function planResume({ text }: BotQuestion, round: number, outputs: readonly BotToolOutput[]): BotPlan {
+  const heard = outputs.map(
+    ({ output }): BotStep => ({ do: "message", type: "tool_response", content: output }),
+  );
+  if (round === 1 && /^local plugin twice$/i.test(lastLine(text))) {
+    return steps(...heard, ...requireSteps([PRICE_CALL]));
+  }
+  const answer = outputs.map(({ name, output }) => `${name} says ${output}.`).join(" ");
+  return steps(...heard, ...write(answer), whole(answer), ...finish());
+}
 
 /** The bot's whole plan for a question. Pure: the same question gives the same plan. */
 export function planAnswer(question: BotQuestion): BotPlan {
@@ -228,6 +249,20 @@ function finish(chinese = false): BotStep[] {
     { do: "message", type: "verbose", content: finishPacket(0) },
     ...suggestions.map((content): BotStep => ({ do: "message", type: "follow_up", content })),
   ];
+}
+
+function requireTools(calls: readonly ToolCall[]): BotPlan {
+  return steps(...requireSteps(calls));
+}
+
+/** A local plugin's calls, as recorded: `plugin_type` 6 (coze-api.md §6.4). */
+function requireSteps(calls: readonly ToolCall[]): BotStep[] {
+  const said = calls.map(({ name, input }): BotStep => {
+    const given: unknown = JSON.parse(input);
+    const content = JSON.stringify({ name, arguments: given, plugin_name: name, plugin_type: 6 });
+    return { do: "message", type: "function_call", content };
+  });
+  return [...said, ...interrupt(), { do: "require", calls }];
 }
 
 function interrupt(): BotStep[] {

@@ -22,6 +22,13 @@ export function chatRoutes(service: CozeService): readonly Route[] {
       path: "/v3/chat/message/list",
       handle: ({ query }) => service.listChatMessages(query("conversation_id"), query("chat_id")),
     },
+    {
+      method: "POST",
+      path: "/v3/chat/submit_tool_outputs",
+      handle: withBody((fields, { query }) =>
+        service.submitToolOutputs(query("conversation_id"), query("chat_id"), fields),
+      ),
+    },
     { method: "POST", path: "/v3/chat/cancel", handle: withBody((fields) => service.cancelChat(fields)) },
     {
       method: "POST",

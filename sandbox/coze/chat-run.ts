@@ -57,6 +57,9 @@ export class ChatRun {
   readonly #options: RunOptions;
   readonly #listeners = new Set<RunListener>();
   readonly #answerIds = new Map<number, string>();
+  #steps: readonly BotStep[];
+  /** Tools gave their outputs: the chat goes on, it is not created again (coze-api.md §6.4). */
+  #resumed = false;
   #written = 0;
   #startedAt = 0;
   #cancelTimer: (() => void) | undefined;
@@ -65,6 +68,7 @@ export class ChatRun {
   constructor(options: RunOptions) {
     this.id = options.id;
     this.#options = options;
+    this.#steps = options.steps;
     this.createdAt = this.#seconds();
   }
 
@@ -91,10 +95,20 @@ export class ChatRun {
     this.#startedAt = this.#options.clock.now();
     // The answer's id is allocated before the tool messages' (coze-api.md §5.5).
     this.#answerId(0);
-    this.#sendChat("conversation.chat.created");
+    if (!this.#resumed) this.#sendChat("conversation.chat.created");
     this.status = "in_progress";
     this.#sendChat("conversation.chat.in_progress");
     this.#walk(0);
+  }
+
+  /** Lets the chat go on with these steps at the next {@link start}. */
+  resume(steps: readonly BotStep[]): void {
+    this.#steps = steps;
+    this.#resumed = true;
+    this.#ended = false;
+    this.status = "in_progress";
+    this.calls = [];
+    this.completedAt = undefined;
   }
 
   /** Only the stored status changes; the stream goes on (coze-api.md §7.6). */
@@ -138,7 +152,7 @@ export class ChatRun {
   }
 
   #walk(index: number): void {
-    const step = this.#options.steps[index];
+    const step = this.#steps[index];
     if (step === undefined) {
       this.#complete();
       return;

@@ -34,6 +34,8 @@ const MAX_MESSAGES = 100;
 const MAX_CONVERSATION_MESSAGES = 16;
 const MAX_NAME = 100;
 
+const MAX_OUTPUTS = 100;
+
 const STORED_TYPES = new Set(["question", "answer"]);
 const UNSTORED_TYPES = new Set(["question", "answer", "function_call", "tool_output", "tool_response"]);
 
@@ -57,6 +59,14 @@ export interface ChatRequest {
   readonly autoSaveHistory: boolean;
   readonly metaData: Readonly<Record<string, string>>;
   readonly messages: readonly EnterMessage[];
+  readonly publishStatus: "published_online" | "unpublished_draft";
+  readonly shortcut: Shortcut | undefined;
+}
+
+/** A quick command of the bot: the service writes the question itself (coze-api.md §4). */
+interface Shortcut {
+  readonly id: string;
+  readonly values: Readonly<Record<string, string>>;
 }
 
 export interface ChatRuleFacts {
@@ -78,9 +88,8 @@ export function checkChat(body: Fields, facts: ChatRuleFacts): ChatRequest | Ref
   const autoSaveHistory = body["auto_save_history"] ?? true;
   if (typeof stream !== "boolean" || typeof autoSaveHistory !== "boolean") return refuse(4000, "not a bool");
   if (!stream && !autoSaveHistory) return refuse(4007, "stream=false needs auto_save_history=true");
-  for (const name of ["custom_variables", "extra_params"]) {
-    if (body[name] !== undefined && !isStringMap(body[name])) return refuse(4000, `${name} is no string map`);
-  }
+  const options = checkOptions(body);
+  if (isRefusal(options)) return options;
   const metaData = checkMetaData(body["meta_data"]);
   if (metaData === undefined) return refuse(4003, "meta_data over the limit");
   const messages = checkMessages(body["additional_messages"], { autoSaveHistory, limit: MAX_MESSAGES });
@@ -88,9 +97,76 @@ export function checkChat(body: Fields, facts: ChatRuleFacts): ChatRequest | Ref
   const objects = checkObjects(messages, facts);
   if (objects !== undefined) return objects;
   const last = messages.at(-1);
-  if (last === undefined && !facts.hasMessages) return refuse(4000, "additional_messages is required");
+  if (last === undefined && !facts.hasMessages && options.shortcut === undefined) {
+    return refuse(4000, "additional_messages is required");
+  }
   if (last !== undefined && last.role !== "user") return refuse(4000, "the last message is the query");
-  return { botId, userId, stream, autoSaveHistory, metaData, messages };
+  return { botId, userId, stream, autoSaveHistory, metaData, messages, ...options };
+}
+
+/** The fields of a chat that change how it runs (coze-api.md §4). */
+function checkOptions(body: Fields): Pick<ChatRequest, "publishStatus" | "shortcut"> | Refusal {
+  const { custom_variables: variables = {}, extra_params: extra = {}, parameters = {} } = body;
+  if (!isStringMap(variables) || !Object.keys(variables).every((name) => /^[A-Za-z_]+$/.test(name))) {
+    return refuse(4000, "custom_variables is a map of strings; its names are letters and underscores");
+  }
+  if (!isStringMap(extra) || !Object.keys(extra).every((name) => /^(latitude|longitude)$/.test(name))) {
+    return refuse(4000, "extra_params holds latitude and longitude");
+  }
+  if (!isFields(parameters)) return refuse(4000, "parameters is no object");
+  const { enable_card: card = false, publish_status: publishStatus = "published_online" } = body;
+  if (typeof card !== "boolean") return refuse(4000, "enable_card is no bool");
+  if (publishStatus !== "published_online" && publishStatus !== "unpublished_draft") {
+    return refuse(4000, "publish_status is unknown");
+  }
+  if (body["bot_version"] !== undefined && publishStatus === "unpublished_draft") {
+    return refuse(4000, "a draft has no version");
+  }
+  const shortcut = checkShortcut(body["shortcut_command"]);
+  return shortcut !== undefined && isRefusal(shortcut) ? shortcut : { publishStatus, shortcut };
+}
+
+/** Each parameter is a serialized object_string of its own (coze-api.md §4). */
+function checkShortcut(value: unknown): Shortcut | Refusal | undefined {
+  if (value === undefined || value === null) return undefined;
+  const { command_id: id, parameters = {} } = isFields(value) ? value : {};
+  if (typeof id !== "string" || !isStringMap(parameters)) return refuse(4000, "shortcut_command is invalid");
+  const values: Record<string, string> = {};
+  for (const [name, content] of Object.entries(parameters)) {
+    const items = parseObjects(content);
+    if (items === undefined) return refuse(4000, "a parameter of the shortcut command is no object_string");
+    values[name] = items.map(({ text = "" }) => text).join("");
+  }
+  return { id, values };
+}
+
+/** What local tools gave back, after it passed the rules. */
+export interface ToolOutputsRequest {
+  readonly stream: boolean;
+  readonly outputs: readonly { readonly name: string; readonly output: string }[];
+}
+
+/** All pending calls are answered at once; handing in some is documented nowhere (coze-api.md §8.5). */
+export function checkToolOutputs(
+  body: Fields,
+  pending: readonly { readonly id: string; readonly name: string }[],
+): ToolOutputsRequest | Refusal {
+  const { tool_outputs: given, stream = false } = body;
+  if (typeof stream !== "boolean") return refuse(4000, "stream is no bool");
+  if (pending.length === 0) return refuse(4000, "the chat waits for no tool");
+  if (!Array.isArray(given) || given.length > MAX_OUTPUTS) return refuse(4000, "tool_outputs is no array");
+  const byId = new Map<unknown, unknown>(
+    given.map((item: unknown) => (isFields(item) ? [item["tool_call_id"], item["output"]] : [undefined, ""])),
+  );
+  const outputs = pending.map(({ id, name }) => ({ name, output: byId.get(id) }));
+  if (byId.size !== pending.length || !outputs.every(isOutput)) {
+    return refuse(4000, "tool_outputs does not answer the pending calls, each once, with a string");
+  }
+  return { stream, outputs };
+}
+
+function isOutput(value: { name: string; output: unknown }): value is { name: string; output: string } {
+  return typeof value.output === "string";
 }
 
 /** A conversation request after it passed the rules. */

@@ -7,6 +7,7 @@ import {
   DEFAULT_PACE,
   paceSteps,
   planAnswer,
+  planResume,
 } from "./bot.ts";
 import { ChatRun } from "./chat-run.ts";
 import {
@@ -24,6 +25,7 @@ import {
   type ChatRequest,
   checkChat,
   checkConversation,
+  checkToolOutputs,
   type EnterMessage,
   type Fields,
   isRefusal,
@@ -37,6 +39,8 @@ import { checkUpload, type UploadPart } from "./upload-rules.ts";
 /** A bot the service knows. */
 export interface StandInBot {
   readonly published: boolean;
+  /** Quick commands, by id: the question that each stands for, with `{{name}}` for its parameters. */
+  readonly shortcuts?: Readonly<Record<string, string>>;
 }
 
 export interface ServiceOptions {
@@ -56,6 +60,8 @@ export class CozeService {
   readonly files: Map<string, StoredFile> = new Map();
   readonly #options: ServiceOptions;
   readonly #unsaved = new Set<string>();
+  /** What each chat was asked, and how often its tools have answered. */
+  readonly #questions = new Map<string, { question: BotQuestion; rounds: number }>();
   /** The last chat of each conversation: only it can be running. */
   readonly #latest = new Map<string, ChatRun>();
   /** When the calls of the last second came, by what is counted. */
@@ -107,15 +113,20 @@ export class CozeService {
     if (isRefusal(request)) return request;
     const bot = this.#options.bots.get(request.botId);
     if (bot === undefined) return refuse(4006, "bot not found");
-    if (!bot.published) return refuse(4015, "bot is not published to the API connector");
+    if (!bot.published && request.publishStatus === "published_online")
+      return refuse(4015, "bot is not published to the API connector");
     if (asked !== undefined && this.#isOccupied(asked.id)) return refuse(4016, "a chat is running");
-    const plan = this.#plan(this.#toQuestion(request, asked));
+    const command = toCommandText(request, bot);
+    if (command === undefined) return refuse(4000, "the shortcut command is unknown");
+    const question = this.#toQuestion(request, asked, command);
+    const plan = this.#plan(question);
     if ("refuse" in plan) return plan.refuse;
     const conversation =
       asked === undefined || this.#options.switches.conversationIdChanges
         ? this.#newConversation(request.botId, "", {})
         : asked;
     const run = this.#newRun(request, conversation, plan);
+    this.#questions.set(run.id, { question, rounds: 0 });
     if (!request.stream) run.start();
     return request.stream ? { run } : { body: { data: run.toWire() } };
   }
@@ -124,6 +135,24 @@ export class CozeService {
     if (!this.#allow(`poll ${chatId}`, this.#options.switches.limits?.pollPerSecond)) return tooMany();
     const run = this.#savedChat(conversationId, chatId);
     return run === undefined ? refuse(4001, "chat not found") : { body: { data: run.toWire() } };
+  }
+
+  /** The chat goes on with what its local tools gave back (coze-api.md §8.5). */
+  submitToolOutputs(conversationId: string, chatId: string, body: Fields): Outcome {
+    if (!this.#allow("chat", this.#options.switches.limits?.chatPerSecond)) return tooMany();
+    const run = this.chats.get(chatId);
+    const asked = this.#questions.get(chatId);
+    if (run?.conversationId !== conversationId || asked === undefined) return refuse(4001, "chat not found");
+    // Documented for chats without history (coze-api.md §8.5).
+    if (this.#unsaved.has(chatId)) return refuse(5000, "internal error");
+    const request = checkToolOutputs(body, run.calls);
+    if (isRefusal(request)) return request;
+    asked.rounds += 1;
+    const plan = planResume(asked.question, asked.rounds, request.outputs);
+    if ("refuse" in plan) return plan.refuse;
+    run.resume(paceSteps(plan.steps, this.pace));
+    if (!request.stream) run.start();
+    return request.stream ? { run } : { body: { data: run.toWire() } };
   }
 
   listChatMessages(conversationId: string, chatId: string): Outcome {
@@ -220,7 +249,7 @@ export class CozeService {
     return run.running || (run.status === "requires_action" && this.#options.switches.requiresActionBlocks);
   }
 
-  #toQuestion(request: ChatRequest, conversation: Conversation | undefined): BotQuestion {
+  #toQuestion(request: ChatRequest, conversation: Conversation | undefined, command: string): BotQuestion {
     const last = request.messages.at(-1);
     const before = request.messages.slice(0, -1);
     const items = last?.contentType === "object_string" ? (parseObjects(last.content) ?? []) : [];
@@ -235,7 +264,7 @@ export class CozeService {
       conversation === undefined
         ? before.map((message) => ({ role: message.role, text: toPlainText(message) }))
         : toMemory(conversation, before, { userId: request.userId, byUser });
-    return { text: last === undefined ? "" : toPlainText(last), files, memory };
+    return { text: last === undefined ? command : toPlainText(last), files, memory };
   }
 
   #newRun(
@@ -248,7 +277,15 @@ export class CozeService {
     const owner = { chatId: id, userId: request.userId, botId: request.botId };
     const saved = request.autoSaveHistory;
     const questions = saved
-      ? request.messages.map((message) => this.#store(conversation, message, { ...owner, running: true }))
+      ? request.messages.map((message, index) => {
+          // Only the last one is the query; history is as if somebody had inserted it (coze-api.md §4, §9.2).
+          const history = index < request.messages.length - 1;
+          return this.#store(conversation, message, {
+            ...owner,
+            ...(history && { chatId: "" }),
+            running: true,
+          });
+        })
       : [];
     const run = new ChatRun({
       id,
@@ -348,6 +385,12 @@ export class CozeService {
   #seconds(): number {
     return Math.floor(this.#options.clock.now() / 1000);
   }
+}
+
+/** The question that a quick command stands for; empty without one, `undefined` when the bot has no such command. */
+function toCommandText({ shortcut }: ChatRequest, { shortcuts = {} }: StandInBot): string | undefined {
+  if (shortcut === undefined) return "";
+  return shortcuts[shortcut.id]?.replaceAll(/{{(\w+)}}/g, (_, name: string) => shortcut.values[name] ?? "");
 }
 
 /** Code of the rate limit (coze-api.md §15). */

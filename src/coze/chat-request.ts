@@ -69,6 +69,9 @@ export function toChatBody(request: ChatRequest, { stream }: { stream: boolean }
     refuse("a blocking chat needs its history saved: its answer is looked up there");
   if (messages.length > MAX_MESSAGES) refuse(`${messages.length} messages; Coze takes ${MAX_MESSAGES}`);
   if (messages.length > 0 && messages.at(-1)?.role !== "user") refuse("the last message must be the user's");
+  const { conversationId } = request;
+  if (messages.length === 0 && shortcutCommand === undefined && conversationId === undefined)
+    refuse("there is no question");
   if (metaData !== undefined) checkMetaData(metaData);
   return {
     bot_id: request.botId,
@@ -76,7 +79,7 @@ export function toChatBody(request: ChatRequest, { stream }: { stream: boolean }
     // The hosted and the self-hosted service have different defaults (coze-api.md §18): always said.
     stream,
     auto_save_history: autoSaveHistory,
-    additional_messages: messages.map(toWireMessage),
+    additional_messages: messages.length === 0 ? undefined : messages.map(toWireMessage),
     meta_data: metaData,
     custom_variables: request.customVariables,
     parameters: request.parameters,

@@ -1,8 +1,29 @@
 import { expect, it } from "vitest";
+import { STAND_IN_BOT } from "../../sandbox/coze/coze-stand-in.ts";
 import type { Exchange } from "../../sandbox/stand-in.ts";
+import type { PendingAction } from "../../src/core/answer-state.ts";
+import type { ToolOutput } from "../../src/coze/api/chats.ts";
+import type { ChatRequest } from "../../src/coze/chat-request.ts";
+import type { CozeClient } from "../../src/coze/coze-client.ts";
 import { aFile, aQuestion, ask, newConversation, noAbort, openPair } from "./coze-kit.ts";
 import { cozeViolations, EXCEPTIONS, rawViolations } from "./coze-spec.ts";
 import { PNG } from "./file-bytes.ts";
+
+/** Every field of a chat, and what its tools gave back, with and without a stream. */
+async function blockingTraffic({ chats }: CozeClient): Promise<void> {
+  const options = { signal: noAbort(), timeoutMs: 60_000 };
+  const request: ChatRequest = {
+    ...{ botId: STAND_IN_BOT, userId: "u", messages: [{ role: "user", content: "local plugin twice" }] },
+    ...{ metaData: { a: "b" }, customVariables: { name: "x" }, parameters: { depth: 1 } },
+    ...{ extraParams: { latitude: "1", longitude: "2" }, enableCard: false, botVersion: "3" },
+    publishStatus: "published_online",
+  };
+  const { chat } = await chats.ask(request, options);
+  const outputs = (pending: readonly PendingAction[]): readonly ToolOutput[] =>
+    pending.map(({ id }) => ({ toolCallId: id, output: "12" }));
+  const second = await chats.submitToolOutputsAndWait(chat, outputs(chat.pending), options);
+  await Array.fromAsync(chats.submitToolOutputs(chat, outputs(second.chat.pending), options));
+}
 
 /** Everything the client can say, and most of what the service answers. */
 async function allTraffic(): Promise<readonly Exchange[]> {
@@ -40,6 +61,7 @@ async function allTraffic(): Promise<readonly Exchange[]> {
     ...(lastId && { afterId: lastId }),
   });
   await client.chats.cancel(chat, { signal });
+  await blockingTraffic(client);
   return coze.traffic.exchanges;
 }
 

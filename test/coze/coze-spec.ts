@@ -45,19 +45,45 @@ const ENTER_MESSAGE = exact({
     content: TEXT,
     content_type: { enum: ["text", "object_string"] },
   },
-  optional: { type: { enum: ["question", "answer"] }, meta_data: META_DATA },
+  optional: {
+    type: { enum: ["question", "answer", "function_call", "tool_response"] },
+    meta_data: META_DATA,
+  },
 });
+
+const STRINGS = { type: "object", additionalProperties: { type: "string" } };
 
 /** §4: every field of the page; what is required includes what §24 says to send always. */
 const CHAT_REQUEST = exact({
   required: {
     bot_id: ID,
     user_id: TEXT,
-    stream: { const: true },
-    auto_save_history: { const: true },
-    additional_messages: { type: "array", minItems: 1, maxItems: 100, items: ENTER_MESSAGE },
+    stream: { type: "boolean" },
+    auto_save_history: { type: "boolean" },
   },
-  optional: { meta_data: META_DATA },
+  optional: {
+    additional_messages: { type: "array", minItems: 1, maxItems: 100, items: ENTER_MESSAGE },
+    meta_data: META_DATA,
+    custom_variables: STRINGS,
+    parameters: { type: "object" },
+    extra_params: exact({ optional: { latitude: TEXT, longitude: TEXT } }),
+    shortcut_command: exact({ required: { command_id: TEXT, parameters: STRINGS } }),
+    enable_card: { type: "boolean" },
+    publish_status: { enum: ["published_online", "unpublished_draft"] },
+    bot_version: TEXT,
+  },
+});
+
+/** §8.5 */
+const TOOL_OUTPUTS = exact({
+  required: {
+    tool_outputs: {
+      type: "array",
+      minItems: 1,
+      items: exact({ required: { tool_call_id: TEXT, output: { type: "string" } } }),
+    },
+    stream: { type: "boolean" },
+  },
 });
 
 const NONE = exact({});
@@ -65,7 +91,8 @@ const IDS = exact({ required: { conversation_id: ID, chat_id: ID } });
 
 /** Query and body of every request we make, by call. */
 const REQUESTS: Readonly<Record<string, { query: SchemaObject; body?: SchemaObject; source: string }>> = {
-  "POST /v3/chat": { query: exact({ required: { conversation_id: ID } }), body: CHAT_REQUEST, source: "§4" },
+  "POST /v3/chat": { query: exact({ optional: { conversation_id: ID } }), body: CHAT_REQUEST, source: "§4" },
+  "POST /v3/chat/submit_tool_outputs": { query: IDS, body: TOOL_OUTPUTS, source: "§8.5" },
   "GET /v3/chat/retrieve": { query: IDS, source: "§8.2" },
   "GET /v3/chat/message/list": { query: IDS, source: "§8.3" },
   "POST /v3/chat/cancel": { query: NONE, body: IDS, source: "§8.4" },
@@ -111,6 +138,7 @@ const MESSAGES = { type: "array" };
 /** `data` of every successful answer, by call; chats and messages are checked against the SDK's types as well. */
 const ANSWERS: Readonly<Record<string, SchemaObject>> = {
   "POST /v3/chat": open({ id: ID, conversation_id: ID }),
+  "POST /v3/chat/submit_tool_outputs": open({ id: ID, conversation_id: ID }),
   "GET /v3/chat/retrieve": open({ id: ID, conversation_id: ID }),
   "POST /v3/chat/cancel": open({ id: ID, conversation_id: ID }),
   "GET /v3/chat/message/list": MESSAGES,

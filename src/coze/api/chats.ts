@@ -57,7 +57,7 @@ export class ChatsApi {
    * just stops throws `COZE_STREAM_BROKEN`, silence `COZE_TIMEOUT`, a failed chat the error of its code.
    */
   stream(request: ChatRequest, options: Abortable): AsyncIterable<AnswerEvent> {
-    return this.#judged(toChatCall(request, { stream: true }), options);
+    return this.#judged(() => toChatCall(request, { stream: true }), options);
   }
 
   /**
@@ -67,14 +67,13 @@ export class ChatsApi {
    * @param idleMs - How long the next event may take; asked before each wait.
    */
   events(request: ChatRequest, options: Abortable & { idleMs?: () => number }): AsyncIterable<AnswerEvent> {
-    const call = toChatCall(request, { stream: true });
     const open = (): AsyncIterable<AnswerEvent> =>
-      streamChat(this.#http, call, { ...options, log: this.#log });
+      streamChat(this.#http, toChatCall(request, { stream: true }), { ...options, log: this.#log });
     return pacedStream(this.#pacer.chats, options.signal, open);
   }
 
   /** Starts a chat that nobody listens to; {@link wait} tells how it ends. */
-  create(request: ChatRequest, options: Abortable): Promise<StoredChat> {
+  async create(request: ChatRequest, options: Abortable): Promise<StoredChat> {
     return this.#start(toChatCall(request, { stream: false }), options);
   }
 
@@ -94,7 +93,7 @@ export class ChatsApi {
     outputs: readonly ToolOutput[],
     options: Abortable,
   ): AsyncIterable<AnswerEvent> {
-    return this.#judged(toOutputsCall(chat, outputs, { stream: true }), options);
+    return this.#judged(() => toOutputsCall(chat, outputs, { stream: true }), options);
   }
 
   /** {@link submitToolOutputs}, waiting for the whole answer as {@link ask} does. */
@@ -148,8 +147,9 @@ export class ChatsApi {
     }
   }
 
-  #judged(call: ChatCall, { signal }: Abortable): AsyncIterable<AnswerEvent> {
-    const open = (): AsyncIterable<AnswerEvent> => askChat(this.#http, call, { signal, log: this.#log });
+  /** @param toCall - Called by the reader's first step, which throws what it throws. */
+  #judged(toCall: () => ChatCall, { signal }: Abortable): AsyncIterable<AnswerEvent> {
+    const open = (): AsyncIterable<AnswerEvent> => askChat(this.#http, toCall(), { signal, log: this.#log });
     return pacedStream(this.#pacer.chats, signal, open);
   }
 
