@@ -214,6 +214,22 @@ export function loadStorageConfig(env: Environment, readFile: (path: string) => 
 }
 
 /**
+ * Reads only how to reach Coze: what a command needs that serves no platform.
+ *
+ * @returns `botId` is empty when none is set.
+ * @throws {BridgeError} `CONFIG_INVALID`, as {@link loadConfig} does.
+ */
+export function loadCozeConfig(env: Environment, readFile: (path: string) => string): Config["coze"] {
+  const names = ["COZE_API_TOKEN", "COZE_BOT_ID", "COZE_API_BASE", "COZE_CHATS_PER_SECOND"] as const;
+  const { values, problems, spoiled } = readVariables(env, readFile, names);
+  if (values.COZE_API_TOKEN === undefined && !spoiled.has("COZE_API_TOKEN")) {
+    problems.push(`COZE_API_TOKEN is missing: ${COZE_TOKEN_HELP}`);
+  }
+  demandNone(problems);
+  return toCozeConfig(values);
+}
+
+/**
  * Reads the whole configuration once.
  *
  * @param readFile - Reads a `*_FILE`; throws when it cannot.
@@ -353,6 +369,16 @@ function toStorageConfig(values: Values): StorageConfig {
   };
 }
 
+function toCozeConfig(values: Values): Config["coze"] {
+  return {
+    token: values.COZE_API_TOKEN ?? "",
+    botId: values.COZE_BOT_ID ?? "",
+    baseUrl: values.COZE_API_BASE ?? "https://api.coze.cn",
+    // The free plan's (coze-api.md §14).
+    chatsPerSecond: Number(values.COZE_CHATS_PER_SECOND ?? "20"),
+  };
+}
+
 /**
  * Some 10,000 characters on Discord: what people scroll through (discord.md §2.6 rule 9), what its limit lets through at
  * once (§1.1), and, with the file, what a command may answer where the bot itself is not (§1.6: five follow-ups).
@@ -364,13 +390,7 @@ function toConfig(values: Values): Config {
   return {
     ...toStorageConfig(values),
     ...(values.SECRET_KEY !== undefined && { secretKey: values.SECRET_KEY }),
-    coze: {
-      token: values.COZE_API_TOKEN ?? "",
-      botId: values.COZE_BOT_ID ?? "",
-      baseUrl: values.COZE_API_BASE ?? "https://api.coze.cn",
-      // The free plan's (coze-api.md §14).
-      chatsPerSecond: Number(values.COZE_CHATS_PER_SECOND ?? "20"),
-    },
+    coze: toCozeConfig(values),
     ...(values.DISCORD_BOT_TOKEN !== undefined && {
       discord: {
         token: values.DISCORD_BOT_TOKEN,

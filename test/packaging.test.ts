@@ -106,6 +106,7 @@ it("starts Redis and workers only with the profile, by a command line that the b
       return 0;
     },
     dead: async () => 0,
+    coze: async () => 0,
     exportAll: async () => 0,
     importAll: async () => 0,
     write: () => undefined,

@@ -5,6 +5,7 @@ import type { DeadLetter, DeadLetterChange, DeadLetterDetails } from "../control
 import { controlSocketOf, hasStorage, openStorage } from "../open-storage.ts";
 import type { CommandTools } from "./command-tools.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
+import { printable } from "./printable.ts";
 
 /** What `coze-bridge dead` is asked to do. */
 export type DeadCommand =
@@ -107,9 +108,4 @@ function toTime(at: number): string {
 
 function toLine(value: object): string {
   return `${JSON.stringify(value)}\n`;
-}
-
-/** What others wrote must not steer the terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/(?!\n)\p{Cc}/gu, " ");
 }

@@ -33,6 +33,13 @@ process.exitCode = await runProgram(process.argv.slice(2), {
     const { dead } = await import("./dead.ts");
     return runStoredCommand((config, tools) => dead(command, config, tools), toolsOf());
   },
+  async coze(command) {
+    const { runCozeCommand } = await import("./coze-command.ts");
+    const { openTerminal } = await import("./terminal.ts");
+    const { env, stdin } = process;
+    const { shutdown: signal } = shutdownSignals(process);
+    return runCozeCommand(command, { env, stdin, signal, terminal: openTerminal(process) });
+  },
   async exportAll(to) {
     const { runStoredCommand } = await import("./stored-command.ts");
     const { exportAll } = await import("./export.ts");

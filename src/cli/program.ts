@@ -1,6 +1,8 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { Role } from "../app.ts";
 import { MAX_LISTED } from "../control/protocol.ts";
+import type { CozeCommand } from "./coze-command.ts";
+import { addCoze } from "./coze-program.ts";
 import type { DeadCommand } from "./dead.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 
@@ -10,6 +12,7 @@ export interface ProgramOptions {
   readonly dead: (command: DeadCommand) => Promise<ExitCode>;
   readonly exportAll: (to: string | undefined) => Promise<ExitCode>;
   readonly importAll: (options: { from?: string; merge: boolean }) => Promise<ExitCode>;
+  readonly coze: (command: CozeCommand) => Promise<ExitCode>;
   readonly write: (text: string) => void;
   readonly writeError: (text: string) => void;
 }
@@ -75,6 +78,7 @@ export async function runProgram(args: readonly string[], options: ProgramOption
   addStart(program, options, end);
   addDead(program, options, end);
   addMove(program, options, end);
+  addCoze(program, async (command) => end(await options.coze(command)));
   try {
     await program.parseAsync(args, { from: "user" });
   } catch (error) {

@@ -50,7 +50,8 @@ function toContextMessage({ role, text }: ContextMessage): EnterMessage {
   return { role: role === "asker" ? "user" : "assistant", content: text };
 }
 
-function toContent(question: Question): EnterMessage["content"] {
+/** A text and files as one message; text files stand in the text. */
+export function toContent(question: Pick<Question, "text" | "files">): EnterMessage["content"] {
   const texts = question.files.filter((file): file is InlineText => file.kind === "text");
   const uploads = question.files.filter((file): file is UploadedFile => file.kind !== "text");
   const text = [question.text, ...texts.map(toQuotedFile)].filter((part) => part.trim() !== "").join("\n\n");

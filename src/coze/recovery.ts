@@ -1,6 +1,6 @@
 import type { AnswerEvent } from "../core/answer-state.ts";
 import type { Abortable } from "../core/ports.ts";
-import type { ChatsApi } from "./api/chats.ts";
+import type { ChatResult, ChatsApi } from "./api/chats.ts";
 import type { MessagesApi } from "./api/messages.ts";
 import { toMetaValue } from "./chat-request.ts";
 import { toCozeError } from "./errors.ts";
@@ -51,20 +51,28 @@ export async function* followChat(
   chat: ChatIds,
   options: Abortable & { timeoutMs: number },
 ): AsyncGenerator<AnswerEvent, void, undefined> {
-  const { status, usage, failure, pending } = await chats.wait(chat, options);
-  for (const message of await chats.listMessages(chat, options)) yield toMessageEvent(message);
-  yield {
-    type: "chat",
-    status,
-    pending,
-    chatId: chat.chatId,
-    conversationId: chat.conversationId,
-    ...(usage !== undefined && { usage }),
-    ...(failure !== undefined && { error: failure }),
-  };
-  if (status !== "failed") return;
-  const { code, text } = failure ?? { code: 0, text: "" };
+  const stored = await chats.wait(chat, options);
+  yield* toAnswerEvents({ chat: stored, messages: await chats.listMessages(chat, options) });
+  if (stored.status !== "failed") return;
+  const { code, text } = stored.failure ?? { code: 0, text: "" };
   throw toCozeError({ code, text }, { call: "GET /v3/chat/retrieve", ...chat }, { answered: false });
+}
+
+/** A chat that was looked up, as its stream would have told it. */
+export function toAnswerEvents({ chat, messages }: ChatResult): readonly AnswerEvent[] {
+  const { status, usage, failure, pending, chatId, conversationId } = chat;
+  return [
+    ...messages.map(toMessageEvent),
+    {
+      type: "chat",
+      status,
+      pending,
+      chatId,
+      conversationId,
+      ...(usage !== undefined && { usage }),
+      ...(failure !== undefined && { error: failure }),
+    },
+  ];
 }
 
 function toMessageEvent({ messageId, kind, contentType, text, reasoning }: StoredMessage): AnswerEvent {

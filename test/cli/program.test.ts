@@ -29,6 +29,10 @@ async function run(...args: string[]) {
       commands.push(["export", to]);
       return Promise.resolve(EXIT.ok);
     },
+    coze: (command) => {
+      commands.push(command);
+      return Promise.resolve(EXIT.refused);
+    },
     importAll: (given) => {
       commands.push(["import", given]);
       return Promise.resolve(EXIT.badData);

@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+import { type Environment, loadCozeConfig } from "../config.ts";
+import { CozeError } from "../core/errors.ts";
+import { type Clock, Gates } from "../core/gate.ts";
+import type { Abortable, AnswerSource } from "../core/ports.ts";
+import { createAnswerSource } from "../coze/answer-source.ts";
+import { staticToken } from "../coze/auth/token-source.ts";
+import { type CozeClient, createCozeClient } from "../coze/coze-client.ts";
+import { createLog } from "../log.ts";
+import type { AskCommand } from "./ask.ts";
+import { CommandError } from "./command-error.ts";
+import { EXIT, type ExitCode, exitCodeFor } from "./exit-code.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What the commands that talk to Coze can be asked. */
+export type CozeCommand = AskCommand;
+
+/** The slice of stdin that is needed. */
+export type Input = NodeJS.ReadableStream & { readonly isTTY?: boolean };
+
+/** What they get to do it with. */
+export interface CozeTools extends Abortable {
+  readonly coze: CozeClient;
+  readonly source: AnswerSource;
+  /** The bot of the configuration, if there is one. */
+  readonly botId: string | undefined;
+  readonly terminal: Terminal;
+  readonly stdin: Input;
+}
+
+export interface CozeCommandOptions extends Abortable {
+  readonly env: Environment;
+  readonly terminal: Terminal;
+  readonly stdin: Input;
+}
+
+const CLOCK: Clock = {
+  now: () => performance.now(),
+  after: (ms, call) => {
+    const timer = setTimeout(call, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Runs one command on Coze; whatever goes wrong ends in a sentence and an exit code. */
+export async function runCozeCommand(command: CozeCommand, options: CozeCommandOptions): Promise<ExitCode> {
+  const { env, terminal, signal } = options;
+  try {
+    const { token, baseUrl, botId, chatsPerSecond } = loadCozeConfig(env, (path) =>
+      readFileSync(path, "utf8"),
+    );
+    const log = createLog({ level: "error", secrets: [token] });
+    await using coze = createCozeClient({
+      ...{ baseUrl, chatsPerSecond, log },
+      tokens: staticToken(token),
+      gates: new Gates(CLOCK),
+    });
+    return await dispatch(command, {
+      ...options,
+      coze,
+      source: createAnswerSource(coze),
+      botId: botId || undefined,
+    });
+  } catch (error) {
+    if (signal.aborted) return EXIT.interrupted;
+    sayError(error, command, terminal);
+    return error instanceof CommandError ? error.exitCode : exitCodeFor(error);
+  }
+}
+
+async function dispatch(command: CozeCommand, tools: CozeTools): Promise<ExitCode> {
+  switch (command.act) {
+    case "ask": {
+      const { ask } = await import("./ask.ts");
+      return ask(command, tools);
+    }
+  }
+}
+
+/** The operator's sentence, which names Coze's code and log id; as JSON for scripts. */
+function sayError(error: unknown, { json }: CozeCommand, terminal: Terminal): void {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!json) {
+    terminal.say(message);
+    return;
+  }
+  const facts =
+    error instanceof CozeError
+      ? { code: error.code, cozeCode: error.cozeCode, logId: error.logId, retryable: error.retryable }
+      : {};
+  terminal.say(JSON.stringify({ error: { ...facts, message } }));
+}
