@@ -147,6 +147,14 @@ describe("of an answer that ends as a file", () => {
   });
 });
 
+it("lets the word that an answer is late stand below a full message, and nowhere else", () => {
+  const late = says("-# The bridge was away when you asked; this is a late answer.");
+  const full = says(`k1n2 k1n3${" ".repeat(1_990)}`);
+  expect(judge(aHistory(WELL.toSpliced(2, 1, full, late))).strays).toEqual([]);
+  expect(judge(aHistory(WELL.toSpliced(3, 0, late))).strays).toEqual([late.text]);
+  expect(judge(aHistory(WELL.toSpliced(2, 1, full, late, late))).strays).toEqual([late.text]);
+});
+
 it("counts what only repeats others, and empty messages that grow", () => {
   expect(countOrphans(WELL)).toBe(0);
   expect(countOrphans([says("k1n0"), ...WELL])).toBe(1);

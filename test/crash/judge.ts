@@ -1,4 +1,4 @@
-import { noticeFor } from "../../src/core/notices.ts";
+import { lateNotice, noticeFor } from "../../src/core/notices.ts";
 
 /**
  * What became of every question, judged only by what people see and by what Coze was asked. Answers consist of tagged
@@ -133,7 +133,12 @@ export function judge(history: History): Verdict {
       const excused = history.turns.filter(
         (turn) => turn.place === place && stopped.has(turn.tag) && seen(turn) === undefined,
       );
-      const strays = messages.filter((message) => isStray(message, stopped) && !refusals.has(message));
+      const strays = messages.filter(
+        (message, index) =>
+          isStray(message, stopped) &&
+          !refusals.has(message) &&
+          !isLateBelowFull(message, messages.slice(0, index)),
+      );
       return strays.slice(excused.length).map(({ text }) => text);
     }),
   };
@@ -243,6 +248,18 @@ function overtaken(
 
 function isAscending(numbers: readonly number[]): boolean {
   return numbers.every((number, index) => index === 0 || number > (numbers[index - 1] ?? 0));
+}
+
+/** Most characters of a message on Discord, in whose small print the sentence stands (discord.md §2.1). */
+const MAX_MESSAGE = 2_000;
+
+/** That an answer is late stands in a message of its own where the answer's last one had no room for it. */
+function isLateBelowFull({ bot, text }: JudgedMessage, before: readonly JudgedMessage[]): boolean {
+  if (!bot || text !== `-# ${lateNotice("en")}`) return false;
+  const above = before.findLast((message) => message.bot && message.ephemeral !== true);
+  return (
+    above !== undefined && wordsIn(above.text).length > 0 && above.text.length + 1 + text.length > MAX_MESSAGE
+  );
 }
 
 /**
