@@ -204,7 +204,8 @@ function words(facts: CallFacts, what: string): string {
   return `Coze ${facts.call}: ${what}${logId}`;
 }
 
-function clip(text: string): string {
+/** At most so much of what Coze wrote goes into an error. */
+export function clip(text: string): string {
   return text.length > MAX_VENDOR_TEXT ? `${text.slice(0, MAX_VENDOR_TEXT)}…` : text;
 }
 
