@@ -6,6 +6,8 @@ import type { BotPace } from "./bot.ts";
 import { chatRoutes } from "./chat-routes.ts";
 import type { ChatRun } from "./chat-run.ts";
 import { OpenExchange } from "./exchange.ts";
+import { OAuthService, withoutTokens } from "./oauth.ts";
+import { oauthRoutes } from "./oauth-routes.ts";
 import { matchRoute, type Outcome, type Route } from "./routes.ts";
 import { isRefusal, type Refusal, refuse } from "./rules.ts";
 import { CozeService, RATE_LIMITED, type StandInBot } from "./service.ts";
@@ -46,6 +48,8 @@ export interface CozeStandIn extends AsyncDisposable {
   readonly switches: CozeSwitches;
   /** What the service knows: conversations, chats and their messages, files; `script` replaces the bot. */
   readonly service: CozeService;
+  /** Apps that people and programs sign in with, and the tokens they got. */
+  readonly oauth: OAuthService;
   /** Tokens that are accepted; delete one to let it expire. */
   readonly tokens: Set<string>;
   readonly bots: Map<string, StandInBot>;
@@ -89,6 +93,7 @@ class HttpCozeStandIn implements CozeStandIn {
     [STAND_IN_BOT, { published: true }],
     [UNPUBLISHED_BOT, { published: false }],
   ]);
+  readonly oauth: OAuthService;
   readonly #clock: StandInClock;
   readonly #server: Server;
   readonly #routes: readonly Route[];
@@ -101,8 +106,10 @@ class HttpCozeStandIn implements CozeStandIn {
     this.#clock = clock;
     this.switches = { ...DEFAULT_SWITCHES, ...switches };
     this.service = new CozeService({ clock, switches: this.switches, bots: this.bots });
+    const host = (): string => new URL(this.#url).host;
+    this.oauth = new OAuthService({ clock, switches: this.switches, tokens: this.tokens, host });
     if (pace !== undefined) this.setPace(pace);
-    this.#routes = chatRoutes(this.service);
+    this.#routes = [...chatRoutes(this.service), ...oauthRoutes(this.oauth, this.switches)];
     // A failing handler is a bug of ours: the socket is cut, so that nobody waits for it.
     this.#server = createServer((request, response) => {
       this.#handle(request, response).catch(() => request.socket.resetAndDestroy());
@@ -154,6 +161,7 @@ class HttpCozeStandIn implements CozeStandIn {
     const exchange = new OpenExchange(`${method} ${route?.path ?? url.pathname}`, url, request, response);
     this.#requests += 1;
     response.setHeader("x-tt-logid", this.#logId());
+    response.setHeader("date", new Date(this.#clock.now()).toUTCString());
     const fault = this.faults.take(exchange.name);
     if (fault?.do === "delay")
       await new Promise<void>((resolve) => void this.#clock.after(fault.ms, resolve));
@@ -180,6 +188,7 @@ class HttpCozeStandIn implements CozeStandIn {
   }
 
   #refusesCaller({ bearer }: OpenExchange): Refusal | undefined {
+    this.oauth.expire();
     return this.tokens.has(bearer) ? undefined : refuse(4100, "authentication is invalid");
   }
 
@@ -188,6 +197,7 @@ class HttpCozeStandIn implements CozeStandIn {
     if ("run" in outcome) return this.#stream(exchange, outcome.run);
     if ("events" in outcome) return this.#streamEvents(exchange, outcome.events);
     if ("bare" in outcome) return this.#sendJson(exchange, outcome.status, outcome.bare);
+    if ("location" in outcome) return this.#redirect(exchange, outcome.location);
     if ("bytes" in outcome) return this.#sendBytes(exchange, outcome);
     if (isRefusal(outcome)) {
       const { code, msg } = outcome;
@@ -204,7 +214,7 @@ class HttpCozeStandIn implements CozeStandIn {
   }
 
   #sendJson(exchange: OpenExchange, status: number, body: object): void {
-    this.#record(exchange, status, body);
+    this.#record(exchange, status, withoutTokens(body));
     exchange.response.writeHead(status, { "content-type": "application/json; charset=utf-8" });
     exchange.response.end(JSON.stringify(body));
   }
@@ -216,6 +226,12 @@ class HttpCozeStandIn implements CozeStandIn {
     this.#record(exchange, 200, `${bytes.length} bytes of ${contentType}`);
     exchange.response.writeHead(200, { "content-type": contentType, "content-length": bytes.length });
     exchange.response.end(bytes);
+  }
+
+  /** The address carries a code: it is not recorded. */
+  #redirect(exchange: OpenExchange, location: string): void {
+    this.#record(exchange, 302, undefined);
+    exchange.response.writeHead(302, { location }).end();
   }
 
   #sendText(exchange: OpenExchange, status: number, body: string): void {

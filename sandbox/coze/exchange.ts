@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { withoutTokens } from "./oauth.ts";
 import type { RouteRequest } from "./routes.ts";
 import { type Fields, isFields, type Refusal, refuse } from "./rules.ts";
 import type { UploadPart } from "./upload-rules.ts";
@@ -78,7 +79,7 @@ export class OpenExchange {
     }
   }
 
-  /** What the record keeps: everything but file contents. */
+  /** What the record keeps: everything but file contents and tokens. */
   describe(): object {
     const query = Object.fromEntries(this.url.searchParams);
     if (this.#parts !== undefined) {
@@ -88,7 +89,7 @@ export class OpenExchange {
       };
     }
     const body = this.json();
-    return body === undefined ? { query } : { query, body };
+    return body === undefined ? { query } : { query, body: "grant_type" in body ? withoutTokens(body) : body };
   }
 
   headers(): Record<string, string> {

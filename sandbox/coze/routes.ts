@@ -9,6 +9,8 @@ export type Outcome =
   | { readonly body: object }
   /** JSON without an envelope: signing in (coze-api.md §2.6). */
   | { readonly bare: object; readonly status: number }
+  /** The browser goes on there. */
+  | { readonly location: string }
   | { readonly bytes: Uint8Array; readonly contentType: string }
   | { readonly events: AsyncIterable<PlainEvent> }
   /** A chat whose events are to be streamed; it goes on without its reader. */

@@ -37,6 +37,12 @@ export interface CozeSwitches {
   maxUploadBytes: number;
   /** How long a silent chat lives before the service gives it up (§1.7), in ms. */
   watchdogMs: number;
+  /** How the token endpoints refuse (§2.6). */
+  oauthErrorShape: "error_code" | "error" | "envelope";
+  /** What `expires_in` of a token is; a device code's is always a duration (§2.3, §22.45). */
+  tokenExpiresIn: "absolute" | "duration";
+  /** 300 in prose, 1800 in the example (§2.4). */
+  deviceCodeLifeSeconds: number;
 }
 
 export const DEFAULT_SWITCHES: CozeSwitches = {
@@ -60,4 +66,7 @@ export const DEFAULT_SWITCHES: CozeSwitches = {
   limits: { chatPerSecond: 20, uploadPerSecond: 10, pollPerSecond: 1 },
   maxUploadBytes: 512 * 1024 * 1024,
   watchdogMs: 300_000,
+  oauthErrorShape: "error_code",
+  tokenExpiresIn: "absolute",
+  deviceCodeLifeSeconds: 300,
 };

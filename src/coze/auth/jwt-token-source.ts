@@ -31,7 +31,8 @@ export function createJwtTokenSource(options: JwtTokenSourceOptions): RenewedTok
   };
   return new RenewedToken({
     now: endpoint.now,
-    onLate: (error) => log.warn({ err: error }, "coze token could not be renewed in time, the old one is used"),
+    onLate: (error) =>
+      log.warn({ err: error }, "coze token could not be renewed in time, the old one is used"),
     fetch: async () => {
       const bearer = signJwt(app, { audience, now: endpoint.now() });
       // Every caller may have gone; who waits has its own signal, and the endpoint its own time-out.

@@ -16,7 +16,9 @@ function readKey(pem: string): KeyObject {
     return createPrivateKey(pem.replaceAll("\\n", "\n"));
   } catch {
     // The parser's own words may hold pieces of what it was given.
-    throw badKey("is no private key in PEM form (-----BEGIN PRIVATE KEY----- or -----BEGIN RSA PRIVATE KEY-----)");
+    throw badKey(
+      "is no private key in PEM form (-----BEGIN PRIVATE KEY----- or -----BEGIN RSA PRIVATE KEY-----)",
+    );
   }
 }
 

@@ -18,7 +18,10 @@ export interface OAuthRefusal {
 }
 
 /** A field that is there in one shape of refusals and anything or nothing in another. */
-const word = z.union([z.string(), z.number().transform(String)]).optional().catch(undefined);
+const word = z
+  .union([z.string(), z.number().transform(String)])
+  .optional()
+  .catch(undefined);
 
 /** All three shapes of coze-api.md §2.6 at once. */
 const refusalSchema = z.object({

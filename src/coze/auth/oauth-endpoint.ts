@@ -4,8 +4,14 @@ import { CozeError } from "../../core/errors.ts";
 import type { Abortable } from "../../core/ports.ts";
 import { Deadline } from "../deadline.ts";
 import { type CallFacts, timedOut, toGatewayError, toTransportError } from "../errors.ts";
-import { type OAuthAnswer, type OAuthRefusal, parseOAuthAnswer, skewSentence, toOAuthError } from "./oauth-answer.ts";
-import { type OAuthTokens, toTokens, tokensSchema } from "./tokens.ts";
+import {
+  type OAuthAnswer,
+  type OAuthRefusal,
+  parseOAuthAnswer,
+  skewSentence,
+  toOAuthError,
+} from "./oauth-answer.ts";
+import { type OAuthTokens, tokensSchema, toTokens } from "./tokens.ts";
 
 export interface OAuthEndpointOptions {
   /** The API's host, without a trailing slash. */
@@ -142,11 +148,15 @@ export function demandGranted<T>({ answer, facts, now, serverNow }: TimedAnswer<
 function unreadable(facts: CallFacts & { readonly httpStatus: number }): CozeError {
   if (facts.httpStatus >= 400) return toGatewayError(facts.httpStatus, facts);
   const { httpStatus, logId } = facts;
-  return new CozeError("COZE_FAILED", `Coze ${facts.call}: an answer we cannot read; is COZE_API_BASE Coze's?`, {
-    httpStatus,
-    ...(logId !== undefined && { logId }),
-    outcome: "unknown",
-  });
+  return new CozeError(
+    "COZE_FAILED",
+    `Coze ${facts.call}: an answer we cannot read; is COZE_API_BASE Coze's?`,
+    {
+      httpStatus,
+      ...(logId !== undefined && { logId }),
+      outcome: "unknown",
+    },
+  );
 }
 
 async function readBounded(

@@ -9,7 +9,10 @@ export interface OAuthTokens {
   readonly refreshToken?: string;
 }
 
-const number = z.union([z.number(), z.string().transform(Number)]).optional().catch(undefined);
+const number = z
+  .union([z.number(), z.string().transform(Number)])
+  .optional()
+  .catch(undefined);
 
 export const tokensSchema: z.ZodType<WireTokens> = z.object({
   access_token: z.string().min(1),
@@ -44,7 +47,10 @@ export function toLifeMs(expiresIn: number | undefined, serverNow: number): numb
 }
 
 /** @param clocks - Ours and Coze's, in ms since the epoch. */
-export function toTokens(wire: WireTokens, { now, serverNow }: { now: number; serverNow: number }): OAuthTokens {
+export function toTokens(
+  wire: WireTokens,
+  { now, serverNow }: { now: number; serverNow: number },
+): OAuthTokens {
   return {
     accessToken: wire.access_token,
     expiresAt: now + toLifeMs(wire.expires_in, serverNow),
