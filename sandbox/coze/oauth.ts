@@ -51,8 +51,6 @@ interface DeviceCode {
   readonly clientId: string;
   readonly userCode: string;
   readonly expiresAt: number;
-  /** Wait between two questions, in s; grows with each that comes too early. */
-  intervalS: number;
   askedAt: number;
   state: "pending" | "allowed" | "denied";
 }
@@ -69,9 +67,8 @@ const ACCESS_LIFE_S = 900;
 const REFRESH_LIFE_MS = 30 * 24 * 3_600_000;
 /** [uncertain]; the documentation names none. Codes of others live ten minutes at most (RFC 6749 §4.1.2). */
 const CODE_LIFE_MS = 600_000;
+/** Who asks again sooner is told to slow down, in s (coze-api.md §2.4). */
 const DEVICE_INTERVAL_S = 5;
-/** Added by `slow_down` (coze-api.md §2.4). */
-const SLOWER_S = 5;
 
 /** OAuth as Coze does it: apps, codes and tokens. Knows nothing of HTTP. */
 export class OAuthService {
@@ -122,7 +119,7 @@ export class OAuthService {
     const lifeS = this.#options.switches.deviceCodeLifeSeconds;
     const expiresAt = this.#now() + lifeS * 1000;
     const device: DeviceCode = {
-      ...{ clientId, userCode, expiresAt, intervalS: DEVICE_INTERVAL_S },
+      ...{ clientId, userCode, expiresAt },
       ...{ askedAt: Number.NEGATIVE_INFINITY, state: "pending" },
     };
     this.#devices.set(deviceCode, device);
@@ -189,12 +186,9 @@ export class OAuthService {
     if (device === undefined || device.clientId !== clientId) return invalidRequest("device_code");
     const now = this.#now();
     if (device.expiresAt <= now) return refuseOAuth("expired_token");
-    const early = now < device.askedAt + device.intervalS * 1000;
+    const early = now < device.askedAt + DEVICE_INTERVAL_S * 1000;
     device.askedAt = now;
-    if (early) {
-      device.intervalS += SLOWER_S;
-      return refuseOAuth("slow_down");
-    }
+    if (early) return refuseOAuth("slow_down");
     if (device.state === "pending") return refuseOAuth("authorization_pending");
     this.#devices.delete(String(deviceCode));
     return device.state === "denied"

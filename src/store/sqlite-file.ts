@@ -4,7 +4,8 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { BridgeError } from "../core/errors.ts";
 import type { Abortable, Log } from "../core/ports.ts";
 import { isVersionAtLeast, judgeDisk } from "./disk.ts";
-import { type FileLock, type FileLockOptions, openFileLock } from "./file-lock.ts";
+import { type FileLock, openFileLock } from "./file-lock.ts";
+import type { HoldOptions } from "./held-file.ts";
 import { MIGRATIONS, migrate } from "./sqlite-schema.ts";
 
 /** Older ones can corrupt a WAL file that a tool reads at the same time (queue.md §4, "WAL-reset"). */
@@ -60,7 +61,7 @@ export async function openSqliteFile(
   }
 }
 
-async function takeFolder(folder: string, options: FileLockOptions): Promise<FileLock> {
+async function takeFolder(folder: string, options: HoldOptions): Promise<FileLock> {
   try {
     await makeFolder(folder);
     return await openFileLock(folder, options);

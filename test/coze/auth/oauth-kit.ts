@@ -1,8 +1,11 @@
 import { generateKeyPairSync } from "node:crypto";
 import { type CozeStandIn, type CozeStandInOptions, startCoze } from "../../../sandbox/coze/coze-stand-in.ts";
+import type { VirtualClock } from "../../../sandbox/stand-in.ts";
+import { requestDeviceCode, waitForDevice } from "../../../src/coze/auth/device-flow.ts";
 import { type JwtApp, parsePrivateKey } from "../../../src/coze/auth/jwt.ts";
 import { OAuthEndpoint, type OAuthEndpointOptions } from "../../../src/coze/auth/oauth-endpoint.ts";
-import { KeptLog } from "../coze-kit.ts";
+import type { OAuthTokens } from "../../../src/coze/auth/tokens.ts";
+import { KeptLog, noAbort } from "../coze-kit.ts";
 
 /** A service app's pair of keys, as Coze hands it out. */
 export const KEYS: { readonly publicKey: string; readonly privateKey: string } = generateKeyPairSync("rsa", {
@@ -65,4 +68,12 @@ export async function isAccepted({ coze }: OAuthPair, token: string): Promise<bo
     body: "{}",
   });
   return ((await response.json()) as { code: number }).code === 0;
+}
+
+/** A person signs in by a device code; stand-in and endpoint share this clock. */
+export async function signInByDevice(pair: OAuthPair, clock: VirtualClock): Promise<OAuthTokens> {
+  const options = { signal: noAbort(), sleep: async (ms: number): Promise<void> => clock.advance(ms) };
+  const code = await requestDeviceCode(pair.endpoint, { clientId: NATIVE_APP }, options);
+  pair.coze.oauth.decideDevice(code.userCode, "allowed");
+  return waitForDevice(pair.endpoint, { clientId: NATIVE_APP, code }, options);
 }
