@@ -89,7 +89,9 @@ export class OpenExchange {
       };
     }
     const body = this.json();
-    return body === undefined ? { query } : { query, body: "grant_type" in body ? withoutTokens(body) : body };
+    return body === undefined
+      ? { query }
+      : { query, body: "grant_type" in body ? withoutTokens(body) : body };
   }
 
   headers(): Record<string, string> {

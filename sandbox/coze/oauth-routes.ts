@@ -39,7 +39,10 @@ export function oauthRoutes(service: OAuthService, switches: CozeSwitches): read
 }
 
 /** A refusal in one of the three shapes that are known (coze-api.md §2.6). */
-function toOutcome(outcome: OAuthOutcome, { oauthErrorShape, refusalStatus }: CozeSwitches): Outcome | Refusal {
+function toOutcome(
+  outcome: OAuthOutcome,
+  { oauthErrorShape, refusalStatus }: CozeSwitches,
+): Outcome | Refusal {
   if (!isOAuthRefusal(outcome)) return { bare: outcome.body, status: 200 };
   const { error, text } = outcome;
   const status = refusalStatus === "ok" ? 200 : 400;

@@ -78,7 +78,7 @@ describe("a device code", () => {
   it("may be one of a workspace", async () => {
     await using pair = await openDevicePair();
     await begin(pair, "7300000000000000001");
-    const name = "POST /api/permission/oauth2/workspace_id/7300000000000000001/device/code";
+    const name = "POST /api/permission/oauth2/workspace_id/:workspace_id/device/code";
     expect(pair.coze.traffic.exchanges.at(-1)).toMatchObject({ name, status: 200 });
   });
 
