@@ -1,4 +1,4 @@
-import { spellings } from "../src/config.ts";
+import { spellings, VARIABLE_NAMES } from "../src/config.ts";
 import {
   type CozeStandIn,
   type CozeStandInOptions,
@@ -31,7 +31,9 @@ export interface Services extends AsyncDisposable {
   readonly fileOrigins: readonly string[];
 }
 
-const COZE_VARIABLES = (["COZE_API_TOKEN", "COZE_BOT_ID", "COZE_API_BASE"] as const).flatMap(spellings);
+const COZE_VARIABLES = VARIABLE_NAMES.filter((name) => /^COZE_(API|OAUTH|BOT)_/.test(name)).flatMap(
+  spellings,
+);
 
 /** Starts the three stand-ins on free loopback ports. */
 export async function startServices({ env, speed = 1, ...options }: ServicesOptions): Promise<Services> {

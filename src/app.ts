@@ -21,15 +21,17 @@ import { cancelQuestion, type RedoParts, redoTurn } from "./core/redo-turn.ts";
 import type { IncomingTurn } from "./core/turn.ts";
 import { type SignParts, takeSignDown, WaitingSigns } from "./core/waiting-signs.ts";
 import { createAnswerSource } from "./coze/answer-source.ts";
-import { staticToken } from "./coze/auth/token-source.ts";
+import { ExpiryWatch } from "./coze/auth/expiry.ts";
 import { createCozeClient } from "./coze/coze-client.ts";
 import { createDownload } from "./http/download.ts";
 import { type Health, openHttpServer } from "./http/server.ts";
+import { createMetrics, type Metrics } from "./metrics.ts";
 import { openAdapters } from "./open-adapters.ts";
+import { type CozeTokens, openCozeTokens } from "./open-coze-tokens.ts";
+import { openBridgeSealer } from "./open-sealer.ts";
 import { leftBehind, openStorage } from "./open-storage.ts";
 import { parseTurn, toPayload } from "./queue/turn-payload.ts";
 import { toReference } from "./reference.ts";
-import { openSealer } from "./store/sealer.ts";
 import { type StreamStyles, styleOf } from "./stream-style.ts";
 
 export interface AppOptions {
@@ -92,32 +94,32 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   await rm(tempDir, { recursive: true, force: true });
   await mkdir(tempDir, { recursive: true, mode: 0o700 });
   stack.use(await serveControl());
-  const { baseUrl, token, chatsPerSecond } = config.coze;
+  const tokens = stack.use(await openCozeTokens(config, { log }));
+  stack.use(new ExpiryWatch({ ...tokens, log, now: Date.now, clock: OWN_CLOCK }));
+  const { baseUrl, chatsPerSecond } = config.coze;
   const gates = new Gates(OWN_CLOCK, buckets);
-  const coze = createCozeClient({ baseUrl, tokens: staticToken(token), chatsPerSecond, log, gates });
+  const coze = createCozeClient({ baseUrl, tokens: tokens.source, chatsPerSecond, log, gates });
   const source = createAnswerSource(stack.use(coze));
   const tools = {
     log,
     clock,
     gates: new Gates(clock, buckets),
     download: createDownload({ trustedOrigins: options.trustedOrigins, tempDir }),
-    sealer: await openSealer(
-      config.secretKey === undefined
-        ? { keyFile: join(config.dataDir, "secret.key") }
-        : { key: config.secretKey },
-    ),
+    sealer: await openBridgeSealer(config),
     store,
     leases,
     catchUp: { windowMs: config.catchUpWindowMs, perPlace: CATCH_UP_PER_PLACE },
   };
   const adapters = await openAdapters(config, tools);
   for (const adapter of adapters) stack.use(adapter);
+  const metrics = metricsOf(tokens);
   const server = stack.use(
     await openHttpServer({
       ...config.http,
       routes: role === "worker" ? {} : routesOf(adapters),
       // A worker has no connection to be ill.
       health: () => healthOf(queue, role === "worker" ? [] : adapters),
+      metrics: () => metrics.render(),
       log,
     }),
   );
@@ -252,6 +254,19 @@ async function stopWork(
 
 function routesOf(adapters: readonly Adapter[]): Adapter["routes"] {
   return Object.assign({}, ...adapters.map(({ routes }) => routes)) as Adapter["routes"];
+}
+
+function metricsOf({ endsAt }: CozeTokens): Metrics {
+  const metrics = createMetrics();
+  metrics.gauge(
+    "coze_token_expires_seconds",
+    "When somebody has to sign in to Coze anew, in seconds since the epoch; absent when never, or nobody knows.",
+    () => {
+      const end = endsAt();
+      return end === undefined ? undefined : Math.floor(end / 1000);
+    },
+  );
+  return metrics;
 }
 
 async function healthOf(queue: TurnQueue, adapters: readonly Adapter[]): Promise<Health> {

@@ -1,14 +1,16 @@
+import { join } from "node:path";
 import { z } from "zod";
 import type { DiscordSettings } from "../adapters/discord/settings.ts";
 import type { SlackSettings } from "../adapters/slack/settings.ts";
 import { BridgeError } from "./core/errors.ts";
+import { parsePrivateKey } from "./coze/auth/jwt.ts";
 import { MAX_DURATION_MS, parseDuration } from "./duration.ts";
 import { parseStreamStyles, type StreamStyles } from "./stream-style.ts";
 
 /** The whole configuration, typed; nothing else reads the environment. */
 export interface Config extends StorageConfig {
   readonly coze: {
-    readonly token: string;
+    readonly signIn: CozeSignIn;
     readonly baseUrl: string;
     readonly botId: string;
     readonly chatsPerSecond: number;
@@ -29,6 +31,33 @@ export interface Config extends StorageConfig {
   readonly mergeBurstMs: number;
   /** Whether people see an answer grow, or only when it is complete. */
   readonly streamStyles: StreamStyles;
+}
+
+/** How the bridge signs in to Coze. */
+export type CozeSignIn =
+  /** A personal or service access token. */
+  | {
+      readonly kind: "token";
+      readonly token: string;
+      /** When it ends, if the operator told; in ms since the epoch. */
+      readonly endsAt?: number;
+    }
+  /** An OAuth service app, which signs. */
+  | {
+      readonly kind: "jwt";
+      readonly clientId: string;
+      readonly publicKeyId: string;
+      /** PEM. */
+      readonly privateKey: string;
+      readonly accountId?: string;
+      readonly sessionName?: string;
+    }
+  /** A person signed in by `coze-bridge auth login`; see {@link signInPath}. */
+  | { readonly kind: "stored" };
+
+/** Where `coze-bridge auth login` keeps what it got. */
+export function signInPath(dataDir: string): string {
+  return join(dataDir, "sign-in", "coze.tokens");
 }
 
 /** Where queue and store are. */
@@ -75,6 +104,12 @@ const COZE_TOKEN_HELP =
 /** Every variable there is, in the order of `.env.example`. */
 export const VARIABLE_NAMES = [
   "COZE_API_TOKEN",
+  "COZE_API_TOKEN_EXPIRES",
+  "COZE_OAUTH_CLIENT_ID",
+  "COZE_OAUTH_PUBLIC_KEY_ID",
+  "COZE_OAUTH_PRIVATE_KEY",
+  "COZE_OAUTH_ACCOUNT_ID",
+  "COZE_OAUTH_SESSION_NAME",
   "COZE_BOT_ID",
   "COZE_API_BASE",
   "COZE_CHATS_PER_SECOND",
@@ -108,6 +143,31 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
     secret: true,
     schema: z.string(),
     help: COZE_TOKEN_HELP,
+  },
+  COZE_API_TOKEN_EXPIRES: {
+    schema: z.union([z.iso.date(), z.iso.datetime({ offset: true })]),
+    help: "the day that COZE_API_TOKEN ends, as Coze showed it when the token was made, e.g. 2026-12-20",
+  },
+  COZE_OAUTH_CLIENT_ID: {
+    schema: z.string(),
+    help: "Coze: API & SDK > Authorization > OAuth apps: the id of an app of the type service (JWT)",
+  },
+  COZE_OAUTH_PUBLIC_KEY_ID: {
+    schema: z.string(),
+    help: "the fingerprint of the public key, shown at the OAuth app",
+  },
+  COZE_OAUTH_PRIVATE_KEY: {
+    secret: true,
+    schema: z.string(),
+    help: "the text of private_key.pem, which was downloaded when the key was made; better COZE_OAUTH_PRIVATE_KEY_FILE with its path",
+  },
+  COZE_OAUTH_ACCOUNT_ID: {
+    schema: z.string().regex(/^\d+$/),
+    help: "the number of the organisation, only for an app of an enterprise plan's organisation",
+  },
+  COZE_OAUTH_SESSION_NAME: {
+    schema: z.string().max(100),
+    help: "at most 100 characters; conversations and files of one name are not seen by another",
   },
   COZE_BOT_ID: {
     schema: z.string().regex(/^\d+$/),
@@ -213,20 +273,27 @@ export function loadStorageConfig(env: Environment, readFile: (path: string) => 
   return toStorageConfig(values);
 }
 
+/** What a command needs that talks to Coze and serves no platform. */
+export type CozeConfig = Pick<Config, "coze" | "dataDir" | "secretKey">;
+
 /**
- * Reads only how to reach Coze: what a command needs that serves no platform.
+ * Reads only how to reach Coze.
  *
  * @returns `botId` is empty when none is set.
  * @throws {BridgeError} `CONFIG_INVALID`, as {@link loadConfig} does.
  */
-export function loadCozeConfig(env: Environment, readFile: (path: string) => string): Config["coze"] {
-  const names = ["COZE_API_TOKEN", "COZE_BOT_ID", "COZE_API_BASE", "COZE_CHATS_PER_SECOND"] as const;
-  const { values, problems, spoiled } = readVariables(env, readFile, names);
-  if (values.COZE_API_TOKEN === undefined && !spoiled.has("COZE_API_TOKEN")) {
-    problems.push(`COZE_API_TOKEN is missing: ${COZE_TOKEN_HELP}`);
-  }
+export function loadCozeConfig(env: Environment, readFile: (path: string) => string): CozeConfig {
+  const names = VARIABLE_NAMES.filter((name) => name.startsWith("COZE_"));
+  const { values, problems, spoiled } = readVariables(env, readFile, [...names, "DATA_DIR", "SECRET_KEY"]);
+  const has = (name: Name): boolean => values[name] !== undefined || spoiled.has(name);
+  problems.push(...signInProblems(values, has, () => isSignedIn(values, readFile)));
   demandNone(problems);
-  return toCozeConfig(values);
+  const { dataDir } = toStorageConfig(values);
+  return {
+    dataDir,
+    coze: toCozeConfig(values),
+    ...(values.SECRET_KEY !== undefined && { secretKey: values.SECRET_KEY }),
+  };
 }
 
 /**
@@ -237,7 +304,8 @@ export function loadCozeConfig(env: Environment, readFile: (path: string) => str
  */
 export function loadConfig(env: Environment, readFile: (path: string) => string): Config {
   const { values, problems, spoiled } = readVariables(env, readFile);
-  problems.push(...missing({ has: (name) => values[name] !== undefined || spoiled.has(name) }));
+  const has = (name: Name): boolean => values[name] !== undefined || spoiled.has(name);
+  problems.push(...signInProblems(values, has, () => isSignedIn(values, readFile)), ...missing({ has }));
   demandNone(problems);
   return toConfig(values);
 }
@@ -252,7 +320,7 @@ function demandNone(problems: readonly string[]): void {
 export function configuredServices(env: Environment): { coze: boolean; platforms: boolean } {
   const has = (name: Name): boolean => spellings(name).some((spelling) => isSet(env, spelling));
   return {
-    coze: has("COZE_API_TOKEN"),
+    coze: has("COZE_API_TOKEN") || has("COZE_OAUTH_CLIENT_ID"),
     platforms: (
       ["DISCORD_BOT_TOKEN", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"] as const
     ).some(has),
@@ -260,10 +328,34 @@ export function configuredServices(env: Environment): { coze: boolean; platforms
 }
 
 /** Values of the secrets that are set, for redaction. */
-export function secretsOf({ coze, discord, slack, secretKey, redisUrl }: Config): readonly string[] {
-  const tokens = [coze.token, discord?.token, slack?.botToken, slack?.appToken, slack?.signingSecret];
+export function secretsOf({
+  coze,
+  discord,
+  slack,
+  secretKey,
+  redisUrl,
+}: Pick<Config, "coze"> & Partial<Config>): readonly string[] {
+  const tokens = [
+    ...signInSecrets(coze.signIn),
+    discord?.token,
+    slack?.botToken,
+    slack?.appToken,
+    slack?.signingSecret,
+  ];
   const secrets = [...tokens, secretKey, ...(redisUrl === undefined ? [] : passwordsOf(redisUrl))];
   return secrets.filter((secret) => secret !== undefined);
+}
+
+function signInSecrets(signIn: CozeSignIn): readonly string[] {
+  switch (signIn.kind) {
+    case "token":
+      return [signIn.token];
+    case "jwt":
+      // Line by line, since a log writes line ends as two characters, and any line of it is too much.
+      return signIn.privateKey.split(/\n|\\n/).filter((line) => line !== "" && !line.startsWith("-----"));
+    case "stored":
+      return [];
+  }
 }
 
 /** An address' password, as it is written there and as it is meant. */
@@ -338,13 +430,66 @@ function isSet(env: Environment, spelling: string): boolean {
   return (env[spelling]?.trim() ?? "") !== "";
 }
 
+/** What an OAuth service app cannot do without; one of them set means that it shall be used. */
+const JWT_NAMES = ["COZE_OAUTH_CLIENT_ID", "COZE_OAUTH_PUBLIC_KEY_ID", "COZE_OAUTH_PRIVATE_KEY"] as const;
+const JWT_OPTIONS = ["COZE_OAUTH_ACCOUNT_ID", "COZE_OAUTH_SESSION_NAME"] as const;
+
+/** Exactly one way to sign in to Coze. */
+function signInProblems(values: Values, has: (name: Name) => boolean, isStored: () => boolean): string[] {
+  const problems: string[] = [];
+  const jwt = JWT_NAMES.some(has);
+  if (has("COZE_API_TOKEN") && jwt) {
+    problems.push("COZE_API_TOKEN and COZE_OAUTH_… are two ways to sign in to Coze: set one of them");
+  }
+  if (has("COZE_API_TOKEN_EXPIRES") && !has("COZE_API_TOKEN")) {
+    problems.push(
+      "COZE_API_TOKEN_EXPIRES is set without COZE_API_TOKEN: nothing else has an end that can be told",
+    );
+  }
+  for (const name of jwt ? JWT_NAMES : []) {
+    if (!has(name)) problems.push(`${name} is missing for the OAuth app: ${VARIABLES[name].help}`);
+  }
+  for (const name of jwt ? [] : JWT_OPTIONS.filter(has)) {
+    problems.push(`${name} is set without COZE_OAUTH_CLIENT_ID: ${VARIABLES.COZE_OAUTH_CLIENT_ID.help}`);
+  }
+  const key = values.COZE_OAUTH_PRIVATE_KEY;
+  const keyProblem = key === undefined ? undefined : privateKeyProblem(key);
+  if (keyProblem !== undefined) problems.push(keyProblem);
+  if (!has("COZE_API_TOKEN") && !jwt && !isStored()) {
+    problems.push(
+      `COZE_API_TOKEN is missing: ${VARIABLES.COZE_API_TOKEN.help}`,
+      `… or COZE_OAUTH_CLIENT_ID: ${VARIABLES.COZE_OAUTH_CLIENT_ID.help}`,
+      "… or sign in once by: coze-bridge auth login",
+    );
+  }
+  return problems;
+}
+
+function privateKeyProblem(pem: string): string | undefined {
+  try {
+    parsePrivateKey(pem);
+    return undefined;
+  } catch (error) {
+    // A sentence of ours; it does not quote the key.
+    return error instanceof BridgeError ? error.message : "COZE_OAUTH_PRIVATE_KEY does not fit";
+  }
+}
+
+/** Whether somebody has signed in; whether that can be opened shows at the first call. */
+function isSignedIn(values: Values, readFile: (path: string) => string): boolean {
+  try {
+    return readFile(signInPath(toStorageConfig(values).dataDir)) !== "";
+  } catch {
+    return false;
+  }
+}
+
 /** What is missing for a bridge that can answer somebody; what is set but bad is not missing. */
 function missing({ has }: { has: (name: Name) => boolean }): string[] {
   const problems: string[] = [];
   const need = (name: Name, why = ""): void => {
     if (!has(name)) problems.push(`${name} is missing${why}: ${VARIABLES[name].help}`);
   };
-  need("COZE_API_TOKEN");
   need("COZE_BOT_ID");
   if (has("REDIS_URL")) need("SECRET_KEY", " with REDIS_URL");
   const slack = has("SLACK_BOT_TOKEN") || has("SLACK_APP_TOKEN") || has("SLACK_SIGNING_SECRET");
@@ -371,11 +516,28 @@ function toStorageConfig(values: Values): StorageConfig {
 
 function toCozeConfig(values: Values): Config["coze"] {
   return {
-    token: values.COZE_API_TOKEN ?? "",
+    signIn: toSignIn(values),
     botId: values.COZE_BOT_ID ?? "",
     baseUrl: values.COZE_API_BASE ?? "https://api.coze.cn",
     // The free plan's (coze-api.md §14).
     chatsPerSecond: Number(values.COZE_CHATS_PER_SECOND ?? "20"),
+  };
+}
+
+function toSignIn(values: Values): CozeSignIn {
+  const { COZE_API_TOKEN: token, COZE_API_TOKEN_EXPIRES: end, COZE_OAUTH_CLIENT_ID: clientId } = values;
+  if (token !== undefined) {
+    return { kind: "token", token, ...(end !== undefined && { endsAt: Date.parse(end) }) };
+  }
+  if (clientId === undefined) return { kind: "stored" };
+  const { COZE_OAUTH_ACCOUNT_ID: accountId, COZE_OAUTH_SESSION_NAME: sessionName } = values;
+  return {
+    kind: "jwt",
+    clientId,
+    publicKeyId: values.COZE_OAUTH_PUBLIC_KEY_ID ?? "",
+    privateKey: values.COZE_OAUTH_PRIVATE_KEY ?? "",
+    ...(accountId !== undefined && { accountId }),
+    ...(sessionName !== undefined && { sessionName }),
   };
 }
 

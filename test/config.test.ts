@@ -10,6 +10,8 @@ import {
   VARIABLE_NAMES,
 } from "../src/config.ts";
 import { BridgeError } from "../src/core/errors.ts";
+import { hideSecrets } from "../src/log.ts";
+import { KEYS } from "./coze/auth/oauth-kit.ts";
 
 const noFiles = (): string => {
   throw new Error("no such file");
@@ -32,7 +34,7 @@ describe("configuration", () => {
   it("needs only Coze and one platform", () => {
     expect(loadConfig({ ...COZE, ...DISCORD }, noFiles)).toEqual({
       coze: {
-        token: "coze-secret-value",
+        signIn: { kind: "token", token: "coze-secret-value" },
         botId: "7380000000000000009",
         baseUrl: "https://api.coze.cn",
         chatsPerSecond: 20,
@@ -63,7 +65,7 @@ describe("configuration", () => {
     };
     const config = loadConfig(env, noFiles);
     expect(config.coze).toEqual({
-      token: "a-token",
+      signIn: { kind: "token", token: "a-token" },
       botId: "1",
       baseUrl: "https://api.coze.com",
       chatsPerSecond: 20,
@@ -103,7 +105,7 @@ describe("configuration", () => {
 
   it("reads secrets from files, and says which file it cannot read", () => {
     const env = { COZE_BOT_ID: "1", COZE_API_TOKEN_FILE: "/run/secrets/coze", ...DISCORD };
-    expect(loadConfig(env, () => "from-file\n").coze.token).toBe("from-file");
+    expect(loadConfig(env, () => "from-file\n").coze.signIn).toEqual({ kind: "token", token: "from-file" });
     expect(problemsOf(env)).toContain("COZE_API_TOKEN_FILE names a file that cannot be read");
     expect(problemsOf(env)).not.toContain("missing");
     expect(loadConfig({ ...COZE, DISCORD_TOKEN_FILE: "/d" }, () => "d").discord?.token).toBe("d");
@@ -177,6 +179,7 @@ describe("configuration", () => {
   it("tells which services have credentials", () => {
     expect(configuredServices({})).toEqual({ coze: false, platforms: false });
     expect(configuredServices({ coze_api_token: "x" })).toEqual({ coze: true, platforms: false });
+    expect(configuredServices({ COZE_OAUTH_CLIENT_ID: "x" })).toEqual({ coze: true, platforms: false });
     expect(configuredServices({ DISCORD_TOKEN: "x" })).toEqual({ coze: false, platforms: true });
     expect(configuredServices({ SLACK_BOT_TOKEN_FILE: "/x" })).toEqual({ coze: false, platforms: true });
   });
@@ -190,6 +193,86 @@ describe("configuration", () => {
       "xapp",
       "sign",
     ]);
+  });
+
+  describe("of the way to sign in to Coze", () => {
+    const APP = {
+      COZE_OAUTH_CLIENT_ID: "1100000000001",
+      COZE_OAUTH_PUBLIC_KEY_ID: "fingerprint-1",
+      COZE_OAUTH_PRIVATE_KEY: KEYS.privateKey,
+    };
+    const BOT = { COZE_BOT_ID: "7380000000000000009", ...DISCORD };
+
+    it("takes the end of a token, as a day or to the second", () => {
+      const endOf = (text: string): unknown =>
+        loadConfig({ ...COZE, ...DISCORD, COZE_API_TOKEN_EXPIRES: text }, noFiles).coze.signIn;
+      expect(endOf("2026-12-20")).toMatchObject({ endsAt: Date.UTC(2026, 11, 20) });
+      expect(endOf("2026-12-20T08:00:00+08:00")).toMatchObject({ endsAt: Date.UTC(2026, 11, 20) });
+      for (const text of ["soon", "2026-13-01", "20.12.2026"]) {
+        expect(problemsOf({ ...COZE, ...DISCORD, COZE_API_TOKEN_EXPIRES: text })).toContain("2026-12-20");
+      }
+    });
+
+    it("takes an OAuth app, its key from a file, and knows every line of the key as a secret", () => {
+      const { COZE_OAUTH_PRIVATE_KEY, ...rest } = APP;
+      const env = { ...BOT, ...rest, COZE_OAUTH_PRIVATE_KEY_FILE: "/key", COZE_OAUTH_SESSION_NAME: "ada" };
+      const config = loadConfig({ ...env, COZE_OAUTH_ACCOUNT_ID: "74" }, () => COZE_OAUTH_PRIVATE_KEY);
+      expect(config.coze.signIn).toEqual({
+        kind: "jwt",
+        clientId: "1100000000001",
+        publicKeyId: "fingerprint-1",
+        privateKey: KEYS.privateKey.trim(),
+        accountId: "74",
+        sessionName: "ada",
+      });
+      const lines = KEYS.privateKey.trim().split("\n").slice(1, -1);
+      expect(secretsOf(config)).toEqual([...lines, "discord-secret-value"]);
+      expect(hideSecrets(JSON.stringify({ key: KEYS.privateKey }), secretsOf(config))).not.toMatch(
+        /[\w+/]{20}/,
+      );
+    });
+
+    it("takes what somebody signed in, where nothing else is set", () => {
+      const asked: string[] = [];
+      const readFile = (path: string): string => {
+        asked.push(path);
+        return "s1.sealed";
+      };
+      expect(loadConfig({ ...BOT, DATA_DIR: "/d" }, readFile).coze.signIn).toEqual({ kind: "stored" });
+      expect(asked).toEqual(["/d/sign-in/coze.tokens"]);
+      expect(loadConfig({ ...COZE, ...DISCORD }, readFile).coze.signIn.kind).toBe("token");
+      const message = problemsOf(BOT);
+      for (const way of [
+        "COZE_API_TOKEN is missing",
+        "… or COZE_OAUTH_CLIENT_ID",
+        "coze-bridge auth login",
+      ]) {
+        expect(message).toContain(way);
+      }
+    });
+
+    it.each([
+      [
+        { ...COZE, ...APP },
+        "COZE_API_TOKEN and COZE_OAUTH_… are two ways to sign in to Coze: set one of them",
+      ],
+      [{ COZE_OAUTH_CLIENT_ID: "1" }, "COZE_OAUTH_PRIVATE_KEY is missing for the OAuth app"],
+      [{ COZE_OAUTH_CLIENT_ID: "1" }, "COZE_OAUTH_PUBLIC_KEY_ID is missing for the OAuth app"],
+      [{ ...APP, COZE_OAUTH_PRIVATE_KEY: KEYS.publicKey }, "COZE_OAUTH_PRIVATE_KEY is the public half"],
+      [
+        { ...APP, COZE_API_TOKEN_EXPIRES: "2026-12-20" },
+        "COZE_API_TOKEN_EXPIRES is set without COZE_API_TOKEN",
+      ],
+      [
+        { ...COZE, COZE_OAUTH_SESSION_NAME: "a" },
+        "COZE_OAUTH_SESSION_NAME is set without COZE_OAUTH_CLIENT_ID",
+      ],
+      [{ ...APP, COZE_OAUTH_ACCOUNT_ID: "mine" }, "COZE_OAUTH_ACCOUNT_ID does not fit"],
+    ])("takes one whole way: %#", (env, problem) => {
+      const message = problemsOf({ ...BOT, ...env });
+      expect(message).toContain(problem);
+      expect(message).not.toContain("COZE_API_TOKEN is missing");
+    });
   });
 
   it("is what .env.example lists, in its order", () => {

@@ -3,6 +3,7 @@ import { connect, type Socket } from "node:net";
 import { expect, it } from "vitest";
 import { type Health, type HttpServerOptions, openHttpServer } from "../src/http/server.ts";
 import { createLog } from "../src/log.ts";
+import { createMetrics } from "../src/metrics.ts";
 
 const log = createLog({ level: "silent", secrets: [] });
 const open = (changes: Partial<HttpServerOptions> = {}) =>
@@ -11,6 +12,7 @@ const open = (changes: Partial<HttpServerOptions> = {}) =>
     port: 0,
     routes: {},
     health: () => Promise.resolve<Health>({ ok: true, parts: { queue: "ok" } }),
+    metrics: () => createMetrics().render(),
     log,
     ...changes,
   });
@@ -23,6 +25,23 @@ it("answers the health check, 503 when a part is down", async () => {
     health: () => Promise.resolve({ ok: false, parts: { discord: "connecting" } }),
   });
   expect((await fetch(`http://127.0.0.1:${ill.port}/healthz`)).status).toBe(503);
+});
+
+it("shows numbers as Prometheus reads them, and none that nobody knows", async () => {
+  const metrics = createMetrics();
+  let known: number | undefined;
+  metrics.gauge("a_number", "What it is.", () => known);
+  await using server = await open({ metrics: () => metrics.render() });
+  const read = (): Promise<Response> => fetch(`http://127.0.0.1:${server.port}/metrics`);
+  const before = await read();
+  expect(before.headers.get("content-type")).toContain("text/plain; version=0.0.4");
+  expect(await before.text()).not.toMatch(/^a_number /m);
+  known = 1_765_000_000;
+  expect(await (await read()).text()).toMatch(
+    /^# HELP a_number What it is\.\n# TYPE a_number gauge\na_number 1765000000$/m,
+  );
+  known = undefined;
+  expect(await (await read()).text()).not.toMatch(/^a_number /m);
 });
 
 it("hands an adapter's path the raw request, by POST only", async () => {

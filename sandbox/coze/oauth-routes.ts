@@ -1,7 +1,7 @@
 import type { OAuthOutcome, OAuthRequest, OAuthService } from "./oauth.ts";
 import { invalidRequest, isOAuthRefusal } from "./oauth-rules.ts";
 import type { Outcome, Route } from "./routes.ts";
-import { type Refusal, refuse } from "./rules.ts";
+import { refuse } from "./rules.ts";
 import type { CozeSwitches } from "./switches.ts";
 
 const ROOT = "/api/permission/oauth2";
@@ -38,19 +38,15 @@ export function oauthRoutes(service: OAuthService, switches: CozeSwitches): read
   ];
 }
 
-/** A refusal in one of the three shapes that are known (coze-api.md §2.6). */
-function toOutcome(
-  outcome: OAuthOutcome,
-  { oauthErrorShape, refusalStatus }: CozeSwitches,
-): Outcome | Refusal {
+/** A refusal in one of the three shapes that are known; with HTTP 400 where it was seen (coze-api.md §2.6). */
+function toOutcome(outcome: OAuthOutcome, { oauthErrorShape }: CozeSwitches): Outcome {
   if (!isOAuthRefusal(outcome)) return { bare: outcome.body, status: 200 };
   const { error, text } = outcome;
-  const status = refusalStatus === "ok" ? 200 : 400;
   switch (oauthErrorShape) {
     case "error_code":
-      return { bare: { error_code: error, error_message: text, error: text }, status };
+      return { bare: { error_code: error, error_message: text, error: text }, status: 400 };
     case "error":
-      return { bare: { error, error_description: text }, status };
+      return { bare: { error, error_description: text }, status: 400 };
     case "envelope":
       return refuse(4100, text);
   }

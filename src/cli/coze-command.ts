@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
-import { type Environment, loadCozeConfig } from "../config.ts";
+import { type Environment, loadCozeConfig, secretsOf } from "../config.ts";
 import { CozeError } from "../core/errors.ts";
 import { type Clock, Gates } from "../core/gate.ts";
 import type { Abortable, AnswerSource } from "../core/ports.ts";
 import { createAnswerSource } from "../coze/answer-source.ts";
-import { staticToken } from "../coze/auth/token-source.ts";
 import { type CozeClient, createCozeClient } from "../coze/coze-client.ts";
 import { createLog } from "../log.ts";
+import { openCozeTokens } from "../open-coze-tokens.ts";
 import type { AskCommand } from "./ask.ts";
 import { CommandError } from "./command-error.ts";
 import { EXIT, type ExitCode, exitCodeFor } from "./exit-code.ts";
@@ -46,13 +46,12 @@ const CLOCK: Clock = {
 export async function runCozeCommand(command: CozeCommand, options: CozeCommandOptions): Promise<ExitCode> {
   const { env, terminal, signal } = options;
   try {
-    const { token, baseUrl, botId, chatsPerSecond } = loadCozeConfig(env, (path) =>
-      readFileSync(path, "utf8"),
-    );
-    const log = createLog({ level: "error", secrets: [token] });
+    const config = loadCozeConfig(env, (path) => readFileSync(path, "utf8"));
+    const { baseUrl, botId, chatsPerSecond } = config.coze;
+    const log = createLog({ level: "error", secrets: secretsOf(config) });
+    await using tokens = await openCozeTokens(config, { log });
     await using coze = createCozeClient({
-      ...{ baseUrl, chatsPerSecond, log },
-      tokens: staticToken(token),
+      ...{ baseUrl, chatsPerSecond, log, tokens: tokens.source },
       gates: new Gates(CLOCK),
     });
     return await dispatch(command, {

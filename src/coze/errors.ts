@@ -1,4 +1,5 @@
 import { type CallOutcome, CozeError, type CozeErrorOptions, type ErrorCode } from "../core/errors.ts";
+import { regionHint } from "./auth/region.ts";
 
 /** What a code of Coze means to us. */
 export interface CodeMeaning {
@@ -82,6 +83,8 @@ const MAX_VENDOR_TEXT = 300;
 export interface CallFacts {
   /** Method and path. */
   readonly call: string;
+  /** Where it went, for a refused token's error: the token may be another region's. */
+  readonly baseUrl?: string;
   readonly httpStatus?: number;
   readonly logId?: string | undefined;
   readonly chatId?: string | undefined;
@@ -108,7 +111,8 @@ export function toCozeError(
   { answered = false }: { answered?: boolean } = {},
 ): CozeError {
   const meaning = meaningOfCode(failure.code);
-  return new CozeError(meaning.code, words(facts, `code ${failure.code}: ${clip(failure.text)}`), {
+  const said = `code ${failure.code}: ${clip(failure.text)}`;
+  return new CozeError(meaning.code, words(facts, said) + homeHint(meaning, facts), {
     ...options(facts),
     cozeCode: failure.code,
     retryable: meaning.retryable && !answered,
@@ -126,11 +130,17 @@ function meaningOfCode(code: number): CodeMeaning {
 /** An answer without Coze's envelope: a gateway spoke, or something that is no Coze (coze-api.md §1.5). */
 export function toGatewayError(httpStatus: number, facts: CallFacts): CozeError {
   const meaning = meaningOfStatus(httpStatus);
-  return new CozeError(meaning.code, words(facts, `HTTP ${httpStatus} without Coze's envelope`), {
+  const said = `HTTP ${httpStatus} without Coze's envelope`;
+  return new CozeError(meaning.code, words(facts, said) + homeHint(meaning, facts), {
     ...options({ ...facts, httpStatus }),
     retryable: meaning.retryable,
     outcome: meaning.outcome,
   });
+}
+
+/** A token that Coze does not know may be known in its other region (coze-api.md §17). */
+function homeHint({ code }: CodeMeaning, { baseUrl }: CallFacts): string {
+  return code === "COZE_AUTH" && baseUrl !== undefined ? regionHint(baseUrl) : "";
 }
 
 /** Status classes for answers that carry no code. */

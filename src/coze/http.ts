@@ -301,11 +301,12 @@ export class CozeHttp implements AsyncDisposable {
   #unwrap(text: string, status: number, facts: CallFacts): Readonly<Record<string, unknown>> {
     const body = parseJsonObject(text);
     const envelope = envelopeSchema.safeParse(body);
-    if (body === undefined || !envelope.success) throw toGatewayError(status, facts);
+    const { baseUrl } = this.#options;
+    if (body === undefined || !envelope.success) throw toGatewayError(status, { ...facts, baseUrl });
     const { code, msg, detail, error } = envelope.data;
     const logId = facts.logId ?? detail?.logid ?? error?.logid;
-    if (code !== 0) throw toCozeError({ code, text: this.redact(msg) }, { ...facts, logId });
-    if (status >= 400) throw toGatewayError(status, { ...facts, logId });
+    if (code !== 0) throw toCozeError({ code, text: this.redact(msg) }, { ...facts, logId, baseUrl });
+    if (status >= 400) throw toGatewayError(status, { ...facts, logId, baseUrl });
     return body;
   }
 }

@@ -27,6 +27,8 @@ export interface HttpServerOptions {
   /** Handlers by path, POST only. */
   readonly routes: Readonly<Record<string, HttpHandler>>;
   readonly health: () => Promise<Health>;
+  /** What `/metrics` answers. */
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
   readonly log: Log;
   /** How long a request may take to arrive, in ms; default 15 s. */
   readonly patienceMs?: number;
@@ -37,7 +39,7 @@ export interface HttpServer extends AsyncDisposable {
 }
 
 /**
- * The bridge's own port: `/healthz` and what the adapters answer.
+ * The bridge's own port: `/healthz`, `/metrics` and what the adapters answer.
  *
  * @throws {BridgeError} `CONFIG_INVALID` when the port cannot be had.
  */
@@ -77,13 +79,17 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
   };
 }
 
-function createRoutes({ routes, health, log }: HttpServerOptions): Hono {
+function createRoutes({ routes, health, metrics, log }: HttpServerOptions): Hono {
   const app = new Hono();
   const onError = (context: Context): Response => context.text("too large", 413);
   app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError }));
   app.get("/healthz", async (context) => {
     const state = await health();
     return context.json(state, state.ok ? 200 : 503);
+  });
+  app.get("/metrics", async (context) => {
+    const { contentType, text } = await metrics();
+    return context.body(text, 200, { "content-type": contentType });
   });
   for (const [path, handle] of Object.entries(routes)) app.post(path, (context) => handle(context.req.raw));
   app.onError((error, context) => {

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { CozeError } from "../../core/errors.ts";
 import { type CallFacts, clip, toCozeError } from "../errors.ts";
 import { parseJsonObject } from "../json.ts";
+import { regionHint } from "./region.ts";
 
 /** What an OAuth endpoint said: what was asked for, or a refusal with its name. */
 export type OAuthAnswer<T> =
@@ -110,7 +111,8 @@ export function toOAuthError(refusal: OAuthRefusal, facts: CallFacts, skew = "")
   const remedy = REMEDIES.get(name);
   const failed = name === "internal_error";
   const said = [clip(name), clip(text)].filter((part) => part !== "").join(": ");
-  const sentence = `Coze ${facts.call}: ${said}${remedy === undefined ? "" : ` (${remedy})`}${skew}`;
+  const home = name === "invalid_client" ? regionHint(facts.baseUrl ?? "") : "";
+  const sentence = `Coze ${facts.call}: ${said}${remedy === undefined ? "" : ` (${remedy})`}${skew}${home}`;
   return new CozeError(failed ? "COZE_FAILED" : "COZE_AUTH", sentence, {
     retryable: failed,
     outcome: failed ? "unknown" : "refused",

@@ -97,7 +97,7 @@ export class OAuthEndpoint implements AsyncDisposable {
   async ask<T>(asked: OAuthRequest, schema: z.ZodType<T>, { signal }: Abortable): Promise<TimedAnswer<T>> {
     using deadline = new Deadline(signal);
     const { totalMs } = this.#timeouts;
-    const call: CallFacts = { call: `POST ${asked.path}` };
+    const call: CallFacts = { call: `POST ${asked.path}`, baseUrl: this.baseUrl };
     deadline.limit(totalMs, () => timedOut("no complete answer", totalMs, call));
     try {
       const response = await this.#send(asked, deadline);

@@ -1,5 +1,5 @@
 import { CozeError } from "../../core/errors.ts";
-import type { Log } from "../../core/ports.ts";
+import type { Abortable, Log } from "../../core/ports.ts";
 import { type OAuthEndpoint, TOKEN_PATH } from "./oauth-endpoint.ts";
 import { type LivingToken, RenewedToken } from "./renewed-token.ts";
 import { readSignIn, type SignIn, type TokenStore, toSignIn, writeSignIn } from "./token-store.ts";
@@ -12,15 +12,40 @@ export interface StoredTokenSourceOptions {
 }
 
 /** The tokens of a person who signed in once: each refresh brings a new pair, and kills the old one. */
-export function createStoredTokenSource({ store, endpoint, log }: StoredTokenSourceOptions): RenewedToken {
-  const refresher = new Refresher(store, endpoint);
-  return new RenewedToken({
-    now: endpoint.now,
-    onLate: (error) =>
-      log.warn({ err: error }, "coze token could not be renewed in time, the old one is used"),
-    fetch: (refused) => refresher.fetch(refused),
-  });
+export class StoredTokenSource extends RenewedToken {
+  readonly #refresher: Refresher;
+  readonly #now: () => number;
+
+  constructor({ store, endpoint, log }: StoredTokenSourceOptions) {
+    const refresher = new Refresher(store, endpoint);
+    super({
+      now: endpoint.now,
+      onLate: (error) =>
+        log.warn({ err: error }, "coze token could not be renewed in time, the old one is used"),
+      fetch: (refused) => refresher.fetch(refused),
+    });
+    this.#refresher = refresher;
+    this.#now = endpoint.now;
+  }
+
+  /** When somebody has to sign in anew if nothing is refreshed until then, as far as it was read; ms since the epoch. */
+  get endsAt(): number | undefined {
+    return this.#refresher.endsAt;
+  }
+
+  /**
+   * Looks at the sign-in, and refreshes one that nobody has used for long: it would end by that.
+   *
+   * @throws {CozeError}
+   */
+  async keep(options: Abortable): Promise<void> {
+    const { endsAt } = await this.#refresher.read();
+    if (endsAt < this.#now() + IDLE_MS) await this.token(options);
+  }
 }
+
+/** Half of what a refresh token lives (coze-api.md §2.1), in ms. */
+const IDLE_MS = 15 * 24 * 3_600_000;
 
 /** A refresh token that was refused is not shown again for this long, in ms: only a new sign-in helps. */
 const REFUSED_GAP_MS = 300_000;
@@ -32,6 +57,7 @@ const REFUSED_GAP_MS = 300_000;
 class Refresher {
   readonly #store: TokenStore;
   readonly #endpoint: OAuthEndpoint;
+  endsAt: number | undefined;
   #refusal: { refreshToken: string; at: number; error: CozeError } | undefined;
 
   constructor(store: TokenStore, endpoint: OAuthEndpoint) {
@@ -40,17 +66,19 @@ class Refresher {
   }
 
   async fetch(refused: string | undefined): Promise<LivingToken> {
-    const stored = await this.#read();
+    const stored = await this.read();
     if (this.#isGood(stored, refused)) return toLiving(stored);
     // Nobody's signal: what rotates a token is brought to its end. The endpoint's own time-out bounds it.
     using _lock = await this.#store.lock(new AbortController());
     // Another process may have been faster.
-    const current = await this.#read();
+    const current = await this.read();
     return toLiving(this.#isGood(current, refused) ? current : await this.#refresh(current));
   }
 
-  #read(): Promise<SignIn> {
-    return readSignIn(this.#store, this.#endpoint);
+  async read(): Promise<SignIn> {
+    const signIn = await readSignIn(this.#store, this.#endpoint);
+    this.endsAt = signIn.endsAt;
+    return signIn;
   }
 
   #isGood(signIn: SignIn, refused: string | undefined): boolean {
@@ -66,6 +94,7 @@ class Refresher {
     await writeSignIn(this.#store, { ...current, refreshingSince: current.refreshingSince ?? now() });
     const next = toSignIn(await this.#ask(current), { app: current, baseUrl, now: now() });
     await writeSignIn(this.#store, next);
+    this.endsAt = next.endsAt;
     return next;
   }
 

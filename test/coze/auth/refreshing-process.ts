@@ -4,7 +4,7 @@
  */
 
 import { OAuthEndpoint } from "../../../src/coze/auth/oauth-endpoint.ts";
-import { createStoredTokenSource } from "../../../src/coze/auth/stored-token-source.ts";
+import { StoredTokenSource } from "../../../src/coze/auth/stored-token-source.ts";
 import type { TokenStore } from "../../../src/coze/auth/token-store.ts";
 import { openSealer } from "../../../src/store/sealer.ts";
 import { SecretFile } from "../../../src/store/secret-file.ts";
@@ -27,7 +27,7 @@ const stopping: TokenStore = {
 
 await using endpoint = new OAuthEndpoint({ baseUrl });
 const store = mode === "go" ? file : stopping;
-const source = createStoredTokenSource({ store, endpoint, log: new KeptLog() });
+const source = new StoredTokenSource({ store, endpoint, log: new KeptLog() });
 try {
   const tokens = await Promise.all(Array.from({ length: 20 }, () => source.token({ signal })));
   process.stdout.write(`${[...new Set(tokens)].join(",")}\n`);

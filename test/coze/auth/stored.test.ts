@@ -3,8 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { VirtualClock } from "../../../sandbox/stand-in.ts";
-import type { RenewedToken } from "../../../src/coze/auth/renewed-token.ts";
-import { createStoredTokenSource } from "../../../src/coze/auth/stored-token-source.ts";
+import { StoredTokenSource } from "../../../src/coze/auth/stored-token-source.ts";
 import { storeSignIn, type TokenStore, toSignIn } from "../../../src/coze/auth/token-store.ts";
 import { openSealer } from "../../../src/store/sealer.ts";
 import { SecretFile } from "../../../src/store/secret-file.ts";
@@ -20,7 +19,7 @@ interface StoredPair extends OAuthPair {
   readonly path: string;
   /** The same file each time, as another process would open it. */
   openStore(key?: string): Promise<TokenStore>;
-  openSource(): Promise<RenewedToken>;
+  openSource(): Promise<StoredTokenSource>;
   signIn(): Promise<string>;
 }
 
@@ -36,7 +35,7 @@ async function openStored(): Promise<StoredPair> {
     clock,
     path,
     openStore,
-    openSource: async () => createStoredTokenSource({ ...pair, store: await openStore() }),
+    openSource: async () => new StoredTokenSource({ ...pair, store: await openStore() }),
     async signIn() {
       const tokens = await signInByDevice(pair, clock);
       const facts = { app: { clientId: NATIVE_APP }, baseUrl: pair.endpoint.baseUrl, now: clock.now() };
@@ -169,6 +168,26 @@ describe("a stored sign-in", () => {
     expect(await waiting).toBe("of-another");
     expect(await waiting).not.toBe(first);
     expect(refreshes(pair)).toBe(0);
+  });
+});
+
+describe("a sign-in that nobody uses", () => {
+  it("is refreshed after half of its life, and known by its end", async () => {
+    await using pair = await openStored();
+    await pair.signIn();
+    const source = await pair.openSource();
+    expect(source.endsAt).toBeUndefined();
+    await source.keep({ signal });
+    const day = 24 * 3_600_000;
+    const end = source.endsAt ?? 0;
+    expect(end - pair.clock.now()).toBe(30 * day);
+    pair.clock.advance(15 * day);
+    await source.keep({ signal });
+    expect(refreshes(pair)).toBe(0);
+    pair.clock.advance(1);
+    await source.keep({ signal });
+    expect(refreshes(pair)).toBe(1);
+    expect(source.endsAt).toBe(pair.clock.now() + 30 * day);
   });
 });
 
