@@ -170,7 +170,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   };
   for (const intake of await openIntakes(listening, onTurn, intakeOptions)) stack.use(intake);
   const platforms = adapters.map(({ platform }) => platform);
-  log.info({ role, platforms, port: server.port }, "bridge is ready");
+  log.info({ role, platforms, port: server.port, signIn: config.coze.signIn.kind }, "bridge is ready");
   options.onReady(server.port);
   if (!shutdown.aborted) await Promise.race([once(shutdown, "abort"), fatal.promise]);
   log.info({}, "bridge is stopping");

@@ -66,12 +66,8 @@ it("signs in by what a person left in DATA_DIR", async () => {
   );
   const store = openSignInStore(dataDir, await openSealer({ key: KEY }));
   await storeSignIn(store, signIn, { signal });
-  const tokens = stack.use(
-    open(
-      load(pair, { DATA_DIR: dataDir }, () => "sealed"),
-      dataDir,
-    ),
-  );
+  const env = { DATA_DIR: dataDir, SECRET_KEY: KEY };
+  const tokens = stack.use(await open(pair, env, () => "sealed"));
   await tokens.keep({ signal });
   expect(tokens.endsAt()).toBe(now + 30 * 24 * 3_600_000);
   expect(await tokens.source.token({ signal })).toBe("a-token");

@@ -54,7 +54,7 @@ export interface JwtFacts {
 }
 
 /** How far a signer's clock may be off, in ms. The documentation says nothing; [uncertain]. */
-export const CLOCK_TOLERANCE_MS = 60_000;
+const CLOCK_TOLERANCE_MS = 60_000;
 const MAX_SESSION_NAME = 100;
 
 /** Checks a JWT but for its single use. */

@@ -40,7 +40,7 @@ const LONGEST_LIFE_S = 86_400;
  * @param expiresIn - In s: a duration, or a point in time since the epoch.
  * @param serverNow - Coze's clock, in ms since the epoch.
  */
-export function toLifeMs(expiresIn: number | undefined, serverNow: number): number {
+function toLifeMs(expiresIn: number | undefined, serverNow: number): number {
   if (expiresIn === undefined || !Number.isFinite(expiresIn)) return USUAL_LIFE_S * 1000;
   const ms = expiresIn > LONGEST_DURATION_S ? expiresIn * 1000 - serverNow : expiresIn * 1000;
   return Math.min(Math.max(0, ms), LONGEST_LIFE_S * 1000);
