@@ -5,7 +5,7 @@ const HOSTS: Readonly<Record<string, Region>> = { "api.coze.cn": "cn", "api.coze
 
 /** @returns `undefined` for a proxy, a server of one's own, or a stand-in. */
 export function regionOf(baseUrl: string): Region | undefined {
-  return HOSTS[URL.parse(baseUrl)?.host ?? ""];
+  return HOSTS[URL.parse(baseUrl)?.hostname ?? ""];
 }
 
 /** What the operator may have mixed up when Coze does not know a token; empty where there are no regions. */

@@ -158,6 +158,17 @@ describe("tokens of a service app", () => {
     expect(pair.tokenRequests()).toBe(3);
   });
 
+  it("that were refused while Coze was away are asked for again as soon as somebody needs one", async () => {
+    await using pair = await openTimed();
+    const tokens = source(pair);
+    const first = await tokens.token({ signal });
+    pair.coze.faults.plan(/oauth2\/token/, { do: "reset" });
+    expect(await errorOf(tokens.renew(first, { signal }))).toMatchObject({
+      ...{ code: "COZE_UNREACHABLE", outcome: "refused" },
+    });
+    expect(await tokens.renew(first, { signal })).toBe(true);
+  });
+
   it("reach those who still wait when one of them stops waiting", async () => {
     await using pair = await openOAuthPair();
     const tokens = source(pair);

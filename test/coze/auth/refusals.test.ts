@@ -1,3 +1,5 @@
+import type { LookupFunction } from "node:net";
+import { Agent } from "undici";
 import { describe, expect, it } from "vitest";
 import { STAND_IN_TOKEN, startCoze } from "../../../sandbox/coze/coze-stand-in.ts";
 import { VirtualClock } from "../../../sandbox/stand-in.ts";
@@ -9,7 +11,16 @@ import { regionHint, regionOf } from "../../../src/coze/auth/region.ts";
 import { staticToken, type TokenSource } from "../../../src/coze/auth/token-source.ts";
 import { createCozeClient } from "../../../src/coze/coze-client.ts";
 import { toCozeError, toGatewayError } from "../../../src/coze/errors.ts";
-import { aQuestion, ask, CLOCK, type CozePair, errorOf, newConversation, noAbort } from "../coze-kit.ts";
+import {
+  aQuestion,
+  ask,
+  CLOCK,
+  type CozePair,
+  errorOf,
+  KeptLog,
+  newConversation,
+  noAbort,
+} from "../coze-kit.ts";
 import { type OAuthPair, openOAuthPair, SERVICE_APP } from "./oauth-kit.ts";
 
 const NOON = Date.UTC(2026, 10, 26, 12);
@@ -132,6 +143,24 @@ describe("the region", () => {
     expect(toCozeError({ code: 4000, text: "no" }, at("https://api.coze.cn")).message).not.toContain(
       "region",
     );
+  });
+
+  it("is named by the client, too, for a call that Coze did not take (§17)", async () => {
+    await using coze = await startCoze();
+    const port = new URL(coze.url).port;
+    // Coze's name leads to this machine.
+    const lookup: LookupFunction = (_host, _options, found) =>
+      found(null, [{ address: "127.0.0.1", family: 4 }]);
+    const dispatcher = new Agent({ connect: { lookup } });
+    await using client = createCozeClient({
+      ...{ baseUrl: `http://api.coze.cn:${port}`, tokens: staticToken("of-the-other"), dispatcher },
+      ...{ log: new KeptLog(), gates: new Gates(CLOCK), chatsPerSecond: 20 },
+    });
+    const list = (): Promise<unknown> => client.messages.page({ conversationId: "1", signal });
+    expect(String(await errorOf(list()))).toContain("set COZE_API_BASE=https://api.coze.com");
+    coze.faults.plan("POST /v1/conversation/message/list", { do: "answer", status: 401, body: "<html>" });
+    expect(String(await errorOf(list()))).toContain("set COZE_API_BASE=https://api.coze.com");
+    await dispatcher.close();
   });
 
   it("is found by asking both hosts, only where somebody names them", async () => {

@@ -3,12 +3,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { VirtualClock } from "../../../sandbox/stand-in.ts";
+import { authorizeUrl, exchangeCode, parseRedirect } from "../../../src/coze/auth/code-flow.ts";
 import { StoredTokenSource } from "../../../src/coze/auth/stored-token-source.ts";
 import { storeSignIn, type TokenStore, toSignIn } from "../../../src/coze/auth/token-store.ts";
 import { openSealer } from "../../../src/store/sealer.ts";
 import { SecretFile } from "../../../src/store/secret-file.ts";
 import { errorOf, noAbort } from "../coze-kit.ts";
-import { isAccepted, NATIVE_APP, type OAuthPair, openOAuthPair, signInByDevice } from "./oauth-kit.ts";
+import {
+  isAccepted,
+  NATIVE_APP,
+  type OAuthPair,
+  openOAuthPair,
+  REDIRECT_URI,
+  signInByDevice,
+  WEB_APP,
+  WEB_SECRET,
+} from "./oauth-kit.ts";
 
 const NOON = Date.UTC(2026, 10, 26, 12);
 const signal = noAbort();
@@ -168,6 +178,25 @@ describe("a stored sign-in", () => {
     expect(await waiting).toBe("of-another");
     expect(await waiting).not.toBe(first);
     expect(refreshes(pair)).toBe(0);
+  });
+});
+
+describe("a sign-in through a web app", () => {
+  it("proves itself by the secret at each refresh", async () => {
+    await using pair = await openStored();
+    const page = { redirectUri: REDIRECT_URI, state: "s" };
+    const app = { clientId: WEB_APP, clientSecret: WEB_SECRET };
+    const url = authorizeUrl({ ...page, baseUrl: pair.coze.url, clientId: WEB_APP });
+    const { headers } = await fetch(url, { redirect: "manual" });
+    const code = parseRedirect(headers.get("location") ?? "", page);
+    const tokens = await exchangeCode(pair.endpoint, { app, redirectUri: REDIRECT_URI, code }, { signal });
+    const facts = { app, baseUrl: pair.endpoint.baseUrl, now: pair.clock.now() };
+    await storeSignIn(await pair.openStore(), toSignIn(tokens, facts), { signal });
+    for (let time = 0; time < 2; time += 1) {
+      pair.clock.advance(TO_THE_END_MS);
+      expect(await isAccepted(pair, await (await pair.openSource()).token({ signal }))).toBe(true);
+    }
+    expect(refreshes(pair)).toBe(2);
   });
 });
 
