@@ -9,6 +9,10 @@ const SECRET_FIELDS = [
   "botToken",
   "appToken",
   "signingSecret",
+  "accessToken",
+  "refreshToken",
+  "clientSecret",
+  "privateKey",
   "response_url",
   "responseUrl",
   "requestBody",
@@ -20,6 +24,8 @@ const LEVELS_DEEP = ["", "*.", "*.*.", "*.*.*."];
 const SECRET_SHAPES: readonly RegExp[] = [
   /\b(?:xox[a-z]|xapp|xoxe)[-.][\w.-]+/g,
   /\b(?:pat|sat|czs|czu)_\w{8,}/g,
+  // Signed JWTs: two parts that begin like JSON objects do in base64, and a signature.
+  /\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+/g,
   /(\/(?:webhooks|interactions)\/\d+\/)[^/\s"]+/g,
   /(hooks\.slack\.com\/)[^\s"]+/g,
   /(Bearer\s+|Bot\s+)[\w.~+/=-]{8,}/g,

@@ -3,6 +3,7 @@ import { createLog } from "../src/log.ts";
 
 // Built from pieces so that no scanner takes them for real ones.
 const SLACK = ["xoxb", "1234567890", "abcdefghij"].join("-");
+const JWT = ["eyJhbGciOiJub25lIn0", "eyJpc3MiOiIxIn0", "c2lnbmF0dXJl"].join(".");
 const PLANTED = "planted-secret-value";
 
 function linesOf(write: (log: ReturnType<typeof createLog>) => void): string {
@@ -18,11 +19,24 @@ it("hides secrets by field, by value and by shape, also inside errors and their 
   const error = new Error(`call with ${SLACK} and ${PLANTED} refused`, { cause });
   const text = linesOf((log) => {
     log.error({ err: error, deep: { inner: { token: "t0p" } } }, "call failed");
+    log.warn({ signIn: { privateKey: "k3y", clientSecret: "s3c" }, refreshToken: "r3f" }, "by field");
+    log.warn({ note: `sent ${JWT} away` }, "by shape");
     log.child({ authorization: "Bearer abcdefgh12345" }).info({ note: `Bearer abcdefgh12345` }, "hello");
   });
   expect(text).toContain("call failed");
   expect(text).toContain("[hidden]");
-  for (const secret of [SLACK, PLANTED, "A".repeat(40), "t0p", "abcdefgh12345", "what the model said"]) {
+  for (const secret of [
+    "k3y",
+    "s3c",
+    "r3f",
+    JWT,
+    SLACK,
+    PLANTED,
+    "A".repeat(40),
+    "t0p",
+    "abcdefgh12345",
+    "what the model said",
+  ]) {
     expect(text).not.toContain(secret);
   }
 });

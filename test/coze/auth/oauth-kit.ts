@@ -34,10 +34,8 @@ export interface OAuthPair extends AsyncDisposable {
   tokenRequests(): number;
 }
 
-export async function openOAuthPair(
-  options: CozeStandInOptions & Partial<OAuthEndpointOptions> = {},
-): Promise<OAuthPair> {
-  const coze = await startCoze(options);
+/** One app of each kind. */
+export function addOAuthApps(coze: CozeStandIn): void {
   coze.oauth.apps.set(SERVICE_APP.clientId, {
     kind: "service",
     publicKeys: new Map([[SERVICE_APP.publicKeyId, KEYS.publicKey]]),
@@ -45,6 +43,13 @@ export async function openOAuthPair(
   });
   coze.oauth.apps.set(NATIVE_APP, { kind: "native", redirectUris: [REDIRECT_URI] });
   coze.oauth.apps.set(WEB_APP, { kind: "web", clientSecret: WEB_SECRET, redirectUris: [REDIRECT_URI] });
+}
+
+export async function openOAuthPair(
+  options: CozeStandInOptions & Partial<OAuthEndpointOptions> = {},
+): Promise<OAuthPair> {
+  const coze = await startCoze(options);
+  addOAuthApps(coze);
   const endpoint = new OAuthEndpoint({ ...options, baseUrl: coze.url });
   const dispose = async (): Promise<void> => {
     await endpoint[Symbol.asyncDispose]();
