@@ -51,14 +51,15 @@ export interface JwtFacts {
   readonly host: string;
   /** Ms since the epoch. */
   readonly now: number;
+  /** How far the signer's clock may be off, in ms. */
+  readonly toleranceMs: number;
 }
 
-/** How far a signer's clock may be off, in ms. The documentation says nothing; [uncertain]. */
-const CLOCK_TOLERANCE_MS = 60_000;
 const MAX_SESSION_NAME = 100;
 
 /** Checks a JWT but for its single use. */
-export function checkJwt(jwt: string, { apps, host, now }: JwtFacts): JwtClaims | OAuthRefusal {
+export function checkJwt(jwt: string, facts: JwtFacts): JwtClaims | OAuthRefusal {
+  const { apps, host, now, toleranceMs } = facts;
   const parts = jwt.split(".");
   const [header, payload] = [readPart(parts[0]), readPart(parts[1])];
   if (parts.length !== 3 || header === undefined || payload === undefined) return invalidRequest("jwt");
@@ -73,8 +74,8 @@ export function checkJwt(jwt: string, { apps, host, now }: JwtFacts): JwtClaims 
   if (pem === undefined) return invalidRequest("kid");
   if (!isSigned(parts, createPublicKey(pem))) return refuseOAuth("invalid_client", "signature does not fit");
   if (aud !== host) return invalidRequest("aud");
-  if (!isSeconds(iat) || iat * 1000 > now + CLOCK_TOLERANCE_MS) return invalidRequest("iat");
-  if (!isSeconds(exp) || exp <= iat || exp * 1000 < now - CLOCK_TOLERANCE_MS) return invalidRequest("exp");
+  if (!isSeconds(iat) || iat * 1000 > now + toleranceMs) return invalidRequest("iat");
+  if (!isSeconds(exp) || exp <= iat || exp * 1000 < now - toleranceMs) return invalidRequest("exp");
   if (typeof jti !== "string" || jti === "") return invalidRequest("jti");
   if (sessionName !== undefined && !isName(sessionName)) return invalidRequest("session_name");
   return { clientId: iss, jwtId: jti, sessionName };

@@ -165,7 +165,12 @@ export class OAuthService {
 
   #byJwt({ body, bearer, accountId }: OAuthRequest): OAuthOutcome {
     if (bearer === "") return invalidRequest("authorization");
-    const claims = checkJwt(bearer, { apps: this.apps, host: this.#options.host(), now: this.#now() });
+    const claims = checkJwt(bearer, {
+      apps: this.apps,
+      host: this.#options.host(),
+      now: this.#now(),
+      toleranceMs: this.#options.switches.jwtToleranceSeconds * 1000,
+    });
     if (isOAuthRefusal(claims)) return claims;
     const app = this.apps.get(claims.clientId);
     if (accountId !== undefined && (app?.kind !== "service" || app.accountId !== accountId)) {

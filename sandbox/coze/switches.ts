@@ -39,6 +39,8 @@ export interface CozeSwitches {
   watchdogMs: number;
   /** How the token endpoints refuse (§2.6). */
   oauthErrorShape: "error_code" | "error" | "envelope";
+  /** How far a signer's clock may be off, in s; the documentation names nothing (§2.3). */
+  jwtToleranceSeconds: number;
   /** What `expires_in` of a token is; a device code's is always a duration (§2.3, §22.45). */
   tokenExpiresIn: "absolute" | "duration";
   /** 300 in prose, 1800 in the example (§2.4). */
@@ -67,6 +69,7 @@ export const DEFAULT_SWITCHES: CozeSwitches = {
   maxUploadBytes: 512 * 1024 * 1024,
   watchdogMs: 300_000,
   oauthErrorShape: "error_code",
+  jwtToleranceSeconds: 0,
   tokenExpiresIn: "absolute",
   deviceCodeLifeSeconds: 300,
 };

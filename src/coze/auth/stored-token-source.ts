@@ -92,7 +92,9 @@ class Refresher {
     if (last?.refreshToken === refreshToken && now() < last.at + REFUSED_GAP_MS) throw last.error;
     // Also shows that the disk takes a new pair, before the old one is spent.
     await writeSignIn(this.#store, { ...current, refreshingSince: current.refreshingSince ?? now() });
-    const next = toSignIn(await this.#ask(current), { app: current, baseUrl, now: now() });
+    // Without a new refresh token the old one would still be good (RFC 6749 §6); Coze's is never (coze-api.md §2.5).
+    const tokens = { refreshToken, ...(await this.#ask(current)) };
+    const next = toSignIn(tokens, { app: current, baseUrl, now: now() });
     await writeSignIn(this.#store, next);
     this.endsAt = next.endsAt;
     return next;

@@ -123,13 +123,26 @@ describe("tokens of a service app", () => {
     },
   );
 
-  it("that end at once by a wrong clock here are still used, not asked for on each call", async () => {
-    const clock = new VirtualClock(NOON);
-    // A day ahead is more than any token lives; the JWT would be refused, so only its bounds are off here.
-    await using pair = await openOAuthPair({ clock, now: () => NOON + 50_000 });
+  it("are kept as long as they live by Coze's clock, whatever the clock here says (§22.35)", async () => {
+    for (const offMs of [-40_000, 40_000]) {
+      const clock = new VirtualClock(NOON);
+      await using pair = await openOAuthPair({ clock, now: () => clock.now() + offMs });
+      pair.coze.switches.jwtToleranceSeconds = 60;
+      const tokens = source(pair, { durationSeconds: 300 });
+      const first = await tokens.token({ signal });
+      clock.advance(179_000);
+      expect(await tokens.token({ signal })).toBe(first);
+      clock.advance(2_000);
+      expect(await tokens.token({ signal })).not.toBe(first);
+    }
+  });
+
+  it("that live shorter than a request takes are still used for a while, not asked for on each call", async () => {
+    await using pair = await openTimed();
     const tokens = source(pair, { durationSeconds: 1 });
-    await tokens.token({ signal });
-    await tokens.token({ signal });
+    const first = await tokens.token({ signal });
+    pair.clock.advance(9_000);
+    expect(await tokens.token({ signal })).toBe(first);
     expect(pair.tokenRequests()).toBe(1);
   });
 

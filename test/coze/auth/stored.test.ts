@@ -260,6 +260,18 @@ describe("a refresh", () => {
     expect(await source.token({ signal })).not.toBe(first);
   });
 
+  it("that brings no new refresh token goes on with the old one", async () => {
+    await using pair = await openStored();
+    await pair.signIn();
+    pair.clock.advance(TO_THE_END_MS);
+    const body = { access_token: "next", expires_in: 900 };
+    pair.coze.faults.plan(/oauth2\/token/, { do: "answer", status: 200, body });
+    const source = await pair.openSource();
+    expect(await source.token({ signal })).toBe("next");
+    pair.clock.advance(TO_THE_END_MS);
+    expect(await isAccepted(pair, await source.token({ signal }))).toBe(true);
+  });
+
   it("that is refused outright is not told as lost", async () => {
     await using pair = await openStored();
     await pair.signIn();
