@@ -8,7 +8,7 @@ import type {
   Usage,
 } from "../core/answer-state.ts";
 import { parseCozeJson, parseJsonObject } from "./json.ts";
-import { chatSchema, failureSchema, messageSchema, type WireChat, type WireMessage } from "./wire.ts";
+import { chatSchema, failureSchema, readStreamMessage, type StreamMessage, type WireChat } from "./wire.ts";
 
 /** One server-sent event, framing removed. */
 export interface SseEvent {
@@ -39,9 +39,7 @@ const CHAT_EVENTS: ReadonlyMap<string, ChatStatus> = new Map([
  * @see docs/reference/coze-api.md §5
  */
 export function toAnswerEvent(event: SseEvent): AnswerEvent {
-  if (END_EVENTS.has(event.name)) return toEnd(event.data);
-  const status = CHAT_EVENTS.get(event.name);
-  if (status !== undefined) return toChat(event, status);
+  // Deltas first: nearly all events are some.
   switch (event.name) {
     case "conversation.message.delta":
       return toMessage(event, toDelta);
@@ -54,8 +52,14 @@ export function toAnswerEvent(event: SseEvent): AnswerEvent {
     case "":
       return toNameless(event.data);
     default:
-      return { type: "unknown", name: event.name };
+      return toChatOrEnd(event);
   }
+}
+
+function toChatOrEnd(event: SseEvent): AnswerEvent {
+  if (END_EVENTS.has(event.name)) return toEnd(event.data);
+  const status = CHAT_EVENTS.get(event.name);
+  return status === undefined ? { type: "unknown", name: event.name } : toChat(event, status);
 }
 
 /** A chat's status, however it is spelled; what we do not know still runs (coze-api.md §8.1). */
@@ -183,17 +187,17 @@ function toChat({ name, data }: SseEvent, status: ChatStatus): AnswerEvent {
   };
 }
 
-function toMessage({ name, data }: SseEvent, build: (message: WireMessage) => AnswerEvent): AnswerEvent {
+function toMessage({ name, data }: SseEvent, build: (message: StreamMessage) => AnswerEvent): AnswerEvent {
   try {
-    const message = messageSchema.safeParse(parseCozeJson(data));
-    return message.success ? build(message.data) : { type: "unknown", name };
+    const message = readStreamMessage(parseCozeJson(data));
+    return message === undefined ? { type: "unknown", name } : build(message);
   } catch {
     // A message we cannot read is one event less, not the end of the answer.
     return { type: "unknown", name };
   }
 }
 
-function toDelta(message: WireMessage): AnswerEvent {
+function toDelta(message: StreamMessage): AnswerEvent {
   return {
     type: "delta",
     messageId: message.id ?? "",
@@ -203,11 +207,11 @@ function toDelta(message: WireMessage): AnswerEvent {
   };
 }
 
-function toAudio(message: WireMessage): AnswerEvent {
+function toAudio(message: StreamMessage): AnswerEvent {
   return { type: "audio", messageId: message.id ?? "", base64: message.content };
 }
 
-function toCompleted(message: WireMessage): AnswerEvent {
+function toCompleted(message: StreamMessage): AnswerEvent {
   return {
     type: "message",
     messageId: message.id ?? "",

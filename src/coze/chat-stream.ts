@@ -76,11 +76,13 @@ export async function* streamChat(
 ): AsyncGenerator<AnswerEvent, void, undefined> {
   const { path, query, json, conversationId } = call;
   const sent = { method: "POST", path, json, signal, ...(query !== undefined && { query }) } as const;
-  for await (const sse of streamEvents(http, sent, { known, idleMs })) {
-    const event = toAnswerEvent(sse);
-    if (event.type === "unknown") log.debug({ name: event.name }, "coze sent an event we do not know");
-    if (event.type === "chat") known.facts = { ...known.facts, ...noteIds(event, conversationId, log) };
-    yield event;
+  for await (const events of streamEvents(http, sent, { known, idleMs })) {
+    for (const sse of events) {
+      const event = toAnswerEvent(sse);
+      if (event.type === "unknown") log.debug({ name: event.name }, "coze sent an event we do not know");
+      if (event.type === "chat") known.facts = { ...known.facts, ...noteIds(event, conversationId, log) };
+      yield event;
+    }
   }
 }
 

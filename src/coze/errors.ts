@@ -1,80 +1,9 @@
-import { type CallOutcome, CozeError, type CozeErrorOptions, type ErrorCode } from "../core/errors.ts";
+import { CozeError, type CozeErrorOptions } from "../core/errors.ts";
 import { regionHint } from "./auth/region.ts";
-
-/** What a code of Coze means to us. */
-export interface CodeMeaning {
-  readonly code: ErrorCode;
-  readonly retryable: boolean;
-  /** `refused` only where no chat can have been started (coze-api.md §7.1). */
-  readonly outcome: CallOutcome;
-}
-
-const no = (code: ErrorCode): CodeMeaning => ({ code, retryable: false, outcome: "refused" });
-const later = (code: ErrorCode): CodeMeaning => ({ code, retryable: true, outcome: "refused" });
-const unsure = (code: ErrorCode): CodeMeaning => ({ code, retryable: true, outcome: "unknown" });
-
-/** Every code of coze-api.md §15, in its order. Codes that bring chats to an end are never asked twice blindly. */
-export const COZE_CODES: ReadonlyMap<number, CodeMeaning> = new Map([
-  [4000, no("COZE_BAD_REQUEST")],
-  [4001, no("COZE_NOT_FOUND")],
-  [4002, later("COZE_CONVERSATION_GONE")],
-  [4003, no("COZE_BAD_REQUEST")],
-  [4004, no("COZE_BAD_REQUEST")],
-  [4005, no("COZE_BAD_REQUEST")],
-  [4006, no("COZE_NOT_FOUND")],
-  [4007, no("COZE_BAD_REQUEST")],
-  [4008, no("COZE_USER_QUOTA")],
-  [4009, unsure("COZE_BUSY")],
-  [4010, no("COZE_PROMPT_TOO_LONG")],
-  [4011, no("COZE_QUOTA")],
-  [4012, no("COZE_NOT_FOUND")],
-  [4013, unsure("COZE_BUSY")],
-  [4014, no("COZE_REFUSED")],
-  [4015, no("COZE_BOT_UNPUBLISHED")],
-  [4016, later("COZE_OCCUPIED")],
-  [4019, no("COZE_QUOTA")],
-  [4020, later("COZE_BUSY")],
-  [4021, no("COZE_BAD_REQUEST")],
-  [4022, no("COZE_QUOTA")],
-  [4027, no("COZE_QUOTA")],
-  [4028, no("COZE_QUOTA")],
-  [4033, no("COZE_QUOTA")],
-  [4100, no("COZE_AUTH")],
-  [4101, no("COZE_PERMISSION")],
-  [4102, later("COZE_BUSY")],
-  [4104, no("COZE_BAD_REQUEST")],
-  [4105, no("COZE_BAD_REQUEST")],
-  [4200, no("COZE_NOT_FOUND")],
-  [4201, no("COZE_BAD_REQUEST")],
-  [4300, no("FILE_EMPTY")],
-  [4301, no("COZE_BAD_REQUEST")],
-  [4302, no("FILE_TOO_LARGE")],
-  [4303, no("FILE_TYPE")],
-  [4304, no("FILE_TYPE")],
-  [4314, no("COZE_NOT_FOUND")],
-  [4315, no("COZE_BAD_REQUEST")],
-  [5000, unsure("COZE_FAILED")],
-  [6003, no("COZE_QUOTA")],
-  [6006, later("COZE_FAILED")],
-  [700012006, no("COZE_AUTH")],
-  [702093018, later("COZE_BUSY")],
-  [720711011, no("COZE_FAILED")],
-  [708230702, later("COZE_FAILED")],
-  [708232001, no("COZE_FAILED")],
-  [708232003, no("COZE_PERMISSION")],
-  [710005002, later("COZE_BUSY")],
-  [720701013, no("COZE_FAILED")],
-  [720702011, no("COZE_NOT_FOUND")],
-  [720702085, later("COZE_FAILED")],
-  [720702204, no("COZE_NOT_FOUND")],
-  [788788103, no("COZE_QUOTA")],
-]);
+import { COZE_CODES, type CodeMeaning, later, no, unsure } from "./error-codes.ts";
 
 /** Unknown codes: one reconciled retry, unless something of the answer was seen already (coze-api.md §15). */
 const UNKNOWN_CODE: CodeMeaning = unsure("COZE_FAILED");
-
-/** `4104`: the chat cannot be cancelled any more, it is over (coze-api.md §8.4). */
-export const NOT_CANCELLABLE = 4104;
 
 /** Longest piece of Coze's own words kept in an error, in characters. */
 const MAX_VENDOR_TEXT = 300;
@@ -111,8 +40,8 @@ export function toCozeError(
   { answered = false }: { answered?: boolean } = {},
 ): CozeError {
   const meaning = meaningOfCode(failure.code);
-  const said = `code ${failure.code}: ${clip(failure.text)}`;
-  return new CozeError(meaning.code, words(facts, said) + homeHint(meaning, facts), {
+  const hints = [hintFor(failure), homeHint(meaning, facts)];
+  return new CozeError(meaning.code, words(facts, said(failure), hints), {
     ...options(facts),
     cozeCode: failure.code,
     retryable: meaning.retryable && !answered,
@@ -131,7 +60,7 @@ function meaningOfCode(code: number): CodeMeaning {
 export function toGatewayError(httpStatus: number, facts: CallFacts): CozeError {
   const meaning = meaningOfStatus(httpStatus);
   const said = `HTTP ${httpStatus} without Coze's envelope`;
-  return new CozeError(meaning.code, words(facts, said) + homeHint(meaning, facts), {
+  return new CozeError(meaning.code, words(facts, said, [homeHint(meaning, facts)]), {
     ...options({ ...facts, httpStatus }),
     retryable: meaning.retryable,
     outcome: meaning.outcome,
@@ -180,8 +109,8 @@ export function toTransportError(error: unknown, facts: CallFacts): CozeError {
 
 /** The stream ended without telling how the chat did (coze-api.md §7.5). */
 export function streamBroken(why: string, facts: CallFacts, failure?: VendorFailure): CozeError {
-  const said = failure === undefined ? "" : `, code ${failure.code}: ${clip(failure.text)}`;
-  return new CozeError("COZE_STREAM_BROKEN", words(facts, `${why}${said}`), {
+  const what = failure === undefined ? why : `${why}, ${said(failure)}`;
+  return new CozeError("COZE_STREAM_BROKEN", words(facts, what, failure && [hintFor(failure)]), {
     ...options(facts),
     ...(failure !== undefined && { cozeCode: failure.code }),
     retryable: true,
@@ -209,9 +138,23 @@ function options(facts: CallFacts): CozeErrorOptions {
   };
 }
 
-function words(facts: CallFacts, what: string): string {
+/** @param hints - Sentences that follow; empty ones do not. */
+function words(facts: CallFacts, what: string, hints: readonly string[] = []): string {
   const logId = facts.logId === undefined ? "" : ` (log id ${facts.logId})`;
-  return `Coze ${facts.call}: ${what}${logId}`;
+  const sentences = hints.filter((hint) => hint !== "").map((hint) => `. ${hint.replace(/\.$/, "")}`);
+  return `Coze ${facts.call}: ${what}${logId}${sentences.join("")}`;
+}
+
+/** Coze's words, or ours where it has none; a hint may follow, so they do not end the sentence. */
+function said({ code, text }: VendorFailure): string {
+  const what = clip(text) || (COZE_CODES.get(code)?.meaning ?? "no words");
+  return `code ${code}: ${what.replace(/[.。]$/, "")}`;
+}
+
+/** What the operator has to do, where that is all that helps. */
+function hintFor({ code }: VendorFailure): string {
+  const known = COZE_CODES.get(code);
+  return known?.mustAct === true ? known.operator : "";
 }
 
 /** At most so much of what Coze wrote goes into an error. */

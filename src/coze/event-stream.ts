@@ -17,20 +17,19 @@ export interface StreamOptions {
 }
 
 /**
- * The events of one streamed call until its body ends.
+ * The events of one streamed call until its body ends: those of each piece of it together, since a step of a generator
+ * costs about as much as an event. Never an empty list.
  *
  * @throws {CozeError} also when the answer is no event stream but a refusal (coze-api.md §7.1, §7.2).
  */
-export async function* streamEvents(
-  http: CozeHttp,
-  call: CozeCall,
-  options: StreamOptions,
-): AsyncGenerator<SseEvent, void, undefined> {
+export async function* streamEvents(http: CozeHttp, call: CozeCall, options: StreamOptions): Events {
   const { known } = options;
   const { totalMs } = http.timeouts;
   using deadline = new Deadline(call.signal);
   deadline.limit(totalMs, () => timedOut("no end of the answer", totalMs, known.facts));
-  const begin = async (token: string): Promise<{ events: Events; first: IteratorResult<SseEvent, void> }> => {
+  const begin = async (
+    token: string,
+  ): Promise<{ events: Events; first: IteratorResult<readonly SseEvent[], void> }> => {
     const events = readEvents(http, call, { ...options, token, deadline });
     // A refusal comes in place of the first event.
     return { events, first: await events.next() };
@@ -45,7 +44,7 @@ export async function* streamEvents(
   }
 }
 
-type Events = AsyncGenerator<SseEvent, void, undefined>;
+type Events = AsyncGenerator<readonly SseEvent[], void, undefined>;
 
 async function* readEvents(
   http: CozeHttp,
@@ -62,8 +61,12 @@ async function* readEvents(
   const decoder = new SseDecoder();
   const facts = (): CallFacts => known.facts;
   try {
-    for await (const bytes of http.read(response, deadline, facts, idleMs)) yield* decoder.push(bytes);
-    yield* decoder.end();
+    for await (const bytes of http.read(response, deadline, facts, idleMs)) {
+      const events = decoder.push(bytes);
+      if (events.length > 0) yield events;
+    }
+    const last = decoder.end();
+    if (last.length > 0) yield last;
   } catch (error) {
     throw explain(error, { http, deadline, facts: known.facts });
   }

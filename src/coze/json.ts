@@ -1,6 +1,3 @@
-/** A run of digits too long for a JS number to be exact, outside quotes often enough to be worth the slow road. */
-const LONG_NUMBER = /\d{16}/;
-
 /** What V8 tells a reviver about the source text of a primitive; not in TypeScript's library yet. */
 interface ReviverContext {
   readonly source?: string;
@@ -12,8 +9,18 @@ interface ReviverContext {
  * @throws {SyntaxError}
  */
 export function parseCozeJson(text: string): unknown {
-  if (!LONG_NUMBER.test(text)) return JSON.parse(text);
-  return JSON.parse(text, keepLongNumber);
+  const value: unknown = JSON.parse(text);
+  // Ids stand in quotes nearly always, and a reviver takes five times as long.
+  return isExact(value) ? value : JSON.parse(text, keepLongNumber);
+}
+
+/** Whether all numbers in it are what the text said; fractions count as doubtful. */
+function isExact(value: unknown): boolean {
+  if (typeof value === "number") return Number.isSafeInteger(value);
+  if (typeof value !== "object" || value === null) return true;
+  // `JSON.parse` makes own keys only. `Object.values` would take twice as long.
+  for (const key in value) if (!isExact((value as Readonly<Record<string, unknown>>)[key])) return false;
+  return true;
 }
 
 function keepLongNumber(_key: string, value: unknown, context?: ReviverContext): unknown {

@@ -81,13 +81,15 @@ class LastLine {
   #skipping = false;
 
   push(chunk: string): void {
-    const end = Math.max(chunk.lastIndexOf("\n"), chunk.lastIndexOf("\r"));
-    if (end !== -1) {
+    // A lone CR is looked for behind the last LF only: in the whole chunk that took as long as the parser.
+    const last = chunk.slice(chunk.lastIndexOf("\n") + 1);
+    const rest = last.slice(last.lastIndexOf("\r") + 1);
+    if (rest.length < chunk.length) {
       this.text = "";
       this.#skipping = false;
     }
     if (this.#skipping) return;
-    this.text += chunk.slice(end + 1);
+    this.text += rest;
     if (this.text === "" || (this.text.startsWith("{") && this.text.length <= MAX_ENVELOPE_CHARACTERS))
       return;
     this.text = "";

@@ -163,6 +163,40 @@ const message = z.object({
 
 export const messageSchema: z.ZodType<WireMessage> = message;
 
+/** What a running stream's events tell of a message: the fields of {@link WireMessage} that are read there. */
+export type StreamMessage = Pick<
+  WireMessage,
+  "id" | "type" | "content" | "content_type" | "reasoning_content"
+>;
+
+/**
+ * What {@link messageSchema} says of these fields, five times as fast: a delta comes for every few characters of every
+ * answer. A test holds the two together.
+ *
+ * @returns `undefined` for what is no message.
+ */
+export function readStreamMessage(value: unknown): StreamMessage | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  // Proven one line above: an object that is no array has string keys.
+  const { id, type, content, content_type, reasoning_content } = value as Readonly<Record<string, unknown>>;
+  if (!(isId(id) && isText(type) && isText(content) && isText(content_type))) return undefined;
+  return {
+    id: id === null || id === undefined || id === "" ? undefined : String(id),
+    type,
+    content: content ?? "",
+    content_type,
+    reasoning_content: typeof reasoning_content === "string" ? reasoning_content : "",
+  };
+}
+
+function isText(value: unknown): value is string | null | undefined {
+  return typeof value === "string" || value === undefined || value === null;
+}
+
+function isId(value: unknown): value is string | number | null | undefined {
+  return isText(value) || Number.isFinite(value);
+}
+
 const messageList = z
   .array(message)
   .nullish()

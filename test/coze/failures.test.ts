@@ -5,7 +5,7 @@ import { answerMarkdown } from "../../src/core/answer-state.ts";
 import { Gates } from "../../src/core/gate.ts";
 import { staticToken } from "../../src/coze/auth/token-source.ts";
 import { createCozeClient } from "../../src/coze/coze-client.ts";
-import { COZE_CODES } from "../../src/coze/errors.ts";
+import { COZE_CODES } from "../../src/coze/error-codes.ts";
 import { toRetryAfterMs } from "../../src/coze/http.ts";
 import {
   aQuestion,
@@ -265,6 +265,14 @@ describe("§22.34 cancel", () => {
     },
   );
 
+  it.each([4104, 103_200_005])("of a chat that is over is none: %i", async (code) => {
+    await using pair = await openPair();
+    const packets = [JSON.stringify({ code, msg: "over" })];
+    pair.coze.playNext({ status: 400, headers: JSON_TYPE, packets }, "POST /v3/chat/cancel");
+    const chat = { conversationId: "1", chatId: "2" };
+    expect(await pair.client.chats.cancel(chat, { signal: noAbort() })).toBe(false);
+  });
+
   it("of a chat that does not exist is one", async () => {
     await using pair = await openPair();
     const chat = { conversationId: "1", chatId: "2" };
@@ -392,13 +400,30 @@ describe("codes", () => {
   const refuseNext = (pair: CozePair, code: number): void =>
     pair.coze.playNext({ headers: JSON_TYPE, packets: [JSON.stringify({ code, msg: "x" })] });
 
-  it("all mean what the table says", async () => {
-    await using pair = await openPair();
-    for (const [code, meaning] of COZE_CODES) {
-      refuseNext(pair, code);
+  it("all mean what the table says, and say what to do where nothing gets better before it is done", async () => {
+    await using pair = await openPair({ chatsPerSecond: 1_000 });
+    for (const [cozeCode, { code, retryable, outcome, operator, mustAct }] of COZE_CODES) {
+      refuseNext(pair, cozeCode);
       const { error } = await ask(pair.source, aQuestion());
-      expect(error).toMatchObject({ cozeCode: code, ...meaning });
+      expect(error).toMatchObject({ cozeCode, code, retryable, outcome });
+      const [, hint] = /: x \(log id \d+\)(.*)$/.exec(String(error)) ?? [];
+      expect(hint, String(error)).toBe(mustAct ? `. ${operator}` : "");
     }
+  });
+
+  it("say what to do in a stream, too", async () => {
+    await using pair = await openPair();
+    const data = '{"code":4011,"msg":"no"}';
+    pair.coze.playNext({ packets: [packet(CREATED, { name: "error", data })] });
+    const { error } = await ask(pair.source, aQuestion());
+    expect(String(error)).toContain(COZE_CODES.get(4011)?.operator);
+  });
+
+  it("that come without words get ours", async () => {
+    await using pair = await openPair();
+    pair.coze.playNext({ headers: JSON_TYPE, packets: ['{"code":4009,"msg":""}'] });
+    const { error } = await ask(pair.source, aQuestion());
+    expect(String(error)).toContain("code 4009: Coze's system is busy (log id ");
   });
 
   it("leave nothing open where nothing can have started", () => {

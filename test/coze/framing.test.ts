@@ -143,10 +143,16 @@ describe("§22.6 the last event", () => {
     expect(asked.state.status).toBe("completed");
   });
 
-  it("is an error when it is a JSON object without a field name", async () => {
-    const asked = await askRaw({ packets: [packet(CREATED, delta("x")), '{"code":4013,"msg":"no"}'] });
-    expect(asked.error).toMatchObject({ code: "COZE_STREAM_BROKEN", cozeCode: 4013 });
-  });
+  it.each(["\n", "\r\n", "\r"] as const)(
+    "is an error when it is a JSON object without a field name, after lines that end in %j",
+    async (newline) => {
+      const bytes = frameEvents([CREATED, delta("x")], { newline });
+      for (const end of ['{"code":4013,"msg":"no"}', `event:x${newline}{"code":4013,"msg":"no"}`]) {
+        const asked = await askRaw({ packets: [bytes, end] });
+        expect(asked.error).toMatchObject({ code: "COZE_STREAM_BROKEN", cozeCode: 4013 });
+      }
+    },
+  );
 });
 
 describe("§22.7 long lines", () => {

@@ -4,7 +4,8 @@ import { CozeError } from "../../core/errors.ts";
 import type { Abortable, Log } from "../../core/ports.ts";
 import { type ChatRequest, toChatBody } from "../chat-request.ts";
 import { askChat, type ChatCall, streamChat } from "../chat-stream.ts";
-import { NOT_CANCELLABLE, timedOut, toCozeError } from "../errors.ts";
+import { NOT_CANCELLABLE } from "../error-codes.ts";
+import { timedOut, toCozeError } from "../errors.ts";
 import type { CozeCall, CozeHttp } from "../http.ts";
 import { type CozePacer, paced, pacedStream } from "../pacer.ts";
 import {
@@ -142,7 +143,7 @@ export class ChatsApi {
       await this.#http.call({ method: "POST", path: "/v3/chat/cancel", json, signal }, chatSchema.nullish());
       return true;
     } catch (error) {
-      if (error instanceof CozeError && error.cozeCode === NOT_CANCELLABLE) return false;
+      if (error instanceof CozeError && NOT_CANCELLABLE.has(error.cozeCode)) return false;
       throw error;
     }
   }

@@ -111,7 +111,8 @@ export function toOAuthError(refusal: OAuthRefusal, facts: CallFacts, skew = "")
   const remedy = REMEDIES.get(name);
   const failed = name === "internal_error";
   const said = [clip(name), clip(text)].filter((part) => part !== "").join(": ");
-  const home = name === "invalid_client" ? regionHint(facts.baseUrl ?? "") : "";
+  const hint = name === "invalid_client" ? regionHint(facts.baseUrl ?? "") : "";
+  const home = hint === "" ? "" : `. ${hint}`;
   const sentence = `Coze ${facts.call}: ${said}${remedy === undefined ? "" : ` (${remedy})`}${skew}${home}`;
   return new CozeError(failed ? "COZE_FAILED" : "COZE_AUTH", sentence, {
     retryable: failed,

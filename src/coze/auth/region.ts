@@ -14,7 +14,7 @@ export function regionHint(baseUrl: string): string {
   if (region === undefined) return "";
   const other = region === "cn" ? "com" : "cn";
   return (
-    `. Tokens and apps belong to one region, and this is coze.${region}: if yours were made on coze.${other}, ` +
+    `Tokens and apps belong to one region, and this is coze.${region}: if yours were made on coze.${other}, ` +
     `set COZE_API_BASE=https://api.coze.${other}`
   );
 }
