@@ -16,7 +16,7 @@ import {
   openOAuthPair,
   SERVICE_APP,
 } from "./coze/auth/oauth-kit.ts";
-import { KeptLog, noAbort } from "./coze/coze-kit.ts";
+import { errorOf, KeptLog, noAbort } from "./coze/coze-kit.ts";
 
 const signal = noAbort();
 const KEY = "k".repeat(32);
@@ -90,17 +90,16 @@ it("signs in by what a person left in DATA_DIR", async () => {
 it("is closed only when a refresh that is under way has been stored", async () => {
   await using pair = await openOAuthPair();
   await using signedIn = await openSignedIn(pair, 0);
-  const begun = Promise.withResolvers<void>();
   pair.coze.faults.plan(/oauth2\/token/, { do: "delay", ms: 200 });
   {
     await using tokens = await open(pair, signedIn.env, () => "sealed");
     const stop = new AbortController();
-    const waiting = tokens.source.token(stop);
+    const waiting = errorOf(tokens.source.token(stop));
     await expect.poll(() => pair.coze.connections).toBe(2);
     stop.abort();
-    await waiting.catch(begun.resolve);
+    await waiting;
   }
-  await begun.promise;
+  expect(pair.tokenRequests()).toBe(2);
   await using next = await open(pair, signedIn.env, () => "sealed");
   expect(await isAccepted(pair, await next.source.token({ signal }))).toBe(true);
   expect(pair.tokenRequests()).toBe(2);
