@@ -141,8 +141,9 @@ function options(facts: CallFacts): CozeErrorOptions {
 /** @param hints - Sentences that follow; empty ones do not. */
 function words(facts: CallFacts, what: string, hints: readonly string[] = []): string {
   const logId = facts.logId === undefined ? "" : ` (log id ${facts.logId})`;
-  const sentences = hints.filter((hint) => hint !== "").map((hint) => `. ${hint.replace(/\.$/, "")}`);
-  return `Coze ${facts.call}: ${what}${logId}${sentences.join("")}`;
+  const said = `Coze ${facts.call}: ${what}${logId}`;
+  const advice = hints.filter((hint) => hint !== "").join(" ");
+  return advice === "" ? said : `${said}. ${advice}`;
 }
 
 /** Coze's words, or ours where it has none; a hint may follow, so they do not end the sentence. */
