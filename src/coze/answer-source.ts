@@ -18,12 +18,13 @@ class CozeAnswerSource implements AnswerSource {
     this.#client = client;
   }
 
-  createConversation({
+  async createConversation({
     botId,
     conversation,
     signal,
   }: { botId: string; conversation: string } & Abortable): Promise<string> {
-    return this.#client.conversations.create(toConversationRequest(botId, conversation), { signal });
+    const request = toConversationRequest(botId, conversation);
+    return (await this.#client.conversations.create(request, { signal })).conversationId;
   }
 
   upload(file: LocalFile, { name, signal }: { name: string } & Abortable): Promise<BroughtFile> {

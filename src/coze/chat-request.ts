@@ -1,4 +1,4 @@
-import { CozeError } from "../core/errors.ts";
+import { hasLength, refuse } from "./refusal.ts";
 
 /** Limits of `meta_data` (coze-api.md §4); in characters, of which nobody says how they are counted (§22.43). */
 const MAX_META_PAIRS = 16;
@@ -93,16 +93,17 @@ export function toChatBody(request: ChatRequest, { stream }: { stream: boolean }
 
 /** A message as it goes over the wire. @throws {CozeError} `COZE_BAD_REQUEST` */
 export function toWireMessage(message: EnterMessage): object {
-  const { role, content, metaData } = message;
+  const { role, type = role === "user" ? "question" : "answer", content, metaData } = message;
   if (metaData !== undefined) checkMetaData(metaData);
+  return { role, type, ...toWireContent(content), meta_data: metaData };
+}
+
+/** A message's content, and what kind it is. @throws {CozeError} `COZE_BAD_REQUEST` */
+export function toWireContent(content: EnterMessage["content"]): object {
   if (content.length === 0) refuse("a message needs a text or a file");
-  return {
-    role,
-    type: message.type ?? (role === "user" ? "question" : "answer"),
-    content_type: typeof content === "string" ? "text" : "object_string",
-    content: typeof content === "string" ? content : toObjectString(content),
-    meta_data: metaData,
-  };
+  return typeof content === "string"
+    ? { content_type: "text", content }
+    : { content_type: "object_string", content: toObjectString(content) };
 }
 
 /** Files go as a string that holds JSON, not as JSON (coze-api.md §3.6). @throws {CozeError} `COZE_BAD_REQUEST` */
@@ -119,8 +120,9 @@ export function checkMetaData(metaData: MetaData): void {
   if (pairs.length > MAX_META_PAIRS)
     refuse(`${pairs.length} pairs of meta data; Coze takes ${MAX_META_PAIRS}`);
   for (const [key, value] of pairs) {
-    if (!isLong(key, MAX_META_KEY)) refuse(`a key of the meta data has not 1 to ${MAX_META_KEY} characters`);
-    if (!isLong(value, MAX_META_VALUE)) {
+    if (!hasLength(key, { least: 1, most: MAX_META_KEY }))
+      refuse(`a key of the meta data has not 1 to ${MAX_META_KEY} characters`);
+    if (!hasLength(value, { least: 1, most: MAX_META_VALUE })) {
       refuse(`the meta data "${key}" has not 1 to ${MAX_META_VALUE} characters`);
     }
   }
@@ -129,10 +131,6 @@ export function checkMetaData(metaData: MetaData): void {
 /** A value that fits into `meta_data`, whoever counts; whoever looks for it must shorten it the same way. */
 export function toMetaValue(value: string): string {
   return value.slice(0, MAX_META_VALUE).toWellFormed();
-}
-
-function isLong(text: string, most: number): boolean {
-  return text.length > 0 && Array.from(text).length <= most;
 }
 
 function toWireCommand({ commandId, parameters = {} }: NonNullable<ChatRequest["shortcutCommand"]>): object {
@@ -148,8 +146,4 @@ function toWireItem(item: ObjectItem): object {
   return "fileId" in item
     ? { type: item.type, file_id: item.fileId }
     : { type: item.type, file_url: item.fileUrl };
-}
-
-function refuse(what: string): never {
-  throw new CozeError("COZE_BAD_REQUEST", `Nothing was sent to Coze: ${what}`, { outcome: "refused" });
 }

@@ -1,10 +1,14 @@
 import type { Dispatcher } from "undici";
 import type { Gates } from "../core/gate.ts";
 import type { Log } from "../core/ports.ts";
+import { BotsApi } from "./api/bots.ts";
 import { ChatsApi } from "./api/chats.ts";
 import { ConversationsApi } from "./api/conversations.ts";
+import { FeedbackApi } from "./api/feedback.ts";
 import { FilesApi } from "./api/files.ts";
 import { MessagesApi } from "./api/messages.ts";
+import { UsersApi } from "./api/users.ts";
+import { WorkspacesApi } from "./api/workspaces.ts";
 import type { TokenSource } from "./auth/token-source.ts";
 import { CozeHttp, type CozeTimeouts, DEFAULT_TIMEOUTS } from "./http.ts";
 import { CozePacer } from "./pacer.ts";
@@ -30,6 +34,10 @@ export interface CozeClient extends AsyncDisposable {
   readonly chats: ChatsApi;
   readonly conversations: ConversationsApi;
   readonly messages: MessagesApi;
+  readonly feedback: FeedbackApi;
+  readonly bots: BotsApi;
+  readonly workspaces: WorkspacesApi;
+  readonly users: UsersApi;
   readonly files: FilesApi;
 }
 
@@ -48,6 +56,10 @@ export function createCozeClient(options: CozeClientOptions): CozeClient {
     chats: new ChatsApi(http, { pacer, log }),
     conversations: new ConversationsApi(http),
     messages: new MessagesApi(http),
+    feedback: new FeedbackApi(http),
+    bots: new BotsApi(http),
+    workspaces: new WorkspacesApi(http),
+    users: new UsersApi(http),
     files: new FilesApi(http, { pacer }),
     [Symbol.asyncDispose]: () => http[Symbol.asyncDispose](),
   };

@@ -197,7 +197,7 @@ const HOSTED: readonly Row[] = [
   rest(4104, no("COZE_BAD_REQUEST"), "The chat can't be cancelled any more.", "Nothing: it is over."),
   act(
     4105,
-    no("COZE_BAD_REQUEST"),
+    no("COZE_SENSITIVE"),
     "The bot's configuration contains sensitive words.",
     "Remove them from the bot's name, prompt and opening words, then publish it again.",
   ),

@@ -4,31 +4,7 @@
  * @see docs/reference/coze-api.md §1.3, §1.6, §3
  */
 import { z } from "zod";
-
-/** An id: a decimal string, or digits that {@link parseCozeJson} kept exact. Empty counts as absent. */
-const id = z
-  .union([z.string(), z.number()])
-  .nullish()
-  .transform((value) => (value === null || value === undefined || value === "" ? undefined : String(value)));
-
-/** A code; some streams carry it as a string (§1.3). Absent is success. */
-const code = z
-  .union([z.number(), z.string()])
-  .nullish()
-  .transform((value) => toInteger(value) ?? 0);
-
-const text = z
-  .string()
-  .nullish()
-  .transform((value) => value ?? "");
-
-const count = z.number().nullish().catch(undefined);
-
-const metaData = z
-  .record(z.string(), z.string())
-  .nullish()
-  .catch(undefined)
-  .transform((value) => value ?? {});
+import { anyText, code, count, id, listOf, metaData, ownId, text, time } from "./wire-values.ts";
 
 /** The envelope of every answer (§1.3). Older error bodies use `error.logid` (§1.4). */
 export interface Envelope {
@@ -44,7 +20,7 @@ const logIdHolder = z.object({ logid: z.string().optional() }).nullish().catch(u
 
 export const envelopeSchema: z.ZodType<Envelope> = z.object({
   code,
-  msg: text.catch(""),
+  msg: anyText,
   data: z.unknown().optional(),
   detail: logIdHolder,
   error: logIdHolder,
@@ -56,7 +32,7 @@ export interface WireFailure {
   readonly msg: string;
 }
 
-const failure = z.object({ code, msg: text.catch("") });
+const failure = z.object({ code, msg: anyText });
 
 export const failureSchema: z.ZodType<WireFailure> = failure;
 
@@ -152,13 +128,9 @@ const message = z.object({
   type: z.string().nullish(),
   content: text,
   content_type: z.string().nullish(),
-  reasoning_content: text.catch(""),
+  reasoning_content: anyText,
   meta_data: metaData,
-  created_at: z
-    .union([z.number(), z.string()])
-    .nullish()
-    .catch(undefined)
-    .transform((value) => toInteger(value)),
+  created_at: time,
 });
 
 export const messageSchema: z.ZodType<WireMessage> = message;
@@ -197,12 +169,7 @@ function isId(value: unknown): value is string | number | null | undefined {
   return isText(value) || Number.isFinite(value);
 }
 
-const messageList = z
-  .array(message)
-  .nullish()
-  .transform((value) => value ?? []);
-
-export const messageListSchema: z.ZodType<readonly WireMessage[]> = messageList;
+export const messageListSchema: z.ZodType<readonly WireMessage[]> = listOf(message);
 
 /** A page of a conversation's messages; its cursors stand beside `data` (§9.2). */
 export interface WireMessagePage {
@@ -213,7 +180,7 @@ export interface WireMessagePage {
 }
 
 export const messagePageSchema: z.ZodType<WireMessagePage> = z.object({
-  data: messageList,
+  data: messageListSchema,
   first_id: id,
   last_id: id,
   has_more: z.boolean().nullish(),
@@ -224,11 +191,4 @@ export interface WireCreated {
   readonly id: string;
 }
 
-export const createdSchema: z.ZodType<WireCreated> = z.object({ id: id.pipe(z.string()) });
-
-function toInteger(value: number | string | null | undefined): number | undefined {
-  if (typeof value === "number") return Math.trunc(value);
-  if (typeof value !== "string" || value.trim() === "") return undefined;
-  const number = Number(value);
-  return Number.isFinite(number) ? Math.trunc(number) : undefined;
-}
+export const createdSchema: z.ZodType<WireCreated> = z.object({ id: ownId });

@@ -1,7 +1,35 @@
 import type { Abortable } from "../../core/ports.ts";
-import type { CozeHttp } from "../http.ts";
-import { type MessagePage, toMessagePage } from "../stored.ts";
-import { messagePageSchema } from "../wire.ts";
+import {
+  checkMetaData,
+  type EnterMessage,
+  type MetaData,
+  type ObjectItem,
+  toWireContent,
+  toWireMessage,
+} from "../chat-request.ts";
+import type { CozeCall, CozeHttp } from "../http.ts";
+import { readList } from "../paging.ts";
+import { refuse } from "../refusal.ts";
+import { type MessagePage, type StoredMessage, toMessagePage, toStoredMessage } from "../stored.ts";
+import { messagePageSchema, messageSchema } from "../wire.ts";
+import { changedMessageSchema } from "../wire-conversations.ts";
+
+/** Most messages of a page (coze-api.md §9.2). */
+const MAX_LIMIT = 50;
+
+/** The ids of one message. */
+export interface MessageIds {
+  readonly conversationId: string;
+  readonly messageId: string;
+}
+
+/** What of a message is to be another; at least one of the two. */
+export interface MessageChange {
+  /** Text, or a text with files. */
+  readonly content?: string | readonly ObjectItem[];
+  /** In place of all that were there. */
+  readonly metaData?: MetaData;
+}
 
 export interface ListMessagesOptions extends Abortable {
   readonly conversationId: string;
@@ -9,12 +37,12 @@ export interface ListMessagesOptions extends Abortable {
   readonly chatId?: string;
   /** Default `desc`: newest first. */
   readonly order?: "asc" | "desc";
-  /** Page towards the front: the previous `firstId`. */
-  readonly beforeId?: string;
-  /** Page towards the back: the previous `lastId`. */
+  /** Only what follows this message in the list. Page towards the back: the previous `lastId`. */
   readonly afterId?: string;
   /** 1–50, default 50. */
   readonly limit?: number;
+  /** Also how answers came about: tool calls, control packets, suggestions. Default false. */
+  readonly includeMiddle?: boolean;
 }
 
 /** Messages of conversations (coze-api.md §9.2, §9.3). Every method throws {@link CozeError}. */
@@ -25,15 +53,70 @@ export class MessagesApi {
     this.#http = http;
   }
 
-  /** One page of a conversation's messages, questions included. */
-  async page(options: ListMessagesOptions): Promise<MessagePage> {
-    const { conversationId, chatId, order, beforeId, afterId, limit, signal } = options;
+  /** Adds a message to a conversation. While a chat runs there, nobody says what happens. */
+  async create(conversationId: string, message: EnterMessage, { signal }: Abortable): Promise<StoredMessage> {
+    const query = { conversation_id: conversationId };
+    const json = toWireMessage(message);
+    const call: CozeCall = { method: "POST", path: "/v1/conversation/message/create", query, json, signal };
+    return toStoredMessage(await this.#http.call(call, messageSchema));
+  }
+
+  async retrieve(message: MessageIds, { signal }: Abortable): Promise<StoredMessage> {
+    const query = toQuery(message);
+    const call: CozeCall = { method: "GET", path: "/v1/conversation/message/retrieve", query, signal };
+    return toStoredMessage(await this.#http.call(call, messageSchema));
+  }
+
+  async update(message: MessageIds, change: MessageChange, { signal }: Abortable): Promise<StoredMessage> {
+    const json = toChangeBody(change);
+    const query = toQuery(message);
+    const call: CozeCall = { method: "POST", path: "/v1/conversation/message/modify", query, json, signal };
+    return toStoredMessage((await this.#http.call(call, changedMessageSchema, { whole: true })).message);
+  }
+
+  /** An answer goes with all that led to it; what led to an answer cannot be deleted alone. @returns What it was. */
+  async delete(message: MessageIds, { signal }: Abortable): Promise<StoredMessage> {
+    const query = toQuery(message);
+    const call: CozeCall = { method: "POST", path: "/v1/conversation/message/delete", query, signal };
+    return toStoredMessage(await this.#http.call(call, messageSchema));
+  }
+
+  /** All messages, page by page as they are read; the reader may stop early. */
+  list(options: ListMessagesOptions): AsyncIterable<StoredMessage> {
+    return readList(options.afterId ?? "", {
+      load: async (afterId) => {
+        const page = await this.page(afterId === "" ? options : { ...options, afterId });
+        const { messages: items, hasMore, lastId = items.at(-1)?.messageId ?? "" } = page;
+        return { items, next: hasMore ? lastId : undefined };
+      },
+      toId: ({ messageId }) => messageId,
+      call: "POST /v1/conversation/message/list",
+    });
+  }
+
+  /**
+   * One page of a conversation's messages, questions included.
+   *
+   * @param options.beforeId - Page towards the front: the previous `firstId`.
+   */
+  async page(options: ListMessagesOptions & { readonly beforeId?: string }): Promise<MessagePage> {
+    const { conversationId, chatId, order, beforeId, afterId, limit, includeMiddle, signal } = options;
+    if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIMIT)) {
+      refuse(`a page holds 1 to ${MAX_LIMIT} messages`);
+    }
     const page = await this.#http.call(
       {
         method: "POST",
         path: "/v1/conversation/message/list",
         query: { conversation_id: conversationId },
-        json: { order, chat_id: chatId, before_id: beforeId, after_id: afterId, limit },
+        json: {
+          order,
+          chat_id: chatId,
+          before_id: beforeId,
+          after_id: afterId,
+          limit,
+          include_middle_message: includeMiddle,
+        },
         signal,
       },
       messagePageSchema,
@@ -41,4 +124,14 @@ export class MessagesApi {
     );
     return toMessagePage(page);
   }
+}
+
+function toChangeBody({ content, metaData }: MessageChange): object {
+  if (content === undefined && metaData === undefined) refuse("a message is changed in content or meta data");
+  if (metaData !== undefined) checkMetaData(metaData);
+  return { ...(content !== undefined && toWireContent(content)), meta_data: metaData };
+}
+
+function toQuery({ conversationId, messageId }: MessageIds): Record<string, string> {
+  return { conversation_id: conversationId, message_id: messageId };
 }
