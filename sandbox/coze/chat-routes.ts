@@ -1,21 +1,26 @@
 import { type Route, withBody } from "./routes.ts";
 import { isRefusal } from "./rules.ts";
 import type { CozeService } from "./service.ts";
+import type { CozeSwitches } from "./switches.ts";
 
-/** Chats, conversations, messages and files (coze-api.md §4, §8–10). */
-export function chatRoutes(service: CozeService): readonly Route[] {
+/** Chats and files (coze-api.md §4, §8, §10). */
+export function chatRoutes(service: CozeService, switches: CozeSwitches): readonly Route[] {
+  const retrieve: Route["handle"] = ({ query }) =>
+    service.retrieveChat(query("conversation_id"), query("chat_id"));
   return [
     {
       method: "POST",
       path: "/v3/chat",
-      handle: withBody((fields, { query }) =>
-        service.startChat(query("conversation_id") || undefined, fields),
+      handle: withBody((fields, { query, bearer }) =>
+        service.startChat(query("conversation_id") || undefined, fields, bearer),
       ),
     },
+    { method: "GET", path: "/v3/chat/retrieve", handle: retrieve },
     {
-      method: "GET",
+      method: "POST",
       path: "/v3/chat/retrieve",
-      handle: ({ query }) => service.retrieveChat(query("conversation_id"), query("chat_id")),
+      when: () => switches.retrieveByPost,
+      handle: retrieve,
     },
     {
       method: "GET",
@@ -30,21 +35,6 @@ export function chatRoutes(service: CozeService): readonly Route[] {
       ),
     },
     { method: "POST", path: "/v3/chat/cancel", handle: withBody((fields) => service.cancelChat(fields)) },
-    {
-      method: "POST",
-      path: "/v1/conversation/create",
-      handle: withBody((fields) => service.createConversation(fields)),
-    },
-    {
-      method: "GET",
-      path: "/v1/conversation/retrieve",
-      handle: ({ query }) => service.retrieveConversation(query("conversation_id")),
-    },
-    {
-      method: "POST",
-      path: "/v1/conversation/message/list",
-      handle: withBody((fields, { query }) => service.listMessages(query("conversation_id"), fields)),
-    },
     {
       method: "POST",
       path: "/v1/files/upload",

@@ -2,15 +2,19 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Fault, Faults, REAL_CLOCK, type StandInClock, Traffic } from "../stand-in.ts";
+import { Accounts, STAND_IN_USER, STAND_IN_WORKSPACE } from "./accounts.ts";
 import type { BotPace } from "./bot.ts";
+import { botRoutes } from "./bot-routes.ts";
+import { BotsService } from "./bots.ts";
 import { chatRoutes } from "./chat-routes.ts";
 import type { ChatRun } from "./chat-run.ts";
+import { conversationRoutes } from "./conversation-routes.ts";
 import { OpenExchange } from "./exchange.ts";
 import { OAuthService, withoutTokens } from "./oauth.ts";
 import { oauthRoutes } from "./oauth-routes.ts";
 import { matchRoute, type Outcome, type Route } from "./routes.ts";
 import { isRefusal, type Refusal, refuse } from "./rules.ts";
-import { CozeService, RATE_LIMITED, type StandInBot } from "./service.ts";
+import { CozeService, RATE_LIMITED } from "./service.ts";
 import { frameEvents, type PlainEvent } from "./sse-bytes.ts";
 import { type CozeSwitches, DEFAULT_SWITCHES } from "./switches.ts";
 
@@ -52,7 +56,8 @@ export interface CozeStandIn extends AsyncDisposable {
   readonly oauth: OAuthService;
   /** Tokens that are accepted; delete one to let it expire. */
   readonly tokens: Set<string>;
-  readonly bots: Map<string, StandInBot>;
+  readonly accounts: Accounts;
+  readonly bots: BotsService;
   /** All chats so far, oldest first. */
   readonly chats: readonly ChatRun[];
   /** Connections accepted so far. */
@@ -89,10 +94,8 @@ class HttpCozeStandIn implements CozeStandIn {
   readonly switches: CozeSwitches;
   readonly service: CozeService;
   readonly tokens = new Set([STAND_IN_TOKEN]);
-  readonly bots = new Map<string, StandInBot>([
-    [STAND_IN_BOT, { published: true }],
-    [UNPUBLISHED_BOT, { published: false }],
-  ]);
+  readonly accounts = new Accounts();
+  readonly bots: BotsService;
   readonly oauth: OAuthService;
   readonly #clock: StandInClock;
   readonly #server: Server;
@@ -105,11 +108,25 @@ class HttpCozeStandIn implements CozeStandIn {
   constructor({ clock = REAL_CLOCK, pace, switches }: CozeStandInOptions) {
     this.#clock = clock;
     this.switches = { ...DEFAULT_SWITCHES, ...switches };
-    this.service = new CozeService({ clock, switches: this.switches, bots: this.bots });
+    const shared = { clock, switches: this.switches, accounts: this.accounts };
+    this.bots = new BotsService({
+      ...shared,
+      newId: () => this.service.newId(),
+      hasFile: (fileId) => this.service.files.has(fileId),
+    });
+    this.service = new CozeService({ ...shared, bots: this.bots });
+    const home = { workspaceId: STAND_IN_WORKSPACE, ownerId: STAND_IN_USER.id };
+    this.bots.add({ id: STAND_IN_BOT, ...home, published: true });
+    this.bots.add({ id: UNPUBLISHED_BOT, ...home, published: false });
     const host = (): string => new URL(this.#url).host;
     this.oauth = new OAuthService({ clock, switches: this.switches, tokens: this.tokens, host });
     if (pace !== undefined) this.setPace(pace);
-    this.#routes = [...chatRoutes(this.service), ...oauthRoutes(this.oauth, this.switches)];
+    this.#routes = [
+      ...chatRoutes(this.service, this.switches),
+      ...conversationRoutes(this.service.threads, this.service.messages),
+      ...botRoutes(this.bots, this.accounts),
+      ...oauthRoutes(this.oauth, this.switches),
+    ];
     // A failing handler is a bug of ours: the socket is cut, so that nobody waits for it.
     this.#server = createServer((request, response) => {
       this.#handle(request, response).catch(() => request.socket.resetAndDestroy());

@@ -13,10 +13,11 @@ export interface StoredMessage {
   readonly role: "user" | "assistant";
   readonly type: string;
   content: string;
-  readonly contentType: string;
-  readonly metaData: Readonly<Record<string, string>>;
+  contentType: "text" | "object_string";
+  metaData: Readonly<Record<string, string>>;
   /** Unix seconds. */
   readonly createdAt: number;
+  updatedAt: number;
   /** Said in a turn that was cancelled. */
   cancelled: boolean;
   /** A question of a chat that still runs. */
@@ -26,11 +27,17 @@ export interface StoredMessage {
 export interface Conversation {
   readonly id: string;
   readonly botId: string | undefined;
-  readonly name: string;
+  name: string;
   readonly metaData: Readonly<Record<string, string>>;
-  readonly sectionId: string;
+  /** The account that created it; nobody else may use it (coze-api.md §9.1). */
+  readonly creatorId: string;
+  readonly connectorId: string;
+  /** Messages of other sections are no context any more. */
+  sectionId: string;
+  /** Unix seconds. */
   readonly createdAt: number;
-  readonly messages: StoredMessage[];
+  updatedAt: number;
+  messages: StoredMessage[];
 }
 
 export interface StoredFile {
@@ -43,6 +50,11 @@ export interface StoredFile {
 /** Only these are history; the rest is how an answer came about (coze-api.md §3.2). */
 const VISIBLE = new Set(["question", "answer", ""]);
 
+/** Whether a message is history of its own, and not how an answer came about. */
+export function isVisible({ type }: StoredMessage): boolean {
+  return VISIBLE.has(type);
+}
+
 export interface ListOptions {
   readonly order: "asc" | "desc";
   readonly chatId: string | undefined;
@@ -54,30 +66,26 @@ export interface ListOptions {
   readonly cancelledListed: boolean;
 }
 
-/** A page of a conversation's messages (coze-api.md §9.2). */
+/** A page of a conversation's messages (coze-api.md §9.2); `undefined` when a cursor is none of them. */
 export function listPage(
-  conversation: Conversation,
+  { messages }: Conversation,
   options: ListOptions,
-): { page: readonly StoredMessage[]; hasMore: boolean } {
-  const listed = conversation.messages.filter(
-    (message) =>
-      (options.middle || VISIBLE.has(message.type)) &&
-      (options.chatId === undefined || message.chatId === options.chatId) &&
-      (options.runningListed || !message.running) &&
-      (options.cancelledListed || !message.cancelled),
-  );
-  const ordered = options.order === "asc" ? listed : listed.toReversed();
-  const place = (id: string): number => ordered.findIndex((message) => message.id === id);
-  if (options.beforeId !== undefined) {
-    const end = Math.max(0, place(options.beforeId));
-    const start = Math.max(0, end - options.limit);
-    return { page: ordered.slice(start, end), hasMore: start > 0 };
+): { page: readonly StoredMessage[]; hasMore: boolean } | undefined {
+  const { beforeId, afterId, limit } = options;
+  const ordered = options.order === "asc" ? messages : messages.toReversed();
+  const place = (id: string | undefined): number => ordered.findIndex((message) => message.id === id);
+  if ([beforeId, afterId].some((id) => id !== undefined && place(id) === -1)) return undefined;
+  const isListed = (message: StoredMessage): boolean =>
+    (options.middle || isVisible(message)) &&
+    (options.chatId === undefined || message.chatId === options.chatId) &&
+    (options.runningListed || !message.running) &&
+    (options.cancelledListed || !message.cancelled);
+  if (beforeId !== undefined) {
+    const listed = ordered.slice(0, place(beforeId)).filter(isListed);
+    return { page: listed.slice(-limit), hasMore: listed.length > limit };
   }
-  const start = options.afterId === undefined ? 0 : place(options.afterId) + 1;
-  return {
-    page: ordered.slice(start, start + options.limit),
-    hasMore: start + options.limit < ordered.length,
-  };
+  const listed = ordered.slice(place(afterId) + 1).filter(isListed);
+  return { page: listed.slice(0, limit), hasMore: listed.length > limit };
 }
 
 /** What the bot remembers for a chat: the conversation's history, then what came with the request. */
@@ -88,10 +96,11 @@ export function toMemory(
 ): readonly BotMemory[] {
   const stored = conversation.messages.filter(
     (message) =>
-      VISIBLE.has(message.type) &&
+      isVisible(message) &&
       !message.cancelled &&
       message.sectionId === conversation.sectionId &&
-      (!byUser || message.userId === userId),
+      // What was put in by hand is nobody's, and context for all.
+      (!byUser || message.userId === userId || message.userId === ""),
   );
   return [...stored, ...before].map((message) => ({ role: message.role, text: toPlainText(message) }));
 }
@@ -116,7 +125,7 @@ export function toWireMessage(message: StoredMessage, questionHasChatId: boolean
     meta_data: message.metaData,
     created_at: message.createdAt,
     // The vendor's examples show this one as a string (coze-api.md §1.6).
-    updated_at: String(message.createdAt),
+    updated_at: String(message.updatedAt),
   };
 }
 
@@ -125,7 +134,10 @@ export function toWireConversation(conversation: Conversation): object {
     id: conversation.id,
     name: conversation.name,
     meta_data: conversation.metaData,
+    creator_id: conversation.creatorId,
+    connector_id: conversation.connectorId,
     created_at: conversation.createdAt,
+    updated_at: conversation.updatedAt,
     last_section_id: conversation.sectionId,
   };
 }

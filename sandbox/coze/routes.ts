@@ -35,6 +35,8 @@ export interface Route {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** With parameters, e.g. `/v1/bots/:bot_id`. */
   readonly path: string;
+  /** Exists only while this holds; default always. */
+  readonly when?: () => boolean;
   /** Needs no token. */
   readonly open?: boolean;
   /** Takes bodies as large as an upload. */
@@ -62,7 +64,7 @@ export type Match =
 export function matchRoute(routes: readonly Route[], method: string, pathname: string): Match {
   const fitting = routes.flatMap((route) => {
     const params = matchPath(route.path, pathname);
-    return params === undefined ? [] : [{ route, params }];
+    return params === undefined || route.when?.() === false ? [] : [{ route, params }];
   });
   const match = fitting.find(({ route }) => route.method === method);
   return match ?? (fitting.length > 0 ? "other method" : undefined);

@@ -32,7 +32,8 @@ const MAX_KEY = 64;
 const MAX_VALUE = 512;
 const MAX_MESSAGES = 100;
 const MAX_CONVERSATION_MESSAGES = 16;
-const MAX_NAME = 100;
+/** Longest name of a conversation, in characters. */
+export const MAX_NAME = 100;
 
 const MAX_OUTPUTS = 100;
 
@@ -69,11 +70,15 @@ interface Shortcut {
   readonly values: Readonly<Record<string, string>>;
 }
 
-export interface ChatRuleFacts {
+/** What the rules of files in messages depend on (coze-api.md §3.6). */
+export interface ObjectFacts {
   readonly hasFile: (fileId: string) => boolean;
   readonly storedTextSatisfiesImages: boolean;
   /** The conversation holds text already. */
   readonly hasStoredText: boolean;
+}
+
+export interface ChatRuleFacts extends ObjectFacts {
   /** The conversation holds messages already. */
   readonly hasMessages: boolean;
 }
@@ -172,28 +177,29 @@ function isOutput(value: { name: string; output: unknown }): value is { name: st
 /** A conversation request after it passed the rules. */
 export interface ConversationRequest {
   readonly botId: string | undefined;
+  readonly connectorId: string;
   readonly name: string;
   readonly metaData: Readonly<Record<string, string>>;
   readonly messages: readonly EnterMessage[];
 }
 
-export function checkConversation(body: Fields): ConversationRequest | Refusal {
-  const { bot_id: botId, name } = body as { bot_id?: unknown; name?: unknown };
+export function checkConversation(body: Fields, facts: ObjectFacts): ConversationRequest | Refusal {
+  const { bot_id: botId, name = "", connector_id: connectorId = "1024" } = body;
   if (botId !== undefined && typeof botId !== "string") return refuse(4000, "bot_id is no string");
-  if (name !== undefined && (typeof name !== "string" || name.length > MAX_NAME)) {
-    return refuse(4000, "name is too long");
-  }
+  if (typeof connectorId !== "string" || connectorId === "") return refuse(4000, "connector_id is no string");
+  if (typeof name !== "string" || name.length > MAX_NAME) return refuse(4000, "name is too long");
   const metaData = checkMetaData(body["meta_data"]);
   if (metaData === undefined) return refuse(4003, "meta_data over the limit");
   const messages = checkMessages(body["messages"], {
     autoSaveHistory: true,
     limit: MAX_CONVERSATION_MESSAGES,
   });
-  return isRefusal(messages) ? messages : { botId, name: name ?? "", metaData, messages };
+  if (isRefusal(messages)) return messages;
+  return checkObjects(messages, facts) ?? { botId, connectorId, name, metaData, messages };
 }
 
 /** 16 pairs, keys 1–64, values 1–512; characters are counted the strict way. `undefined` when over. */
-function checkMetaData(value: unknown): Readonly<Record<string, string>> | undefined {
+export function checkMetaData(value: unknown): Readonly<Record<string, string>> | undefined {
   if (value === undefined || value === null) return {};
   if (!isStringMap(value)) return undefined;
   const pairs = Object.entries(value);
@@ -232,7 +238,7 @@ function checkMessages(
   return messages;
 }
 
-function checkMessage(item: Fields, autoSaveHistory: boolean): EnterMessage | Refusal {
+export function checkMessage(item: Fields, autoSaveHistory: boolean): EnterMessage | Refusal {
   const { role, type = "question", content, content_type: contentType } = item as Record<string, unknown>;
   if (role !== "user" && role !== "assistant") return refuse(4000, "role is user or assistant");
   const types = autoSaveHistory ? STORED_TYPES : UNSTORED_TYPES;
@@ -249,7 +255,7 @@ function checkMessage(item: Fields, autoSaveHistory: boolean): EnterMessage | Re
 }
 
 /** The rules of coze-api.md §3.6 for all arrays of a request. */
-function checkObjects(messages: readonly EnterMessage[], facts: ChatRuleFacts): Refusal | undefined {
+export function checkObjects(messages: readonly EnterMessage[], facts: ObjectFacts): Refusal | undefined {
   for (const [index, message] of messages.entries()) {
     if (message.contentType !== "object_string") continue;
     const items = parseObjects(message.content);

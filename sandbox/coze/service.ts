@@ -1,4 +1,5 @@
 import type { StandInClock } from "../stand-in.ts";
+import type { Accounts } from "./accounts.ts";
 import {
   type BotPace,
   type BotPlan,
@@ -9,24 +10,16 @@ import {
   planAnswer,
   planResume,
 } from "./bot.ts";
+import type { AskedBot, BotsService } from "./bots.ts";
 import { ChatRun } from "./chat-run.ts";
-import {
-  type Conversation,
-  listPage,
-  type StoredFile,
-  type StoredMessage,
-  toMemory,
-  toPlainText,
-  toWireConversation,
-  toWireMessage,
-} from "./memory.ts";
+import { ConversationsService } from "./conversations.ts";
+import { type Conversation, type StoredFile, toMemory, toPlainText, toWireMessage } from "./memory.ts";
+import { MessagesService } from "./messages.ts";
 import type { Outcome } from "./routes.ts";
 import {
   type ChatRequest,
   checkChat,
-  checkConversation,
   checkToolOutputs,
-  type EnterMessage,
   type Fields,
   isRefusal,
   parseObjects,
@@ -36,32 +29,27 @@ import {
 import type { CozeSwitches } from "./switches.ts";
 import { checkUpload, type UploadPart } from "./upload-rules.ts";
 
-/** A bot the service knows. */
-export interface StandInBot {
-  readonly published: boolean;
-  /** Quick commands, by id: the question that each stands for, with `{{name}}` for its parameters. */
-  readonly shortcuts?: Readonly<Record<string, string>>;
-}
-
 export interface ServiceOptions {
   readonly clock: StandInClock;
   readonly switches: CozeSwitches;
-  readonly bots: ReadonlyMap<string, StandInBot>;
+  readonly accounts: Accounts;
+  readonly bots: BotsService;
 }
 
 /** First id; all are decimal strings beyond 2^53, as the service's are (coze-api.md §1.6). */
 const FIRST_ID = 7_390_000_000_000_000_001n;
 
-/** The service behind the wire: conversations, chats, files. Knows nothing of HTTP. */
+/** The service behind the wire: chats and files, over conversations and their messages. Knows nothing of HTTP. */
 export class CozeService {
   pace: BotPace = DEFAULT_PACE;
-  readonly conversations: Map<string, Conversation> = new Map();
+  readonly threads: ConversationsService;
+  readonly messages: MessagesService;
   readonly chats: Map<string, ChatRun> = new Map();
   readonly files: Map<string, StoredFile> = new Map();
   readonly #options: ServiceOptions;
   readonly #unsaved = new Set<string>();
   /** What each chat was asked, and how often its tools have answered. */
-  readonly #questions = new Map<string, { question: BotQuestion; rounds: number }>();
+  readonly #questions = new Map<string, { question: BotQuestion; bot: AskedBot; rounds: number }>();
   /** The last chat of each conversation: only it can be running. */
   readonly #latest = new Map<string, ChatRun>();
   /** When the calls of the last second came, by what is counted. */
@@ -71,6 +59,17 @@ export class CozeService {
 
   constructor(options: ServiceOptions) {
     this.#options = options;
+    this.threads = new ConversationsService({
+      ...options,
+      newId: () => this.newId(),
+      hasBot: (botId) => options.bots.all.has(botId),
+      hasFile: (fileId) => this.files.has(fileId),
+    });
+    this.messages = new MessagesService(this.threads, options.switches);
+  }
+
+  get conversations(): ReadonlyMap<string, Conversation> {
+    return this.threads.all;
   }
 
   /** Lets tests and the sandbox write the bot's part themselves. */
@@ -84,37 +83,15 @@ export class CozeService {
     return String(this.#lastId);
   }
 
-  createConversation(body: Fields): Outcome {
-    const request = checkConversation(body);
-    if (isRefusal(request)) return request;
-    if (request.botId !== undefined && !this.#options.bots.has(request.botId)) {
-      // The service answers a wrong bot id with an internal error (coze-api.md §9.1).
-      return refuse(5000, "internal error");
-    }
-    const conversation = this.#newConversation(request.botId, request.name, request.metaData);
-    for (const message of request.messages) this.#store(conversation, message, { chatId: "", userId: "" });
-    return { body: { data: toWireConversation(conversation) } };
-  }
-
-  retrieveConversation(conversationId: string): Outcome {
-    const conversation = this.conversations.get(conversationId);
-    return conversation === undefined
-      ? refuse(4002, "conversation not found")
-      : { body: { data: toWireConversation(conversation) } };
-  }
-
-  startChat(conversationId: string | undefined, body: Fields): Outcome {
+  startChat(conversationId: string | undefined, body: Fields, token: string): Outcome {
     if (!this.#allow("chat", this.#options.switches.limits?.chatPerSecond)) return tooMany();
-    const asked = conversationId === undefined ? undefined : this.conversations.get(conversationId);
-    if (conversationId !== undefined && asked === undefined && !this.#createsUnknown()) {
-      return refuse(4002, "conversation not found");
-    }
+    const found = conversationId === undefined ? undefined : this.threads.find(conversationId, token);
+    if (found !== undefined && isRefusal(found) && !this.#createsUnknown()) return found;
+    const asked = found === undefined || isRefusal(found) ? undefined : found;
     const request = checkChat(body, this.#facts(asked));
     if (isRefusal(request)) return request;
-    const bot = this.#options.bots.get(request.botId);
-    if (bot === undefined) return refuse(4006, "bot not found");
-    if (!bot.published && request.publishStatus === "published_online")
-      return refuse(4015, "bot is not published to the API connector");
+    const bot = this.#options.bots.ask(request.botId, request.publishStatus);
+    if (isRefusal(bot)) return bot;
     if (asked !== undefined && this.#isOccupied(asked.id)) return refuse(4016, "a chat is running");
     const command = toCommandText(request, bot);
     if (command === undefined) return refuse(4000, "the shortcut command is unknown");
@@ -123,10 +100,10 @@ export class CozeService {
     if ("refuse" in plan) return plan.refuse;
     const conversation =
       asked === undefined || this.#options.switches.conversationIdChanges
-        ? this.#newConversation(request.botId, "", {})
+        ? this.threads.open({ botId: request.botId, token })
         : asked;
-    const run = this.#newRun(request, conversation, plan);
-    this.#questions.set(run.id, { question, rounds: 0 });
+    const run = this.#newRun(request, conversation, asSetUp(plan.steps, bot));
+    this.#questions.set(run.id, { question, bot, rounds: 0 });
     if (!request.stream) run.start();
     return request.stream ? { run } : { body: { data: run.toWire() } };
   }
@@ -134,15 +111,16 @@ export class CozeService {
   retrieveChat(conversationId: string, chatId: string): Outcome {
     if (!this.#allow(`poll ${chatId}`, this.#options.switches.limits?.pollPerSecond)) return tooMany();
     const run = this.#savedChat(conversationId, chatId);
-    return run === undefined ? refuse(4001, "chat not found") : { body: { data: run.toWire() } };
+    return isRefusal(run) ? run : { body: { data: run.toWire() } };
   }
 
   /** The chat goes on with what its local tools gave back (coze-api.md §8.5). */
   submitToolOutputs(conversationId: string, chatId: string, body: Fields): Outcome {
     if (!this.#allow("chat", this.#options.switches.limits?.chatPerSecond)) return tooMany();
-    const run = this.chats.get(chatId);
+    const run = this.#chat(conversationId, chatId);
+    if (isRefusal(run)) return run;
     const asked = this.#questions.get(chatId);
-    if (run?.conversationId !== conversationId || asked === undefined) return refuse(4001, "chat not found");
+    if (asked === undefined) return refuse(4001, "chat not found");
     // Documented for chats without history (coze-api.md §8.5).
     if (this.#unsaved.has(chatId)) return refuse(5000, "internal error");
     const request = checkToolOutputs(body, run.calls);
@@ -150,14 +128,14 @@ export class CozeService {
     asked.rounds += 1;
     const plan = planResume(asked.question, asked.rounds, request.outputs);
     if ("refuse" in plan) return plan.refuse;
-    run.resume(paceSteps(plan.steps, this.pace));
+    run.resume(paceSteps(asSetUp(plan.steps, asked.bot), this.pace));
     if (!request.stream) run.start();
     return request.stream ? { run } : { body: { data: run.toWire() } };
   }
 
   listChatMessages(conversationId: string, chatId: string): Outcome {
     const run = this.#savedChat(conversationId, chatId);
-    if (run === undefined) return refuse(4001, "chat not found");
+    if (isRefusal(run)) return run;
     const messages = this.conversations.get(conversationId)?.messages ?? [];
     const own = messages.filter((message) => message.chatId === chatId && message.type !== "question");
     // Not chronological: control packets come first, as in the recorded lists (coze-api.md §6.7).
@@ -166,46 +144,13 @@ export class CozeService {
     return { body: { data: [...packets, ...others].map((message) => toWireMessage(message, true)) } };
   }
 
-  listMessages(conversationId: string, body: Fields): Outcome {
-    const conversation = this.conversations.get(conversationId);
-    if (conversation === undefined) return refuse(4002, "conversation not found");
-    const {
-      order = "desc",
-      limit = 50,
-      chat_id: chatId,
-      before_id: before,
-      after_id: after,
-    } = body as Fields;
-    if (order !== "asc" && order !== "desc") return refuse(4000, "order is asc or desc");
-    if (typeof limit !== "number" || limit < 1 || limit > 50) return refuse(4000, "limit is 1 to 50");
-    const { page, hasMore } = listPage(conversation, {
-      order,
-      limit,
-      chatId: toId(chatId),
-      beforeId: toId(before),
-      afterId: toId(after),
-      middle: body["include_middle_message"] === true,
-      runningListed: this.#options.switches.runningQuestionListed,
-      cancelledListed: this.#options.switches.cancelledTurnsListed,
-    });
-    const { questionHasChatId } = this.#options.switches;
-    return {
-      body: {
-        data: page.map((message) => toWireMessage(message, questionHasChatId)),
-        first_id: page[0]?.id ?? "",
-        last_id: page.at(-1)?.id ?? "",
-        has_more: hasMore,
-      },
-    };
-  }
-
   cancelChat(body: Fields): Outcome {
     const { conversation_id: conversationId, chat_id: chatId } = body;
     if (typeof conversationId !== "string" || typeof chatId !== "string") {
       return refuse(4000, "conversation_id and chat_id are required");
     }
-    const run = this.chats.get(chatId);
-    if (run === undefined || run.conversationId !== conversationId) return refuse(4001, "chat not found");
+    const run = this.#chat(conversationId, chatId);
+    if (isRefusal(run)) return run;
     if (!run.running) return refuse(4104, "the chat can't be cancelled in this state");
     run.cancel({ tellStream: this.#options.switches.canceledEventInStream });
     for (const message of this.conversations.get(conversationId)?.messages ?? []) {
@@ -230,13 +175,8 @@ export class CozeService {
   }
 
   #facts(conversation: Conversation | undefined): Parameters<typeof checkChat>[1] {
-    const messages = conversation?.messages ?? [];
-    return {
-      hasFile: (fileId) => this.files.has(fileId),
-      storedTextSatisfiesImages: this.#options.switches.storedTextSatisfiesImages,
-      hasStoredText: messages.some(({ contentType }) => contentType === "text"),
-      hasMessages: messages.length > 0,
-    };
+    const hasMessages = (conversation?.messages ?? []).length > 0;
+    return { ...this.threads.objectFacts(conversation), hasMessages };
   }
 
   #createsUnknown(): boolean {
@@ -267,20 +207,17 @@ export class CozeService {
     return { text: last === undefined ? command : toPlainText(last), files, memory };
   }
 
-  #newRun(
-    request: ChatRequest,
-    conversation: Conversation,
-    plan: { readonly steps: readonly BotStep[] },
-  ): ChatRun {
+  #newRun(request: ChatRequest, conversation: Conversation, steps: readonly BotStep[]): ChatRun {
     const { clock, switches } = this.#options;
     const id = this.newId();
-    const owner = { chatId: id, userId: request.userId, botId: request.botId };
+    const { sectionId } = conversation;
+    const owner = { chatId: id, userId: request.userId, botId: request.botId, sectionId };
     const saved = request.autoSaveHistory;
     const questions = saved
       ? request.messages.map((message, index) => {
           // Only the last one is the query; history is as if somebody had inserted it (coze-api.md §4, §9.2).
           const history = index < request.messages.length - 1;
-          return this.#store(conversation, message, {
+          return this.threads.store(conversation, message, {
             ...owner,
             ...(history && { chatId: "" }),
             running: true,
@@ -290,10 +227,10 @@ export class CozeService {
     const run = new ChatRun({
       id,
       conversationId: conversation.id,
-      sectionId: conversation.sectionId,
+      sectionId,
       botId: request.botId,
       metaData: request.metaData,
-      steps: paceSteps(plan.steps, this.pace),
+      steps: paceSteps(steps, this.pace),
       inputCharacters: request.messages.reduce((sum, { content }) => sum + content.length, 0),
       clock,
       newId: () => this.newId(),
@@ -301,7 +238,11 @@ export class CozeService {
       onMessage: ({ id: messageId, type, content }) => {
         const message = { role: "assistant", type, content, contentType: "text", metaData: {} } as const;
         if (saved)
-          this.#store(conversation, message, { ...owner, messageId, cancelled: run.status === "canceled" });
+          this.threads.store(conversation, message, {
+            ...owner,
+            messageId,
+            cancelled: run.status === "canceled",
+          });
       },
       onEnd: () => {
         for (const question of questions) question.running = false;
@@ -317,60 +258,16 @@ export class CozeService {
     return run;
   }
 
-  #newConversation(
-    botId: string | undefined,
-    name: string,
-    metaData: Readonly<Record<string, string>>,
-  ): Conversation {
-    const id = this.newId();
-    const conversation: Conversation = {
-      id,
-      botId,
-      name,
-      metaData,
-      sectionId: id,
-      createdAt: this.#seconds(),
-      messages: [],
-    };
-    this.conversations.set(id, conversation);
-    return conversation;
-  }
-
-  #store(
-    conversation: Conversation,
-    message: EnterMessage,
-    owner: {
-      chatId: string;
-      userId: string;
-      botId?: string;
-      messageId?: string;
-      running?: boolean;
-      cancelled?: boolean;
-    },
-  ): StoredMessage {
-    const stored: StoredMessage = {
-      id: owner.messageId ?? this.newId(),
-      conversationId: conversation.id,
-      chatId: owner.chatId,
-      botId: owner.botId ?? "",
-      userId: owner.userId,
-      sectionId: conversation.sectionId,
-      role: message.role,
-      type: message.type,
-      content: message.content,
-      contentType: message.contentType,
-      metaData: message.metaData,
-      createdAt: this.#seconds(),
-      cancelled: owner.cancelled ?? false,
-      running: owner.running ?? false,
-    };
-    conversation.messages.push(stored);
-    return stored;
-  }
-
-  #savedChat(conversationId: string, chatId: string): ChatRun | undefined {
+  #chat(conversationId: string, chatId: string): ChatRun | Refusal {
+    const deleted = this.threads.refuseDeleted(conversationId);
+    if (deleted !== undefined) return deleted;
     const run = this.chats.get(chatId);
-    return run?.conversationId === conversationId && !this.#unsaved.has(chatId) ? run : undefined;
+    return run?.conversationId === conversationId ? run : refuse(4001, "chat not found");
+  }
+
+  #savedChat(conversationId: string, chatId: string): ChatRun | Refusal {
+    const run = this.#chat(conversationId, chatId);
+    return this.#unsaved.has(chatId) ? refuse(4001, "chat not found") : run;
   }
 
   #allow(name: string, perSecond: number | undefined): boolean {
@@ -387,10 +284,18 @@ export class CozeService {
   }
 }
 
+/** Suggestions come only from bots that have them switched on (coze-api.md §12.1). */
+function asSetUp(steps: readonly BotStep[], { config }: AskedBot): readonly BotStep[] {
+  const isSuggestion = (step: BotStep): boolean => step.do === "message" && step.type === "follow_up";
+  return config.suggests ? steps : steps.filter((step) => !isSuggestion(step));
+}
+
 /** The question that a quick command stands for; empty without one, `undefined` when the bot has no such command. */
-function toCommandText({ shortcut }: ChatRequest, { shortcuts = {} }: StandInBot): string | undefined {
+function toCommandText({ shortcut }: ChatRequest, { shortcuts }: AskedBot): string | undefined {
   if (shortcut === undefined) return "";
-  return shortcuts[shortcut.id]?.replaceAll(/{{(\w+)}}/g, (_, name: string) => shortcut.values[name] ?? "");
+  return shortcuts
+    .get(shortcut.id)
+    ?.replaceAll(/{{(\w+)}}/g, (_, name: string) => shortcut.values[name] ?? "");
 }
 
 /** Code of the rate limit (coze-api.md §15). */
@@ -398,9 +303,4 @@ export const RATE_LIMITED = 710005002;
 
 function tooMany(): Refusal {
   return refuse(RATE_LIMITED, "too many requests");
-}
-
-/** Cursors default to 0, which means none (coze-api.md §9.2). */
-function toId(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" && value !== "0" ? value : undefined;
 }

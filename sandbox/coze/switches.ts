@@ -31,6 +31,10 @@ export interface CozeSwitches {
   conversationIdChanges: boolean;
   /** The documented example of a cancel has no `code` (§8.4). */
   cancelWithoutCode: boolean;
+  /** Whether bots that were never published show in lists and alone (§12.1 says no, §12.2 has a filter for them). */
+  newDraftsVisible: boolean;
+  /** The vendor's own clients look at a chat with POST (§8.2). */
+  retrieveByPost: boolean;
   /** Requests in any one second, by default those of the free plan (§14); `undefined` for none. */
   limits: { chatPerSecond: number; uploadPerSecond: number; pollPerSecond: number } | undefined;
   /** Largest upload, in bytes (§10). */
@@ -65,6 +69,8 @@ export const DEFAULT_SWITCHES: CozeSwitches = {
   doneData: '"[DONE]"',
   conversationIdChanges: false,
   cancelWithoutCode: false,
+  newDraftsVisible: false,
+  retrieveByPost: true,
   limits: { chatPerSecond: 20, uploadPerSecond: 10, pollPerSecond: 1 },
   maxUploadBytes: 512 * 1024 * 1024,
   watchdogMs: 300_000,

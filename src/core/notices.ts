@@ -39,7 +39,7 @@ const NOTICES: Readonly<Record<ErrorCode, Sentences>> = {
     zh: "扣子无法接受这个问题，请换一种方式提问。",
   },
   COZE_SENSITIVE: {
-    en: "The bot is set up with words that Coze does not allow. Please tell its administrator.",
+    en: "The bot is set up with words that Coze does not allow. Please tell whoever runs it.",
     zh: "智能体的配置中含有扣子不允许的词语，请联系管理员。",
   },
   COZE_QUOTA: {

@@ -169,7 +169,7 @@ describe("a chat's fields", () => {
 
   it("a quick command stands for its question", async () => {
     await using pair = await openPair();
-    pair.coze.bots.set(STAND_IN_BOT, { published: true, shortcuts: { "77": "Translate {{text}}" } });
+    pair.coze.bots.all.get(STAND_IN_BOT)?.shortcuts.set("77", "Translate {{text}}");
     const shortcutCommand = { commandId: "77", parameters: { text: "sea" } };
     const state = await read(pair.client.chats.stream(aChat({ messages: [], shortcutCommand }), { signal }));
     expect(answerMarkdown(state)).toBe("You said: Translate sea");

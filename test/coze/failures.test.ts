@@ -540,6 +540,6 @@ it("works with a base URL with and without a slash at its end", async () => {
       ...{ gates: new Gates(CLOCK), chatsPerSecond: 20 },
     });
     const created = client.conversations.create({ botId: STAND_IN_BOT }, { signal: noAbort() });
-    expect(await created).toMatch(/^\d+$/);
+    expect((await created).conversationId).toMatch(/^\d+$/);
   }
 });

@@ -174,7 +174,7 @@ describe("the stand-in refuses", () => {
     const anonymous = await fetch(`${pair.coze.url}/v3/chat`, { method: "POST" });
     expect(await anonymous.json()).toMatchObject({ code: 4100 });
     expect((await send(pair, "GET", "/v3/chats")).status).toBe(404);
-    expect((await send(pair, "POST", "/v3/chat/retrieve?conversation_id=1&chat_id=2")).status).toBe(405);
+    expect((await send(pair, "POST", "/v3/chat/message/list?conversation_id=1&chat_id=2")).status).toBe(405);
   });
 
   it("a conversation with a wrong bot, a long name, or too many messages", async () => {
