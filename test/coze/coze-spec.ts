@@ -2,6 +2,20 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv, type ErrorObject, type SchemaObject, type ValidateFunction } from "ajv";
 import type { Exchange } from "../../sandbox/stand-in.ts";
+import { BOT_ANSWERS, BOT_REQUESTS } from "./specs/bots.ts";
+import { CONVERSATION_ANSWERS, CONVERSATION_REQUESTS } from "./specs/conversations.ts";
+import {
+  type AnswerSpecs,
+  ENTER_MESSAGE,
+  exact,
+  ID,
+  LIST,
+  META_DATA,
+  NONE,
+  open,
+  type RequestSpecs,
+  TEXT,
+} from "./specs/shapes.ts";
 
 /**
  * Known differences between the vendor's SDK types and what the service is documented or was recorded to send. Each
@@ -26,30 +40,6 @@ const SDK: SchemaObject = JSON.parse(
   readFileSync(join(import.meta.dirname, "../fixtures/specs/coze-chat.schema.json"), "utf8"),
   // The file is a JSON Schema: test/fixtures/specs/SOURCE.md.
 ) as SchemaObject;
-
-const ID = { type: "string", pattern: "^\\d+$" };
-const TEXT = { type: "string", minLength: 1 };
-
-/** §4 and §9: 16 pairs, keys 1–64, values 1–512. JSON Schema counts code points; the strict count is the rules' job. */
-const META_DATA = {
-  type: "object",
-  maxProperties: 16,
-  propertyNames: { minLength: 1, maxLength: 64 },
-  additionalProperties: { type: "string", minLength: 1, maxLength: 512 },
-};
-
-/** §3.5; on the wire content is always a string, the SDK's arrays are serialised by it. */
-const ENTER_MESSAGE = exact({
-  required: {
-    role: { enum: ["user", "assistant"] },
-    content: TEXT,
-    content_type: { enum: ["text", "object_string"] },
-  },
-  optional: {
-    type: { enum: ["question", "answer", "function_call", "tool_response"] },
-    meta_data: META_DATA,
-  },
-});
 
 const STRINGS = { type: "object", additionalProperties: { type: "string" } };
 
@@ -86,65 +76,38 @@ const TOOL_OUTPUTS = exact({
   },
 });
 
-const NONE = exact({});
 const IDS = exact({ required: { conversation_id: ID, chat_id: ID } });
 
 /** Query and body of every request we make, by call. */
-const REQUESTS: Readonly<Record<string, { query: SchemaObject; body?: SchemaObject; source: string }>> = {
+const REQUESTS: RequestSpecs = {
   "POST /v3/chat": { query: exact({ optional: { conversation_id: ID } }), body: CHAT_REQUEST, source: "§4" },
   "POST /v3/chat/submit_tool_outputs": { query: IDS, body: TOOL_OUTPUTS, source: "§8.5" },
   "GET /v3/chat/retrieve": { query: IDS, source: "§8.2" },
   "GET /v3/chat/message/list": { query: IDS, source: "§8.3" },
   "POST /v3/chat/cancel": { query: NONE, body: IDS, source: "§8.4" },
-  "POST /v1/conversation/create": {
-    query: NONE,
-    body: exact({
-      required: { bot_id: ID },
-      optional: { name: { type: "string", maxLength: 100 }, meta_data: META_DATA },
-    }),
-    source: "§9.1",
-  },
-  "POST /v1/conversation/message/list": {
-    query: exact({ required: { conversation_id: ID } }),
-    body: exact({
-      optional: {
-        order: { enum: ["asc", "desc"] },
-        chat_id: ID,
-        before_id: ID,
-        after_id: ID,
-        limit: { type: "integer", minimum: 1, maximum: 50 },
-      },
-    }),
-    source: "§9.2",
-  },
   "POST /v1/files/upload": { query: NONE, source: "§10" },
+  ...CONVERSATION_REQUESTS,
+  ...BOT_REQUESTS,
 };
 
 const DETAIL = exact({ required: { logid: TEXT } });
 const REFUSAL = exact({
   required: { code: { type: "integer", not: { const: 0 } }, msg: { type: "string" }, detail: DETAIL },
 });
-const CONVERSATION = open({
-  id: ID,
-  meta_data: META_DATA,
-  created_at: { type: "integer" },
-  last_section_id: ID,
-});
 const FILE = exact({
   required: { id: ID, bytes: { type: "integer" }, file_name: TEXT, created_at: { type: "integer" } },
 });
-const MESSAGES = { type: "array" };
 
-/** `data` of every successful answer, by call; chats and messages are checked against the SDK's types as well. */
-const ANSWERS: Readonly<Record<string, SchemaObject>> = {
+/** The payload of every successful answer, by call; chats and messages are checked against the SDK's types as well. */
+const ANSWERS: AnswerSpecs = {
   "POST /v3/chat": open({ id: ID, conversation_id: ID }),
   "POST /v3/chat/submit_tool_outputs": open({ id: ID, conversation_id: ID }),
   "GET /v3/chat/retrieve": open({ id: ID, conversation_id: ID }),
   "POST /v3/chat/cancel": open({ id: ID, conversation_id: ID }),
-  "GET /v3/chat/message/list": MESSAGES,
-  "POST /v1/conversation/message/list": MESSAGES,
-  "POST /v1/conversation/create": CONVERSATION,
+  "GET /v3/chat/message/list": LIST,
   "POST /v1/files/upload": FILE,
+  ...CONVERSATION_ANSWERS,
+  ...BOT_ANSWERS,
 };
 
 /** §5.3: what may stand in a stream. */
@@ -190,16 +153,24 @@ function requestViolations({ name, request }: Exchange): string[] {
 /** Answers that a fault or a recording made up are nobody's specification: only envelopes are checked. */
 function answerViolations({ name, status, response }: Exchange): string[] {
   if (typeof response !== "object" || response === null || status === undefined) return [];
-  const { code, data } = fields(response);
+  const { code, data, message } = fields(response);
   if (code !== 0 && code !== undefined) return check(`${name} refusal`, REFUSAL, response);
   const schema = ANSWERS[name];
   if (schema === undefined) return [`${name}: an answer that is in no specification`];
-  const found = check(`${name} answer`, schema, data);
-  if (name.startsWith("GET /v3/chat/message") || name.endsWith("/message/list")) {
-    const list: readonly unknown[] = Array.isArray(data) ? data : [];
-    return [...found, ...list.flatMap((message) => checkSdk(`${name} Message`, "ChatV3Message", message))];
+  // The one call with its payload elsewhere (§1.3).
+  const payload = name === "POST /v1/conversation/message/modify" ? message : data;
+  if (schema === "none") return payload === undefined ? [] : [`${name}: a payload where there is none`];
+  return [...check(`${name} answer`, schema, payload), ...sdkViolations(name, payload)];
+}
+
+/** The SDK's own idea of chats and messages, as a second opinion. */
+function sdkViolations(name: string, payload: unknown): string[] {
+  if (name.includes("/message/list")) {
+    const list: readonly unknown[] = Array.isArray(payload) ? payload : [];
+    return list.flatMap((message) => checkSdk(`${name} Message`, "ChatV3Message", message));
   }
-  return name.includes("/v3/chat") ? [...found, ...checkSdk(`${name} Chat`, "CreateChatData", data)] : found;
+  if (name.includes("/conversation/message/")) return checkSdk(`${name} Message`, "ChatV3Message", payload);
+  return name.includes("/v3/chat") ? checkSdk(`${name} Chat`, "CreateChatData", payload) : [];
 }
 
 function eventViolations({ name, response }: Exchange): string[] {
@@ -231,23 +202,6 @@ function checkSdk(what: string, definition: string, value: unknown): string[] {
 function toLine(what: string, { instancePath, message = "", params }: ErrorObject): string {
   const extra: unknown = fields(params)["additionalProperty"];
   return `${what} ${instancePath} ${message}${typeof extra === "string" ? `: ${extra}` : ""}`;
-}
-
-type Schemas = Readonly<Record<string, SchemaObject>>;
-
-/** An object with these keys and no other. */
-function exact({ required = {}, optional = {} }: { required?: Schemas; optional?: Schemas }): SchemaObject {
-  return {
-    type: "object",
-    properties: { ...required, ...optional },
-    required: Object.keys(required),
-    additionalProperties: false,
-  };
-}
-
-/** An object with at least these keys. */
-function open(required: Schemas): SchemaObject {
-  return { type: "object", properties: required, required: Object.keys(required) };
 }
 
 function fields(value: unknown): Readonly<Record<string, unknown>> {

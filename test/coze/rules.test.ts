@@ -2,29 +2,9 @@ import { describe, expect, it } from "vitest";
 import { STAND_IN_BOT, STAND_IN_TOKEN } from "../../sandbox/coze/coze-stand-in.ts";
 import type { CozeSwitches } from "../../sandbox/coze/switches.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
-import { aFile, aQuestion, ask, type CozePair, newConversation, noAbort, openPair } from "./coze-kit.ts";
+import { aFile, aQuestion, ask, newConversation, noAbort, openPair } from "./coze-kit.ts";
 import { PNG } from "./file-bytes.ts";
-
-interface Answer {
-  readonly status: number;
-  readonly code: number | undefined;
-  readonly body: Readonly<Record<string, unknown>>;
-}
-
-/** Speaks to the stand-in without the client: what the client never sends must be refused too. */
-async function send({ coze }: CozePair, method: string, path: string, body?: object): Promise<Answer> {
-  const response = await fetch(`${coze.url}${path}`, {
-    method,
-    headers: { authorization: `Bearer ${STAND_IN_TOKEN}`, "content-type": "application/json" },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  });
-  expect(response.headers.get("x-tt-logid")).toMatch(/^\d{32}$/);
-  const text = await response.text();
-  // The stand-in's own JSON objects; anything else is kept out by the brace.
-  const json = text.startsWith("{") ? (JSON.parse(text) as Record<string, unknown>) : {};
-  const { code } = json;
-  return { status: response.status, code: typeof code === "number" ? code : undefined, body: json };
-}
+import { send } from "./send.ts";
 
 const SAID = { role: "user", type: "question", content: "Hi", content_type: "text" };
 const chat = (changes: object = {}): object => ({

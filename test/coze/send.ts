@@ -1,0 +1,31 @@
+import { expect } from "vitest";
+import { STAND_IN_TOKEN } from "../../sandbox/coze/coze-stand-in.ts";
+import type { CozePair } from "./coze-kit.ts";
+
+/** What the stand-in answered. */
+export interface Answer {
+  readonly status: number;
+  readonly code: number | undefined;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/** Speaks to the stand-in without the client: what the client never sends must be refused too. */
+export async function send(
+  { coze }: CozePair,
+  method: string,
+  path: string,
+  body?: object,
+  { token = STAND_IN_TOKEN }: { token?: string } = {},
+): Promise<Answer> {
+  const response = await fetch(`${coze.url}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  expect(response.headers.get("x-tt-logid")).toMatch(/^\d{32}$/);
+  const text = await response.text();
+  // The stand-in's own JSON objects; anything else is kept out by the brace.
+  const json = text.startsWith("{") ? (JSON.parse(text) as Record<string, unknown>) : {};
+  const { code } = json;
+  return { status: response.status, code: typeof code === "number" ? code : undefined, body: json };
+}
