@@ -6,8 +6,9 @@ import type { ToolOutput } from "../../src/coze/api/chats.ts";
 import type { ChatRequest } from "../../src/coze/chat-request.ts";
 import type { CozeClient } from "../../src/coze/coze-client.ts";
 import { aFile, aQuestion, ask, newConversation, noAbort, openPair } from "./coze-kit.ts";
-import { cozeViolations, EXCEPTIONS, rawViolations } from "./coze-spec.ts";
+import { cozeViolations, EXCEPTIONS, rawViolations, SPECIFIED_CALLS } from "./coze-spec.ts";
 import { PNG } from "./file-bytes.ts";
+import { callBots, callConversations } from "./specs/calls.ts";
 
 /** Every field of a chat, and what its tools gave back, with and without a stream. */
 async function blockingTraffic({ chats }: CozeClient): Promise<void> {
@@ -62,6 +63,8 @@ async function allTraffic(): Promise<readonly Exchange[]> {
   });
   await client.chats.cancel(chat, { signal });
   await blockingTraffic(client);
+  await callConversations(pair);
+  await callBots(pair);
   return coze.traffic.exchanges;
 }
 
@@ -70,6 +73,11 @@ const traffic = await allTraffic();
 it("nothing either side says violates the specifications", () => {
   expect(traffic.length).toBeGreaterThan(100);
   expect(cozeViolations(traffic)).toEqual([]);
+});
+
+it("every specified call was made", () => {
+  const made = new Set(traffic.filter(({ kind }) => kind === "http").map(({ name }) => name));
+  expect(SPECIFIED_CALLS.filter((name) => !made.has(name))).toEqual([]);
 });
 
 it("every exception is still needed", () => {
@@ -108,6 +116,26 @@ it.each([
     (text: string) => text.replace('"status":"completed"', '"status":"done"'),
   ],
   ["GET /v3/chat/message/list", "http", (text: string) => text.replace('"type":"verbose"', '"type":7')],
+  ["GET /v1/conversations", "http", (text: string) => text.replace('"page_size"', '"size"')],
+  ["GET /v1/conversations", "http", (text: string) => text.replace('"has_more":', '"more":')],
+  [
+    "POST /v1/conversation/message/modify",
+    "http",
+    (text: string) => text.replace('"content_type":"text"', '"kind":"text"'),
+  ],
+  ["POST /v1/conversation/message/modify", "http", (text: string) => text.replace('"message":', '"data":')],
+  [
+    "POST /v1/conversations/:conversation_id/messages/:message_id/feedback",
+    "http",
+    (text: string) => text.replace('"unlike"', '"dislike"'),
+  ],
+  [
+    "DELETE /v1/conversations/:conversation_id",
+    "http",
+    (text: string) => text.replace('"code":0', '"code":0,"data":{}'),
+  ],
+  ["POST /v1/bot/create", "http", (text: string) => text.replace('"space_id"', '"workspace_id"')],
+  ["GET /v1/workspaces", "http", (text: string) => text.replace('"total_count"', '"total"')],
   [
     "conversation.chat.created",
     "sent",

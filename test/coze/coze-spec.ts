@@ -90,6 +90,9 @@ const REQUESTS: RequestSpecs = {
   ...BOT_REQUESTS,
 };
 
+/** All calls that have a specification. */
+export const SPECIFIED_CALLS: readonly string[] = Object.keys(REQUESTS);
+
 const DETAIL = exact({ required: { logid: TEXT } });
 const REFUSAL = exact({
   required: { code: { type: "integer", not: { const: 0 } }, msg: { type: "string" }, detail: DETAIL },
