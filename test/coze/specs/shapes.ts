@@ -38,7 +38,13 @@ export const LIST: SchemaObject = { type: "array" };
 type Schemas = Readonly<Record<string, SchemaObject>>;
 
 /** An object with these keys and no other. */
-export function exact({ required = {}, optional = {} }: { required?: Schemas; optional?: Schemas }): SchemaObject {
+export function exact({
+  required = {},
+  optional = {},
+}: {
+  required?: Schemas;
+  optional?: Schemas;
+}): SchemaObject {
   return {
     type: "object",
     properties: { ...required, ...optional },
