@@ -157,6 +157,16 @@ describe("the stand-in refuses", () => {
     expect((await send(pair, "POST", "/v3/chat/message/list?conversation_id=1&chat_id=2")).status).toBe(405);
   });
 
+  it.each([true, false])("a look at a chat with POST, by the switch (%s)", async (retrieveByPost) => {
+    await using pair = await openPair({ switches: { retrieveByPost } });
+    const conversationId = await newConversation(pair);
+    const { state } = await ask(pair.source, aQuestion({ conversationId }));
+    const query = `conversation_id=${conversationId}&chat_id=${state.chatId}`;
+    const { status, body } = await send(pair, "POST", `/v3/chat/retrieve?${query}`);
+    expect(status).toBe(retrieveByPost ? 200 : 405);
+    if (retrieveByPost) expect(body["data"]).toMatchObject({ status: "completed" });
+  });
+
   it("a conversation with a wrong bot, a long name, or too many messages", async () => {
     await using pair = await openPair();
     const create = async (body: object): Promise<number | undefined> =>
