@@ -7,7 +7,7 @@ import { type Fields, isRefusal, type Refusal, refuse } from "./rules.ts";
 import type { CozeSwitches } from "./switches.ts";
 
 /** The channels that everybody has: the API, and the Chat SDK (coze-api.md §12.2). */
-export const API_CONNECTOR = "1024";
+const API_CONNECTOR = "1024";
 const SDK_CONNECTOR = "999";
 /** A workspace that is unknown or not the caller's (coze-api.md §15: "no permission (scope or workspace)"). */
 const NO_WORKSPACE = 4101;

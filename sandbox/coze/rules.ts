@@ -199,7 +199,7 @@ export function checkConversation(body: Fields, facts: ObjectFacts): Conversatio
 }
 
 /** 16 pairs, keys 1–64, values 1–512; characters are counted the strict way. `undefined` when over. */
-export function checkMetaData(value: unknown): Readonly<Record<string, string>> | undefined {
+function checkMetaData(value: unknown): Readonly<Record<string, string>> | undefined {
   if (value === undefined || value === null) return {};
   if (!isStringMap(value)) return undefined;
   const pairs = Object.entries(value);

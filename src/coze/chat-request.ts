@@ -107,7 +107,7 @@ export function toWireContent(content: EnterMessage["content"]): object {
 }
 
 /** Files go as a string that holds JSON, not as JSON (coze-api.md §3.6). @throws {CozeError} `COZE_BAD_REQUEST` */
-export function toObjectString(items: readonly ObjectItem[]): string {
+function toObjectString(items: readonly ObjectItem[]): string {
   const texts = items.filter(({ type }) => type === "text").length;
   if (texts > 1) refuse("a message with files holds one text, no more");
   if (texts === items.length) refuse("a message without files is plain text");

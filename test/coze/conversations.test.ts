@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { STAND_IN_USER } from "../../sandbox/coze/accounts.ts";
 import { STAND_IN_BOT, UNPUBLISHED_BOT } from "../../sandbox/coze/coze-stand-in.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
 import { Gates } from "../../src/core/gate.ts";
@@ -55,7 +56,7 @@ describe("a conversation", () => {
       options,
     );
     expect(created).toMatchObject({ name: "Trip", metaData: { thread: "7" }, connectorId: "999" });
-    expect(created).toMatchObject({ sectionId: created.conversationId, creatorId: expect.any(String) });
+    expect(created).toMatchObject({ sectionId: created.conversationId, creatorId: STAND_IN_USER.id });
     expect(await conversations.retrieve(created.conversationId, options)).toEqual(created);
     const { conversationId } = created;
     const said = await Array.fromAsync(messages.list({ conversationId, order: "asc", ...options }));

@@ -169,6 +169,12 @@ it("every call passes on the reason it was stopped for", async () => {
   await stopped(pair.client.chats.listMessages(IDS, options));
   await stopped(pair.client.messages.page({ conversationId: "1", ...options }));
   await stopped(pair.source.cancel(IDS, options));
+  await stopped(Array.fromAsync(pair.client.conversations.list({ botId: "1", ...options })));
+  await stopped(Array.fromAsync(pair.client.messages.list({ conversationId: "1", ...options })));
+  await stopped(pair.client.feedback.delete({ conversationId: "1", messageId: "2" }, options));
+  await stopped(pair.client.bots.publish("1", options));
+  await stopped(Array.fromAsync(pair.client.workspaces.list(options)));
+  await stopped(pair.client.users.me(options));
   await stopped(pair.source.createConversation({ botId: "1", conversation: "k", ...options }));
 });
 
