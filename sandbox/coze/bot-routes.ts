@@ -35,6 +35,16 @@ export function botRoutes(bots: BotsService, accounts: Accounts): readonly Route
     },
     {
       method: "GET",
+      path: "/v1/bot/get_online_info",
+      handle: ({ query, bearer }) => bots.retrieveOnline(query("bot_id"), bearer),
+    },
+    {
+      method: "GET",
+      path: "/v1/space/published_bots_list",
+      handle: ({ query, bearer }) => bots.listOnline(query, bearer),
+    },
+    {
+      method: "GET",
       path: "/v1/workspaces",
       handle: ({ query, bearer }) => accounts.listWorkspaces(query, bearer),
     },

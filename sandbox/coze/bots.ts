@@ -154,6 +154,42 @@ export class BotsService {
     return { body: { data: { items, total: listed.length } } };
   }
 
+  /** The old call for {@link retrieve}, which the vendor's clients still make (coze-api.md §12.2). */
+  retrieveOnline(botId: string, token: string): Outcome {
+    const bot = this.#find(botId, token);
+    if (isRefusal(bot)) return bot;
+    const online = bot.online.get(API_CONNECTOR);
+    if (online === undefined) return refuse(4015, "bot is not published to the API connector");
+    return { body: { data: toWireBot(bot, online.config, online.version) } };
+  }
+
+  /** The old call for {@link list}, with other names; the last published first (coze-api.md §12.2). */
+  listOnline(query: (name: string) => string, token: string): Outcome {
+    const names: Readonly<Record<string, string>> = { page_num: "page_index" };
+    const page = checkPage((name) => query(names[name] ?? name), { defaultSize: DEFAULT_PAGE_SIZE });
+    if (isRefusal(page)) return page;
+    const { accounts } = this.#options;
+    const workspaceId = query("space_id");
+    if (workspaceId === "") return refuse(4000, "space_id is required");
+    if (!accounts.isMember(accounts.userOf(token).id, workspaceId))
+      return refuse(NO_WORKSPACE, "no permission");
+    const listed = [...this.all.values()]
+      .filter((bot) => bot.workspaceId === workspaceId)
+      .flatMap((bot) => {
+        const online = bot.online.get(API_CONNECTOR);
+        return online === undefined ? [] : [{ id: bot.id, ...online }];
+      })
+      .toSorted((a, b) => Number(b.version) - Number(a.version));
+    const bots = toPage(listed, page).page.map(({ id, config, publishedAt }) => ({
+      bot_id: id,
+      bot_name: config.name,
+      description: config.description,
+      icon_url: "https://example.com/bot.png",
+      publish_time: String(publishedAt),
+    }));
+    return { body: { data: { space_bots: bots, total: listed.length } } };
+  }
+
   /** What a chat over the API talks to: the draft, or what is online there; or why there is none. */
   ask(botId: string, status: "published_online" | "unpublished_draft"): AskedBot | Refusal {
     const bot = this.all.get(botId);

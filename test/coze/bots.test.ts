@@ -425,3 +425,33 @@ describe("the stand-in refuses", () => {
     expect(await code("POST", "/v1/bot/create", { space_id: TEAM_WORKSPACE, name: "x" })).toBe(4101);
   });
 });
+
+describe("the calls that the vendor's clients still make (§12.2)", () => {
+  it("tell a bot that is online, and no other", async () => {
+    await using pair = await openPair();
+    const path = "/v1/bot/get_online_info?bot_id=";
+    const { body } = await send(pair, "GET", `${path}${STAND_IN_BOT}`);
+    expect(body["data"]).toMatchObject({ bot_id: STAND_IN_BOT, bot_mode: 0 });
+    expect((await send(pair, "GET", `${path}${UNPUBLISHED_BOT}`)).code).toBe(4015);
+    expect((await send(pair, "GET", `${path}1`)).code).toBe(4006);
+  });
+
+  it("list what is online, the last published first, page by page", async () => {
+    await using pair = await openPair();
+    for (const name of ["a", "b", "c"]) {
+      await pair.client.bots.publish(await pair.client.bots.create(aBot({ name }), options), options);
+    }
+    await pair.client.bots.create(aBot({ name: "draft" }), options);
+    const path = `/v1/space/published_bots_list?space_id=${TEAM_WORKSPACE}`;
+    const first = await send(pair, "GET", `${path}&page_size=2`);
+    expect(first.body["data"]).toMatchObject({
+      space_bots: [{ bot_name: "c" }, { bot_name: "b" }],
+      total: 3,
+    });
+    const second = await send(pair, "GET", `${path}&page_size=2&page_index=2`);
+    expect(second.body["data"]).toMatchObject({ space_bots: [{ bot_name: "a" }] });
+    expect((await send(pair, "GET", "/v1/space/published_bots_list")).code).toBe(4000);
+    expect((await send(pair, "GET", "/v1/space/published_bots_list?space_id=1")).code).toBe(4101);
+    expect((await send(pair, "GET", `${path}&page_index=0`)).code).toBe(4000);
+  });
+});
