@@ -112,7 +112,7 @@ export function toCountedPage<T>(
 }
 
 function endless(call: string, what: string): CozeError {
-  return new CozeError("COZE_FAILED", `Coze ${call}: ${what}; the list was left there`, {
+  return new CozeError("COZE_FAILED", `Coze ${call}: ${what}; the list was left there, read it again later`, {
     outcome: "refused",
   });
 }

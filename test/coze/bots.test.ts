@@ -7,11 +7,10 @@ import type { NewBot } from "../../src/coze/api/bots.ts";
 import type { BotConfig } from "../../src/coze/bot-request.ts";
 import { type Asked, aFile, aQuestion, ask, type CozePair, noAbort, openPair } from "./coze-kit.ts";
 import { PNG } from "./file-bytes.ts";
-import { send } from "./send.ts";
+import { addOther, OTHER_TOKEN, send } from "./send.ts";
 
 const options = { signal: noAbort() };
 const LIST = "GET /v1/bots";
-const OTHER_TOKEN = ["another", "account", "token"].join("-");
 
 function aBot(changes: Partial<NewBot> = {}): NewBot {
   return { workspaceId: TEAM_WORKSPACE, name: "Cook", ...changes };
@@ -415,8 +414,7 @@ describe("the stand-in refuses", () => {
 
   it("accounts that are not in the bot's workspace", async () => {
     await using pair = await openPair();
-    pair.coze.tokens.add(OTHER_TOKEN);
-    pair.coze.accounts.own(OTHER_TOKEN, { id: "7370000000000000009", userName: "other", nickName: "Other" });
+    addOther(pair);
     const code = async (method: string, path: string, body?: object): Promise<number | undefined> =>
       (await send(pair, method, path, body, { token: OTHER_TOKEN })).code;
     expect(await code("GET", `/v1/bots/${STAND_IN_BOT}`)).toBe(4006);

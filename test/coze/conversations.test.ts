@@ -17,18 +17,10 @@ import {
   openPair,
 } from "./coze-kit.ts";
 import { PNG } from "./file-bytes.ts";
-import { send } from "./send.ts";
+import { addOther, OTHER_TOKEN, send } from "./send.ts";
 
 const options = { signal: noAbort() };
 const LIST = "GET /v1/conversations";
-
-/** A token of another account, which the stand-in accepts. */
-const OTHER_TOKEN = ["another", "account", "token"].join("-");
-
-function addOther({ coze }: CozePair): void {
-  coze.tokens.add(OTHER_TOKEN);
-  coze.accounts.own(OTHER_TOKEN, { id: "7370000000000000009", userName: "other", nickName: "Other" });
-}
 
 async function createMany({ client }: CozePair, names: readonly string[]): Promise<void> {
   for (const name of names) await client.conversations.create({ botId: STAND_IN_BOT, name }, options);

@@ -192,13 +192,14 @@ describe("§22.41 the list of a conversation's messages", () => {
 
   async function readPages(
     pages: readonly object[],
+    asked: { afterId?: string } = {},
   ): Promise<{ read: string[]; error: unknown; requests: readonly unknown[] }> {
     await using pair = await openPair();
     for (const body of pages) pair.coze.faults.plan(LIST, { do: "answer", status: 200, body });
     const read: string[] = [];
     let error: unknown;
     try {
-      const list = pair.client.messages.list({ conversationId: "1", ...options });
+      const list = pair.client.messages.list({ conversationId: "1", ...asked, ...options });
       for await (const { messageId } of list) read.push(messageId);
     } catch (caught) {
       error = caught;
@@ -211,6 +212,8 @@ describe("§22.41 the list of a conversation's messages", () => {
     expect(read).toEqual(["1", "2"]);
     expect(error).toMatchObject({ code: "COZE_FAILED", outcome: "refused" });
     expect(requests).toHaveLength(3);
+    const leadsBack = await readPages([page("1", { last_id: "9" })], { afterId: "9" });
+    expect(leadsBack).toMatchObject({ read: ["1"], error: { code: "COZE_FAILED" } });
   });
 
   it("is given up when new cursors bring nothing new", async () => {

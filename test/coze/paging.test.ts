@@ -17,7 +17,7 @@ it("a list that never ends is left after 2,000 pages; what came until then stays
   };
   await expect(readAll()).rejects.toMatchObject({
     code: "COZE_FAILED",
-    message: "Coze GET /v1/things: more than 2000 pages; the list was left there",
+    message: "Coze GET /v1/things: more than 2000 pages; the list was left there, read it again later",
   });
   expect([read, loaded]).toEqual([2_000, 2_000]);
 });

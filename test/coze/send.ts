@@ -2,6 +2,14 @@ import { expect } from "vitest";
 import { STAND_IN_TOKEN } from "../../sandbox/coze/coze-stand-in.ts";
 import type { CozePair } from "./coze-kit.ts";
 
+/** A token of another account, which the stand-in accepts after {@link addOther}. */
+export const OTHER_TOKEN: string = ["another", "account", "token"].join("-");
+
+export function addOther({ coze }: CozePair): void {
+  coze.tokens.add(OTHER_TOKEN);
+  coze.accounts.own(OTHER_TOKEN, { id: "7370000000000000009", userName: "other", nickName: "Other" });
+}
+
 /** What the stand-in answered. */
 export interface Answer {
   readonly status: number;
