@@ -171,10 +171,12 @@ describe("bots that were never published", () => {
     const draft = pair.client.bots.retrieve(botId, { published: false, ...options });
     if (newDraftsVisible) await expect(draft).resolves.toMatchObject({ name: "Cook", version: "" });
     else await expect(draft).rejects.toMatchObject({ code: "COZE_NOT_FOUND", cozeCode: 4006 });
+    const other = await pair.client.bots.create(aBot({ name: "Baker" }), options);
+    await pair.client.bots.publish(other, options);
     const listed = newDraftsVisible ? ["Cook"] : [];
-    expect(await listNames(pair, { publishStatus: "all" })).toEqual(listed);
+    expect(await listNames(pair, { publishStatus: "all" })).toEqual([...listed, "Baker"]);
     expect(await listNames(pair, { publishStatus: "unpublished_draft" })).toEqual(listed);
-    expect(await listNames(pair)).toEqual([]);
+    expect(await listNames(pair)).toEqual(["Baker"]);
     const online = pair.client.bots.retrieve(botId, options);
     await expect(online).rejects.toMatchObject({ cozeCode: newDraftsVisible ? 4015 : 4006 });
   });
