@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { STAND_IN_USER, STAND_IN_WORKSPACE, TEAM_WORKSPACE } from "../../sandbox/coze/accounts.ts";
 import { SENSITIVE_WORD } from "../../sandbox/coze/bot-rules.ts";
 import { STAND_IN_BOT, UNPUBLISHED_BOT } from "../../sandbox/coze/coze-stand-in.ts";
-import { answerMarkdown } from "../../src/core/answer-state.ts";
+import { answerMarkdown, EMPTY_ANSWER, reduceAnswer } from "../../src/core/answer-state.ts";
 import type { NewBot } from "../../src/coze/api/bots.ts";
 import type { BotConfig } from "../../src/coze/bot-request.ts";
 import { type Asked, aFile, aQuestion, ask, type CozePair, noAbort, openPair } from "./coze-kit.ts";
@@ -142,6 +142,21 @@ describe("a bot", () => {
     );
     await pair.client.bots.publish(botId, options);
     expect((await askBot(pair, botId)).state.followUps).toHaveLength(count);
+  });
+
+  it("without suggestions has none after its local tools have answered, either", async () => {
+    await using pair = await openPair();
+    const botId = await pair.client.bots.create(aBot(), options);
+    await pair.client.bots.publish(botId, options);
+    const { conversationId } = await pair.client.conversations.create({ botId }, options);
+    const question = aQuestion({ botId, conversationId, text: "local plugin" });
+    const { state } = await ask(pair.source, question);
+    const outputs = state.pending.map(({ id }) => ({ toolCallId: id, output: "5" }));
+    const chat = { conversationId, chatId: state.chatId ?? "" };
+    const events = await Array.fromAsync(pair.client.chats.submitToolOutputs(chat, outputs, options));
+    const resumed = events.reduce(reduceAnswer, EMPTY_ANSWER);
+    expect(answerMarkdown(resumed)).toBe("get_stock says 5.");
+    expect(resumed.followUps).toEqual([]);
   });
 
   it.each([
@@ -401,6 +416,12 @@ describe("the stand-in refuses", () => {
     ["POST", `/v1/bots/${STAND_IN_BOT}/unpublish`, {}, 4000],
     ["POST", `/v1/bots/${STAND_IN_BOT}/unpublish`, { connector_id: "999" }, 4015],
     ["POST", `/v1/bots/${STAND_IN_BOT}/unpublish`, { connector_id: "1024", unpublish_reason: 7 }, 4000],
+    [
+      "POST",
+      `/v1/bots/${STAND_IN_BOT}/unpublish`,
+      { connector_id: "1024", unpublish_reason: "r".repeat(1_025) },
+      4000,
+    ],
     ["GET", "/v1/bots/1", undefined, 4006],
     ["GET", `/v1/bots/${STAND_IN_BOT}?is_published=yes`, undefined, 4000],
     ["GET", `/v1/bots/${STAND_IN_BOT}`, undefined, 0],
