@@ -39,10 +39,15 @@ export function chatRoutes(service: CozeService, switches: CozeSwitches): readon
       method: "POST",
       path: "/v1/files/upload",
       upload: true,
-      async handle(request) {
-        const parts = await request.parts();
+      handle(request) {
+        const parts = request.parts();
         return isRefusal(parts) ? parts : service.uploadFile(parts);
       },
+    },
+    {
+      method: "GET",
+      path: "/v1/files/retrieve",
+      handle: ({ query }) => service.retrieveFile(query("file_id")),
     },
   ];
 }

@@ -15,7 +15,7 @@ import { oauthRoutes } from "./oauth-routes.ts";
 import { matchRoute, type Outcome, type Route } from "./routes.ts";
 import { isRefusal, type Refusal, refuse } from "./rules.ts";
 import { CozeService, RATE_LIMITED } from "./service.ts";
-import { frameEvents, type PlainEvent } from "./sse-bytes.ts";
+import { type Framing, frameEvents, type PlainEvent } from "./sse-bytes.ts";
 import { type CozeSwitches, DEFAULT_SWITCHES } from "./switches.ts";
 
 /** The bot that exists and is published. */
@@ -62,6 +62,8 @@ export interface CozeStandIn extends AsyncDisposable {
   readonly chats: readonly ChatRun[];
   /** Connections accepted so far. */
   readonly connections: number;
+  /** Connections that stand now. */
+  readonly openConnections: number;
   setPace(pace: Partial<BotPace>): void;
   /** The next request to `call` (default `POST /v3/chat`) is answered with these bytes. */
   playNext(response: RawResponse, call?: string): void;
@@ -74,7 +76,7 @@ export async function startCoze(options: CozeStandInOptions = {}): Promise<CozeS
   return standIn;
 }
 
-/** Request bodies of everything but uploads (coze-api.md §14). */
+/** Request bodies of everything but uploads and workflows (coze-api.md §14). */
 const MAX_BODY_BYTES = 15 * 1024 * 1024;
 /** Long enough for a reader on this machine to take a packet before the next one is written, in ms. */
 const PACKET_GAP_MS = 1;
@@ -104,6 +106,7 @@ class HttpCozeStandIn implements CozeStandIn {
   #url = "";
   #requests = 0;
   connections = 0;
+  openConnections = 0;
 
   constructor({ clock = REAL_CLOCK, pace, switches }: CozeStandInOptions) {
     this.#clock = clock;
@@ -127,9 +130,10 @@ class HttpCozeStandIn implements CozeStandIn {
       ...botRoutes(this.bots, this.accounts),
       ...oauthRoutes(this.oauth, this.switches),
     ];
-    // A failing handler is a bug of ours: the socket is cut, so that nobody waits for it.
+    // A body over the limit, or a bug of ours: the socket is cut, so that nobody waits for it.
     this.#server = createServer((request, response) => {
-      this.#handle(request, response).catch(() => request.socket.resetAndDestroy());
+      const { socket } = request;
+      this.#handle(request, response).catch(() => socket.resetAndDestroy());
     });
   }
 
@@ -142,8 +146,12 @@ class HttpCozeStandIn implements CozeStandIn {
   }
 
   async listen(port: number): Promise<void> {
-    this.#server.on("connection", () => {
+    this.#server.on("connection", (socket) => {
       this.connections += 1;
+      this.openConnections += 1;
+      socket.on("close", () => {
+        this.openConnections -= 1;
+      });
     });
     this.#server.listen(port, "127.0.0.1");
     await once(this.#server, "listening");
@@ -182,8 +190,8 @@ class HttpCozeStandIn implements CozeStandIn {
     const fault = this.faults.take(exchange.name);
     if (fault?.do === "delay")
       await new Promise<void>((resolve) => void this.#clock.after(fault.ms, resolve));
-    const uploads = route?.upload === true ? this.switches.maxUploadBytes : 0;
-    await exchange.readBody(uploads + MAX_BODY_BYTES);
+    if (route?.upload === true) await exchange.readForm(this.switches.maxUploadBytes + MAX_BODY_BYTES);
+    else await exchange.readBody(route?.maxBytes ?? MAX_BODY_BYTES);
     if (fault !== undefined && fault.do !== "delay" && !fault.do.startsWith("commit")) {
       return this.#misbehave(exchange, fault);
     }
@@ -211,19 +219,19 @@ class HttpCozeStandIn implements CozeStandIn {
 
   async #sendOutcome(exchange: OpenExchange, outcome: Outcome): Promise<void> {
     const detail = { logid: exchange.logId };
-    if ("run" in outcome) return this.#stream(exchange, outcome.run);
-    if ("events" in outcome) return this.#streamEvents(exchange, outcome.events);
+    if ("run" in outcome) return this.#stream(exchange, outcome);
+    if ("events" in outcome) return this.#streamEvents(exchange, outcome);
     if ("bare" in outcome) return this.#sendJson(exchange, outcome.status, outcome.bare);
     if ("location" in outcome) return this.#redirect(exchange, outcome.location);
     if ("bytes" in outcome) return this.#sendBytes(exchange, outcome);
     if (isRefusal(outcome)) {
-      const { code, msg } = outcome;
+      const { code } = outcome;
       const status = this.switches.refusalStatus === "ok" ? 200 : (MATCHING_STATUS.get(code) ?? 400);
       const retryAfter = this.switches.retryAfterSeconds;
       if (code === RATE_LIMITED && retryAfter !== undefined) {
         exchange.response.setHeader("retry-after", String(retryAfter));
       }
-      this.#sendJson(exchange, status, { code, msg, detail });
+      this.#sendJson(exchange, status, { ...outcome, detail });
       return;
     }
     const bare = exchange.name === "POST /v3/chat/cancel" && this.switches.cancelWithoutCode;
@@ -258,7 +266,7 @@ class HttpCozeStandIn implements CozeStandIn {
   }
 
   /** Joins the response to a run. The run is not stopped when the client goes away (coze-api.md §16.1). */
-  #stream(exchange: OpenExchange, run: ChatRun): void {
+  #stream(exchange: OpenExchange, { run, framing }: { run: ChatRun; framing?: Framing }): void {
     const { response } = exchange;
     this.#record(exchange, 200, "text/event-stream");
     response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
@@ -267,7 +275,7 @@ class HttpCozeStandIn implements CozeStandIn {
     const leave = run.listen({
       event: (event) => {
         this.#recordEvent(event);
-        response.write(frameEvents([event]));
+        response.write(frameEvents([event], framing));
       },
       end: () => void response.end(),
       cut: () => void response.socket?.resetAndDestroy(),
@@ -280,7 +288,10 @@ class HttpCozeStandIn implements CozeStandIn {
   }
 
   /** Events of a call that lives only as long as its reader. */
-  async #streamEvents(exchange: OpenExchange, events: AsyncIterable<PlainEvent>): Promise<void> {
+  async #streamEvents(
+    exchange: OpenExchange,
+    { events, framing }: { events: AsyncIterable<PlainEvent>; framing?: Framing },
+  ): Promise<void> {
     const { response } = exchange;
     this.#record(exchange, 200, "text/event-stream");
     response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
@@ -288,7 +299,7 @@ class HttpCozeStandIn implements CozeStandIn {
     for await (const event of events) {
       if (response.destroyed) return;
       this.#recordEvent(event);
-      response.write(frameEvents([event]));
+      response.write(frameEvents([event], framing));
     }
     response.end();
   }

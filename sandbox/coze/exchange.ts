@@ -1,8 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { FormReader } from "./form.ts";
 import { withoutTokens } from "./oauth.ts";
 import type { RouteRequest } from "./routes.ts";
-import { type Fields, isFields, type Refusal, refuse } from "./rules.ts";
+import { type Fields, isFields, isRefusal, type Refusal, refuse } from "./rules.ts";
 import type { UploadPart } from "./upload-rules.ts";
+
+/** Longest body of a call that should have brought a form, in bytes. */
+const MAX_FORMLESS_BYTES = 15 * 1024 * 1024;
 
 /** A request being answered. */
 export class OpenExchange {
@@ -11,7 +15,7 @@ export class OpenExchange {
   readonly response: ServerResponse;
   readonly #request: IncomingMessage;
   #body: Buffer<ArrayBuffer> = Buffer.alloc(0);
-  #parts: readonly UploadPart[] | undefined;
+  #parts: readonly UploadPart[] | Refusal = refuse(4300, "no multipart body");
 
   constructor(name: string, url: URL, request: IncomingMessage, response: ServerResponse) {
     this.name = name;
@@ -33,7 +37,7 @@ export class OpenExchange {
       params,
       query: (name) => this.url.searchParams.get(name) ?? "",
       json: () => this.json(),
-      parts: () => this.parts(),
+      parts: () => this.#parts,
       bearer: this.bearer,
     };
   }
@@ -41,14 +45,35 @@ export class OpenExchange {
   /** @throws when the body is longer than the service reads; the connection is cut then. */
   async readBody(limit: number): Promise<void> {
     const chunks: Buffer[] = [];
+    for await (const chunk of this.#read(limit)) chunks.push(chunk);
+    this.#body = Buffer.concat(chunks);
+  }
+
+  /** Reads a form without keeping its files. @throws as {@link readBody}. */
+  async readForm(limit: number): Promise<void> {
+    const boundary = /^multipart\/form-data;.*\bboundary="?([^";]{1,70})"?/.exec(this.#contentType())?.[1];
+    if (boundary === undefined) return this.readBody(MAX_FORMLESS_BYTES);
+    const form = new FormReader(boundary);
+    let isForm = true;
+    for await (const chunk of this.#read(limit)) {
+      try {
+        if (isForm) form.push(chunk);
+      } catch {
+        // Whatever is wrong with the form, it is read to its end and refused then.
+        isForm = false;
+      }
+    }
+    this.#parts = toParts(form, isForm);
+  }
+
+  async *#read(limit: number): AsyncGenerator<Buffer, void, undefined> {
     let bytes = 0;
     // A request without an encoding set yields buffers.
     for await (const chunk of this.#request as AsyncIterable<Buffer>) {
       bytes += chunk.length;
       if (bytes > limit) throw new Error("request body over the limit");
-      chunks.push(chunk);
+      yield chunk;
     }
-    this.#body = Buffer.concat(chunks);
   }
 
   /** An empty body is an empty object. */
@@ -63,30 +88,11 @@ export class OpenExchange {
     }
   }
 
-  async parts(): Promise<readonly UploadPart[] | Refusal> {
-    const contentType = this.#contentType();
-    if (!contentType.startsWith("multipart/form-data")) return refuse(4300, "no multipart body");
-    try {
-      const form = await new Response(this.#body, { headers: { "content-type": contentType } }).formData();
-      const files = [...form].filter((entry): entry is [string, File] => typeof entry[1] !== "string");
-      this.#parts = await Promise.all(
-        files.map(async ([field, file]) => ({ field, name: file.name, bytes: await file.bytes() })),
-      );
-      return this.#parts;
-    } catch {
-      // Whatever is wrong with the form, the service says this much.
-      return refuse(4304, "the file is invalid");
-    }
-  }
-
   /** What the record keeps: everything but file contents and tokens. */
   describe(): object {
     const query = Object.fromEntries(this.url.searchParams);
-    if (this.#parts !== undefined) {
-      return {
-        query,
-        parts: this.#parts.map(({ field, name, bytes }) => ({ field, name, bytes: bytes.length })),
-      };
+    if (!isRefusal(this.#parts)) {
+      return { query, parts: this.#parts.map(({ field, name, size }) => ({ field, name, bytes: size })) };
     }
     const body = this.json();
     return body === undefined
@@ -107,4 +113,13 @@ export class OpenExchange {
   #contentType(): string {
     return this.#request.headers["content-type"] ?? "";
   }
+}
+
+function toParts(form: FormReader, isForm: boolean): readonly UploadPart[] | Refusal {
+  try {
+    if (isForm) return form.end();
+  } catch {
+    // A form that is cut off is as invalid as any other.
+  }
+  return refuse(4304, "the file is invalid");
 }

@@ -141,3 +141,7 @@ export function toWireConversation(conversation: Conversation): object {
     last_section_id: conversation.sectionId,
   };
 }
+
+export function toWireFile({ id, bytes, name, createdAt }: StoredFile): object {
+  return { id, bytes, file_name: name, created_at: createdAt };
+}

@@ -1,6 +1,6 @@
 import type { ChatRun } from "./chat-run.ts";
 import { type Fields, type Refusal, refuse } from "./rules.ts";
-import type { PlainEvent } from "./sse-bytes.ts";
+import type { Framing, PlainEvent } from "./sse-bytes.ts";
 import type { UploadPart } from "./upload-rules.ts";
 
 /** What a call comes to. */
@@ -12,10 +12,11 @@ export type Outcome =
   /** The browser goes on there. */
   | { readonly location: string }
   | { readonly bytes: Uint8Array; readonly contentType: string }
-  | { readonly events: AsyncIterable<PlainEvent> }
+  | { readonly events: AsyncIterable<PlainEvent>; readonly framing?: Framing }
   /** A chat whose events are to be streamed; it goes on without its reader. */
-  | { readonly run: ChatRun }
-  | Refusal;
+  | { readonly run: ChatRun; readonly framing?: Framing }
+  /** Workflows tell where their failure can be looked at. */
+  | (Refusal & { readonly debug_url?: string });
 
 /** A request, as the services behind the wire see it. */
 export interface RouteRequest {
@@ -26,7 +27,7 @@ export interface RouteRequest {
   /** The body's JSON object; an empty body is an empty one, `undefined` what is none. */
   json(): Fields | undefined;
   /** The files of a multipart body. */
-  parts(): Promise<readonly UploadPart[] | Refusal>;
+  parts(): readonly UploadPart[] | Refusal;
   /** What stands after `Bearer`; empty when absent. */
   readonly bearer: string;
 }
@@ -39,8 +40,10 @@ export interface Route {
   readonly when?: () => boolean;
   /** Needs no token. */
   readonly open?: boolean;
-  /** Takes bodies as large as an upload. */
+  /** Takes a form with a file. */
   readonly upload?: boolean;
+  /** Largest body, in bytes, if it is not what most calls take. */
+  readonly maxBytes?: number;
   handle(request: RouteRequest): Outcome | Promise<Outcome>;
 }
 

@@ -13,7 +13,14 @@ import {
 import type { AskedBot, BotsService } from "./bots.ts";
 import { ChatRun } from "./chat-run.ts";
 import { ConversationsService } from "./conversations.ts";
-import { type Conversation, type StoredFile, toMemory, toPlainText, toWireMessage } from "./memory.ts";
+import {
+  type Conversation,
+  type StoredFile,
+  toMemory,
+  toPlainText,
+  toWireFile,
+  toWireMessage,
+} from "./memory.ts";
 import { MessagesService } from "./messages.ts";
 import type { Outcome } from "./routes.ts";
 import {
@@ -84,7 +91,7 @@ export class CozeService {
   }
 
   startChat(conversationId: string | undefined, body: Fields, token: string): Outcome {
-    if (!this.#allow("chat", this.#options.switches.limits?.chatPerSecond)) return tooMany();
+    if (!this.allows("chat", this.#options.switches.limits?.chatPerSecond)) return tooMany();
     const found = conversationId === undefined ? undefined : this.threads.find(conversationId, token);
     if (found !== undefined && isRefusal(found) && !this.#createsUnknown()) return found;
     const asked = found === undefined || isRefusal(found) ? undefined : found;
@@ -109,14 +116,14 @@ export class CozeService {
   }
 
   retrieveChat(conversationId: string, chatId: string): Outcome {
-    if (!this.#allow(`poll ${chatId}`, this.#options.switches.limits?.pollPerSecond)) return tooMany();
+    if (!this.allows(`poll ${chatId}`, this.#options.switches.limits?.pollPerSecond)) return tooMany();
     const run = this.#savedChat(conversationId, chatId);
     return isRefusal(run) ? run : { body: { data: run.toWire() } };
   }
 
   /** The chat goes on with what its local tools gave back (coze-api.md §8.5). */
   submitToolOutputs(conversationId: string, chatId: string, body: Fields): Outcome {
-    if (!this.#allow("chat", this.#options.switches.limits?.chatPerSecond)) return tooMany();
+    if (!this.allows("chat", this.#options.switches.limits?.chatPerSecond)) return tooMany();
     const run = this.#chat(conversationId, chatId);
     if (isRefusal(run)) return run;
     const asked = this.#questions.get(chatId);
@@ -160,14 +167,19 @@ export class CozeService {
   }
 
   uploadFile(parts: readonly UploadPart[]): Outcome {
-    if (!this.#allow("upload", this.#options.switches.limits?.uploadPerSecond)) return tooMany();
+    if (!this.allows("upload", this.#options.switches.limits?.uploadPerSecond)) return tooMany();
     const { textFilesAccepted, maxUploadBytes } = this.#options.switches;
     const part = checkUpload(parts, { textFilesAccepted, maxBytes: maxUploadBytes });
     if (isRefusal(part)) return part;
     const id = this.newId();
-    const file: StoredFile = { id, name: part.name, bytes: part.bytes.length, createdAt: this.#seconds() };
+    const file: StoredFile = { id, name: part.name, bytes: part.size, createdAt: this.seconds() };
     this.files.set(id, file);
-    return { body: { data: { id, bytes: file.bytes, file_name: file.name, created_at: file.createdAt } } };
+    return { body: { data: toWireFile(file) } };
+  }
+
+  retrieveFile(fileId: string): Outcome {
+    const file = this.files.get(fileId);
+    return file === undefined ? refuse(4200, "file not found") : { body: { data: toWireFile(file) } };
   }
 
   stop(): void {
@@ -270,7 +282,8 @@ export class CozeService {
     return this.#unsaved.has(chatId) ? refuse(4001, "chat not found") : run;
   }
 
-  #allow(name: string, perSecond: number | undefined): boolean {
+  /** Counts a call; false when there were as many in the last second as may be. */
+  allows(name: string, perSecond: number | undefined): boolean {
     if (perSecond === undefined) return true;
     const now = this.#options.clock.now();
     const lately = (this.#calls.get(name) ?? []).filter((at) => at > now - 1_000);
@@ -279,7 +292,8 @@ export class CozeService {
     return ok;
   }
 
-  #seconds(): number {
+  /** Unix seconds. */
+  seconds(): number {
     return Math.floor(this.#options.clock.now() / 1000);
   }
 }
@@ -301,6 +315,6 @@ function toCommandText({ shortcut }: ChatRequest, { shortcuts }: AskedBot): stri
 /** Code of the rate limit (coze-api.md §15). */
 export const RATE_LIMITED = 710005002;
 
-function tooMany(): Refusal {
+export function tooMany(): Refusal {
   return refuse(RATE_LIMITED, "too many requests");
 }

@@ -2,6 +2,8 @@
 export interface PlainEvent {
   readonly name?: string;
   readonly data: string;
+  /** Streams of workflows number their events (coze-api.md §5.1). */
+  readonly id?: string;
 }
 
 /** How events are written; the defaults are what `/v3/chat` was seen to send (coze-api.md §5.1). */
@@ -24,12 +26,13 @@ export function frameEvents(events: readonly PlainEvent[], framing: Framing = {}
   return new TextEncoder().encode((bom ? "\uFEFF" : "") + (unfinished ? text.trimEnd() : text));
 }
 
-function frameLines({ name, data }: PlainEvent, framing: Framing): string[] {
+function frameLines({ name, data, id }: PlainEvent, framing: Framing): string[] {
   const colon = framing.spaceAfterColon === true ? ": " : ":";
+  const idLines = id === undefined ? [] : [`id${colon}${id}`];
   const eventLines = name === undefined ? [] : [`event${colon}${name}`];
   const dataLines = data.split("\n").map((line) => `data${colon}${line}`);
   const lines = framing.dataFirst === true ? [...dataLines, ...eventLines] : [...eventLines, ...dataLines];
-  return [...(framing.extraLines ?? []), ...lines];
+  return [...(framing.extraLines ?? []), ...idLines, ...lines];
 }
 
 /** Equal pieces of `size` bytes, whatever they cut. */

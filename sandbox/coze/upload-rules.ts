@@ -1,4 +1,4 @@
-import { type Refusal, refuse } from "./rules.ts";
+import { isRefusal, type Refusal, refuse } from "./rules.ts";
 
 /** Accepted extensions by family (coze-api.md §10). */
 const ACCEPTED: ReadonlySet<string> = new Set(
@@ -36,7 +36,10 @@ const SIGNATURES: readonly (readonly [start: string, extensions: string])[] = [
 export interface UploadPart {
   readonly field: string;
   readonly name: string;
-  readonly bytes: Uint8Array;
+  /** Its first bytes. */
+  readonly head: Uint8Array;
+  /** In bytes. */
+  readonly size: number;
 }
 
 /** The rules of `POST /v1/files/upload`; the one accepted file, or a refusal. */
@@ -44,16 +47,27 @@ export function checkUpload(
   parts: readonly UploadPart[],
   { textFilesAccepted, maxBytes }: { textFilesAccepted: boolean; maxBytes: number },
 ): UploadPart | Refusal {
+  const part = checkOnePart(parts, maxBytes);
+  if (isRefusal(part)) return part;
+  const extension = extensionOf(part);
+  const isText = textFilesAccepted && TEXTS.has(extension);
+  if (!ACCEPTED.has(extension) && !isText) return refuse(4303, "files of this type are not supported");
+  if (!matches(part.head, extension)) return refuse(4000, "file content or filename is invalid");
+  return part;
+}
+
+/** The one part named `file`, neither empty nor too large. */
+export function checkOnePart(parts: readonly UploadPart[], maxBytes: number): UploadPart | Refusal {
   const [part, ...others] = parts.filter(({ field }) => field === "file");
   if (part === undefined) return refuse(4300, "no file");
   if (others.length > 0) return refuse(4301, "more than one file");
-  if (part.bytes.length === 0) return refuse(4300, "the file is empty");
-  if (part.bytes.length > maxBytes) return refuse(4302, "the file is too large");
-  const extension = /\.([^.]+)$/.exec(part.name)?.[1]?.toLowerCase() ?? "";
-  const isText = textFilesAccepted && TEXTS.has(extension);
-  if (!ACCEPTED.has(extension) && !isText) return refuse(4303, "files of this type are not supported");
-  if (!matches(part.bytes, extension)) return refuse(4000, "file content or filename is invalid");
-  return part;
+  if (part.size === 0) return refuse(4300, "the file is empty");
+  return part.size > maxBytes ? refuse(4302, "the file is too large") : part;
+}
+
+/** In small letters; empty when there is none. */
+export function extensionOf({ name }: UploadPart): string {
+  return /\.([^.]+)$/.exec(name)?.[1]?.toLowerCase() ?? "";
 }
 
 /** A known start must carry one of its extensions, and such an extension must have a known start. */

@@ -28,8 +28,8 @@ class CozeAnswerSource implements AnswerSource {
   }
 
   upload(file: LocalFile, { name, signal }: { name: string } & Abortable): Promise<BroughtFile> {
-    const upload = (options: { name: string } & Abortable): Promise<string> =>
-      this.#client.files.upload(file, options);
+    const upload = async (options: { name: string } & Abortable): Promise<string> =>
+      (await this.#client.files.upload(file, options)).id;
     return toBroughtFile(file, { name, signal, upload });
   }
 

@@ -18,6 +18,8 @@ export interface CallFacts {
   readonly logId?: string | undefined;
   readonly chatId?: string | undefined;
   readonly conversationId?: string | undefined;
+  /** Where people can look at the run of a workflow. */
+  readonly debugUrl?: string | undefined;
   /** From `Retry-After`. */
   readonly retryAfterMs?: number | undefined;
   readonly cause?: unknown;
@@ -140,8 +142,10 @@ function options(facts: CallFacts): CozeErrorOptions {
 
 /** @param hints - Sentences that follow; empty ones do not. */
 function words(facts: CallFacts, what: string, hints: readonly string[] = []): string {
-  const logId = facts.logId === undefined ? "" : ` (log id ${facts.logId})`;
-  const said = `Coze ${facts.call}: ${what}${logId}`;
+  const logId = facts.logId === undefined ? [] : [`log id ${facts.logId}`];
+  const debugUrl = facts.debugUrl === undefined ? [] : [`see ${facts.debugUrl}`];
+  const found = [...logId, ...debugUrl].join(", ");
+  const said = `Coze ${facts.call}: ${what}${found === "" ? "" : ` (${found})`}`;
   const advice = hints.filter((hint) => hint !== "").join(" ");
   return advice === "" ? said : `${said}. ${advice}`;
 }

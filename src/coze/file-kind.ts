@@ -1,9 +1,9 @@
 import { open } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { fileTypeFromFile } from "file-type";
-import { BridgeError } from "../core/errors.ts";
+import { CozeError, type ErrorCode } from "../core/errors.ts";
 import { toPlainFileName } from "../core/file-name.ts";
-import type { BroughtFile, LocalFile } from "../core/ports.ts";
+import type { Abortable, BroughtFile, LocalFile } from "../core/ports.ts";
 
 /** Largest file Coze takes (coze-api.md §10). */
 const MAX_UPLOAD_BYTES = 512 * 1024 * 1024;
@@ -55,6 +55,31 @@ const CONTAINERS: ReadonlyMap<string, readonly string[]> = new Map([
 /** Text formats that Coze takes as files (coze-api.md §10); every other text goes into the question. */
 const TEXT_FILES: ReadonlySet<string> = new Set(["csv", "cpp", "py", "java", "c"]);
 
+/** One container, whose first bytes name one of several brands, not always the one of the extension. */
+const BRANDS = ["mp4", "m4v", "m4a", "mov", "3gp", "3gpp"];
+
+/** Extensions that content of a kind may carry besides its own: other spellings, and kinds told apart by a brand only. */
+const SPELLINGS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["jpg", ["jpeg"]],
+  ["jp2", ["jpg2"]],
+  ["tiff", ["tif"]],
+  ["heic", ["heif"]],
+  ["midi", ["mid"]],
+  ["gz", ["gzip"]],
+  ["zip", ["docx", "xlsx", "pptx", "numbers"]],
+  ...["mp4", "m4v", "m4a", "mov", "3gp"].map((brand): [string, string[]] => [brand, BRANDS]),
+]);
+
+/** All extensions Coze takes (coze-api.md §10). */
+const ACCEPTED: ReadonlySet<string> = new Set([
+  ...IMAGES.values(),
+  ...FILES.values(),
+  ...TEXT_FILES,
+  ...[...CONTAINERS.values()].flat(),
+  ...[...SPELLINGS.values()].flat(),
+  "pcd",
+]);
+
 /** Text formats that `file-type` recognizes although they are just text. */
 const MARKUP: ReadonlySet<string> = new Set(["xml", "vcf", "ics", "vtt"]);
 
@@ -89,11 +114,56 @@ export function toUploadName(name: string, extension: string): string {
   return `${clean === "" || clean === "." || clean === ".." ? "file" : sliceWhole(clean, MAX_NAME)}.${extension}`;
 }
 
+/** A file of which at least name and size are known. */
+export interface CheckedFile {
+  /** Without one nothing is known of the content. */
+  readonly path?: string;
+  readonly name: string;
+  readonly bytes: number;
+}
+
+/**
+ * Throws for what Coze would refuse to store, in words that say what to change (coze-api.md §10, §22.38).
+ *
+ * @throws {CozeError} `FILE_EMPTY`, `FILE_TOO_LARGE`, `FILE_TYPE`.
+ */
+export async function checkUpload(file: CheckedFile, { signal }: Abortable): Promise<void> {
+  const { path, name, bytes } = file;
+  const given = extensionOf(name);
+  checkSize(file);
+  if (!ACCEPTED.has(given)) {
+    refuse(
+      "FILE_TYPE",
+      `Coze takes no files named like "${name}"; the extension must be that of the content`,
+    );
+  }
+  if (path === undefined) return;
+  const kind = await readFileKind({ path, bytes }, { name, signal });
+  if (kind.kind === "refused") refuse("FILE_TYPE", `Coze takes no ${kind.found} files, whatever their name`);
+  if (kind.kind === "text")
+    refuse("FILE_TYPE", `"${name}" holds plain text; name it .csv, or ask with the text`);
+  const fitting = [kind.extension, ...(SPELLINGS.get(kind.extension) ?? [])];
+  if (!fitting.includes(given)) {
+    refuse(
+      "FILE_TYPE",
+      `"${name}" holds ${kind.extension}; upload it as "${toUploadName(name, kind.extension)}"`,
+    );
+  }
+}
+
+/** @throws {CozeError} `FILE_EMPTY`, `FILE_TOO_LARGE`. */
+function checkSize({ name, bytes }: CheckedFile): void {
+  if (bytes === 0) refuse("FILE_EMPTY", `"${name}" is empty`);
+  if (bytes > MAX_UPLOAD_BYTES) {
+    refuse("FILE_TOO_LARGE", `"${name}" has ${bytes} bytes; Coze takes ${MAX_UPLOAD_BYTES}`);
+  }
+}
+
 /**
  * Brings a file to Coze: uploaded, or as text where Coze takes no such file.
  *
  * @param upload - Does the upload under the given name and answers with Coze's file id.
- * @throws {BridgeError} `FILE_EMPTY`, `FILE_TOO_LARGE`, `FILE_TYPE` before anything is sent.
+ * @throws {CozeError} `FILE_EMPTY`, `FILE_TOO_LARGE`, `FILE_TYPE` before anything is sent.
  */
 export async function toBroughtFile(
   file: LocalFile,
@@ -107,18 +177,17 @@ export async function toBroughtFile(
     upload: (options: { name: string; signal: AbortSignal }) => Promise<string>;
   },
 ): Promise<BroughtFile> {
-  if (file.bytes === 0) throw new BridgeError("FILE_EMPTY", "an attachment is empty");
-  if (file.bytes > MAX_UPLOAD_BYTES) throw new BridgeError("FILE_TOO_LARGE", `${file.bytes} bytes`);
+  checkSize({ name, bytes: file.bytes });
   const kind = await readFileKind(file, { name, signal });
   switch (kind.kind) {
     case "refused":
-      throw new BridgeError("FILE_TYPE", `Coze takes no ${kind.found} files`);
+      return refuse("FILE_TYPE", `Coze takes no ${kind.found} files`);
     case "text": {
       if (file.bytes > MAX_INLINE_BYTES) {
-        throw new BridgeError("FILE_TOO_LARGE", `${file.bytes} bytes of text do not fit into a question`);
+        refuse("FILE_TOO_LARGE", `${file.bytes} bytes of text do not fit into a question`);
       }
       const text = await readAsText(file);
-      if (text === undefined) throw new BridgeError("FILE_TYPE", "Coze takes no files of this kind");
+      if (text === undefined) return refuse("FILE_TYPE", "Coze takes no files of this kind");
       return { kind: "text", name: toPlainFileName(basename(name)), text };
     }
     case "image":
@@ -129,10 +198,14 @@ export async function toBroughtFile(
   }
 }
 
+function refuse(code: ErrorCode, what: string): never {
+  throw new CozeError(code, `Nothing was sent to Coze: ${what}`);
+}
+
 /** Looks into a file. @throws the signal's reason. */
 async function readFileKind(
-  file: LocalFile,
-  { name, signal }: { name: string; signal: AbortSignal },
+  file: { path: string; bytes: number },
+  { name, signal }: { name: string } & Abortable,
 ): Promise<FileKind> {
   signal.throwIfAborted();
   const found = (await fileTypeFromFile(file.path, { signal }))?.ext;

@@ -14,7 +14,7 @@ import {
   toPending,
   toUsage,
 } from "./chat-events.ts";
-import type { WireChat, WireMessage, WireMessagePage } from "./wire.ts";
+import type { WireChat, WireFile, WireMessage, WireMessagePage } from "./wire.ts";
 
 /** The ids of one chat. */
 export interface ChatIds {
@@ -93,4 +93,18 @@ export function toMessagePage(page: WireMessagePage): MessagePage {
     lastId: page.last_id,
     hasMore: page.has_more ?? false,
   };
+}
+
+/** A file as Coze stores it (coze-api.md §3.8). */
+export interface StoredFile {
+  readonly id: string;
+  /** `undefined` when it was not told. */
+  readonly bytes: number | undefined;
+  readonly name: string;
+  /** Unix seconds; `undefined` when it was not told. */
+  readonly createdAt: number | undefined;
+}
+
+export function toStoredFile(file: WireFile): StoredFile {
+  return { id: file.id, bytes: file.bytes, name: file.file_name, createdAt: file.created_at };
 }

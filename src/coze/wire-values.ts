@@ -43,6 +43,16 @@ export const time: z.ZodType<number | undefined> = z
   .catch(undefined)
   .transform((value) => toInteger(value));
 
+/** Longest address kept, in characters. */
+const MAX_ADDRESS = 500;
+
+/** An address for people; anything else counts as absent. */
+export const webAddress: z.ZodType<string | undefined> = z
+  .string()
+  .nullish()
+  .catch(undefined)
+  .transform((value) => (value && /^https?:\/\/\S+$/.test(value) ? value.slice(0, MAX_ADDRESS) : undefined));
+
 /** A list; absent is empty. */
 export function listOf<T>(item: z.ZodType<T>): z.ZodType<readonly T[]> {
   return z

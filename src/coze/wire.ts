@@ -4,13 +4,15 @@
  * @see docs/reference/coze-api.md §1.3, §1.6, §3
  */
 import { z } from "zod";
-import { anyText, code, count, id, listOf, metaData, ownId, text, time } from "./wire-values.ts";
+import { anyText, code, count, id, listOf, metaData, ownId, text, time, webAddress } from "./wire-values.ts";
 
 /** The envelope of every answer (§1.3). Older error bodies use `error.logid` (§1.4). */
 export interface Envelope {
   /** 0 is success, and so is none. */
   readonly code: number;
   readonly msg: string;
+  /** Beside the failure of a workflow. */
+  readonly debug_url?: string | undefined;
   readonly data?: unknown;
   readonly detail?: { readonly logid?: string | undefined } | null | undefined;
   readonly error?: { readonly logid?: string | undefined } | null | undefined;
@@ -21,6 +23,7 @@ const logIdHolder = z.object({ logid: z.string().optional() }).nullish().catch(u
 export const envelopeSchema: z.ZodType<Envelope> = z.object({
   code,
   msg: anyText,
+  debug_url: webAddress,
   data: z.unknown().optional(),
   detail: logIdHolder,
   error: logIdHolder,
@@ -37,7 +40,7 @@ const failure = z.object({ code, msg: anyText });
 export const failureSchema: z.ZodType<WireFailure> = failure;
 
 /** Token counts under both spellings (§3.3). */
-interface WireUsage {
+export interface WireUsage {
   readonly token_count?: number | null | undefined;
   readonly input_count?: number | null | undefined;
   readonly output_count?: number | null | undefined;
@@ -45,7 +48,7 @@ interface WireUsage {
   readonly output_tokens?: number | null | undefined;
 }
 
-const usage = z.object({
+export const usage: z.ZodType<WireUsage> = z.object({
   token_count: count,
   input_count: count,
   output_count: count,
@@ -192,3 +195,18 @@ export interface WireCreated {
 }
 
 export const createdSchema: z.ZodType<WireCreated> = z.object({ id: ownId });
+
+/** A file (§3.8). */
+export interface WireFile {
+  readonly id: string;
+  readonly bytes: number | undefined;
+  readonly file_name: string;
+  readonly created_at: number | undefined;
+}
+
+export const fileSchema: z.ZodType<WireFile> = z.object({
+  id: ownId,
+  bytes: time,
+  file_name: anyText,
+  created_at: time,
+});

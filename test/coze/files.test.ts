@@ -1,13 +1,25 @@
+import { once } from "node:events";
+import { appendFile, truncate } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
+import { STAND_IN_TOKEN } from "../../sandbox/coze/coze-stand-in.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
+import { Gates } from "../../src/core/gate.ts";
 import type { BroughtFile } from "../../src/core/ports.ts";
+import { staticToken, type TokenSource } from "../../src/coze/auth/token-source.ts";
+import { createCozeClient } from "../../src/coze/coze-client.ts";
 import { readAsText, toFileKind, toUploadName } from "../../src/coze/file-kind.ts";
+import type { StoredFile } from "../../src/coze/stored.ts";
 import {
   aFile,
   aQuestion,
   ask,
+  CLOCK,
   type CozePair,
   errorOf,
+  KeptLog,
   newConversation,
   noAbort,
   openPair,
@@ -115,56 +127,346 @@ describe("small text files go into the question", () => {
   });
 });
 
-describe("§22.38 what the service refuses of an upload", () => {
-  const send = async (pair: CozePair, content: string | Uint8Array, name: string): Promise<unknown> => {
-    await using file = await aFile(content);
-    const error = await errorOf(pair.client.files.upload(file, { name, signal: noAbort() }));
-    return error;
-  };
+const CALL = "POST /v1/files/upload";
 
-  it("has words of its own for each", async () => {
-    await using pair = await openPair({ switches: { maxUploadBytes: 1_000 } });
-    expect(await send(pair, "", "a.png")).toMatchObject({ code: "FILE_EMPTY", cozeCode: 4300 });
-    expect(await send(pair, Buffer.alloc(1_001), "a.png")).toMatchObject({
-      code: "FILE_TOO_LARGE",
-      cozeCode: 4302,
-    });
-    expect(await send(pair, "text", "a.txt")).toMatchObject({ code: "FILE_TYPE", cozeCode: 4303 });
-    expect(await send(pair, PNG, "a.jpg")).toMatchObject({ code: "COZE_BAD_REQUEST", cozeCode: 4000 });
-    expect(await send(pair, "no png", "a.png")).toMatchObject({ code: "COZE_BAD_REQUEST", cozeCode: 4000 });
+/** Uploads without a look at the kind that the bridge would take. */
+async function send(
+  pair: CozePair,
+  source: Uint8Array | string | Readable,
+  { name = "a.png", bytes = 0, ...options }: Partial<SendOptions> = {},
+): Promise<StoredFile> {
+  const all = { signal: noAbort(), ...options, name };
+  if (source instanceof Readable) return pair.client.files.upload({ stream: source, bytes }, all);
+  await using file = await aFile(source);
+  const stored = await pair.client.files.upload(file, all);
+  return stored;
+}
+
+interface SendOptions {
+  readonly name: string;
+  /** Of a stream. */
+  readonly bytes: number;
+  readonly signal: AbortSignal;
+  readonly onProgress: (sentBytes: number) => void;
+}
+
+/** Speaks to the stand-in without the client. */
+async function post({ coze }: CozePair, form: FormData | string): Promise<unknown> {
+  const headers: Record<string, string> = { authorization: `Bearer ${STAND_IN_TOKEN}` };
+  if (typeof form === "string") headers["content-type"] = "multipart/form-data; boundary=b";
+  const answer: unknown = await (
+    await fetch(`${coze.url}/v1/files/upload`, { method: "POST", headers, body: form })
+  ).json();
+  return answer;
+}
+
+function aForm(...parts: (readonly [field: string, name: string, content: Uint8Array | string])[]): FormData {
+  const form = new FormData();
+  for (const [field, name, content] of parts) form.append(field, new Blob([Buffer.from(content)]), name);
+  return form;
+}
+
+describe("§22.38 what the service refuses of an upload", () => {
+  it.each([
+    [4000, "COZE_BAD_REQUEST"],
+    [4300, "FILE_EMPTY"],
+    [4301, "COZE_BAD_REQUEST"],
+    [4302, "FILE_TOO_LARGE"],
+    [4303, "FILE_TYPE"],
+    [4304, "FILE_TYPE"],
+  ])("has words of its own for %i", async (code, ours) => {
+    await using pair = await openPair();
+    pair.coze.faults.plan(CALL, { do: "answer", status: 200, body: { code, msg: "x" } });
+    const error = await errorOf(send(pair, PNG));
+    expect(error).toMatchObject({ code: ours, cozeCode: code, outcome: "refused" });
   });
 
   it.each([
-    [4301, "COZE_BAD_REQUEST"],
-    [4304, "FILE_TYPE"],
-  ])("knows %i", async (code, ours) => {
-    await using pair = await openPair();
-    pair.coze.faults.plan("POST /v1/files/upload", { do: "answer", status: 200, body: { code, msg: "x" } });
-    expect(await send(pair, PNG, "a.png")).toMatchObject({ code: ours, cozeCode: code, outcome: "refused" });
+    ["nothing", aForm(), 4300],
+    ["an empty file", aForm(["file", "a.png", ""]), 4300],
+    ["a part of another name", aForm(["data", "a.png", PNG]), 4300],
+    ["two files", aForm(["file", "a.png", PNG], ["file", "b.png", PNG]), 4301],
+    ["a file that is too large", aForm(["file", "a.png", Buffer.alloc(1_001)]), 4302],
+    ["a text", aForm(["file", "a.txt", "text"]), 4303],
+    ["a name without an extension", aForm(["file", "a", PNG]), 4303],
+    ["another name than the content's", aForm(["file", "a.jpg", PNG]), 4000],
+    ["a name that the content does not keep", aForm(["file", "a.png", "no png"]), 4000],
+    ["no form", "--b", 4304],
+    [
+      "words before the form",
+      'x\r\n--b\r\ncontent-disposition: form-data; name="file"; filename="a.gif"\r\n\r\nGIF8\r\n--b--\r\n',
+      4304,
+    ],
+    [
+      "words after the form",
+      '--b\r\ncontent-disposition: form-data; name="file"; filename="a.gif"\r\n\r\nGIF8\r\n--b--\r\nx',
+      4304,
+    ],
+    ["half a form", '--b\r\ncontent-disposition: form-data; name="file"; filename="a.png"\r\n\r\nx', 4304],
+    ["a part without a name", "--b\r\ncontent-type: image/png\r\n\r\nx\r\n--b--\r\n", 4304],
+  ])("the stand-in refuses %s", async (_what, form, code) => {
+    await using pair = await openPair({ switches: { maxUploadBytes: 1_000 } });
+    expect(await post(pair, form)).toMatchObject({ code });
+    expect(names(pair)).toEqual([]);
   });
 
-  it("succeeds without `detail`, and slowly", async () => {
-    await using pair = await openPair({ timeouts: { headersMs: 5_000 } });
-    const call = "POST /v1/files/upload";
-    pair.coze.faults.plan(call, { do: "answer", status: 200, body: { code: 0, data: { id: "74" } } });
-    expect(await upload(pair, PNG, "a.png")).toEqual({ kind: "image", fileId: "74" });
-    pair.coze.faults.plan(call, { do: "delay", ms: 100 });
-    expect(await upload(pair, PNG, "a.png")).toMatchObject({ kind: "image" });
+  it("of a stream nobody could look into is told by the service", async () => {
+    await using pair = await openPair();
+    const error = await errorOf(send(pair, Readable.from([PNG]), { name: "a.jpg", bytes: PNG.length }));
+    expect(error).toMatchObject({ code: "COZE_BAD_REQUEST", cozeCode: 4000, outcome: "refused" });
   });
 
-  it("leaves the outcome open when the connection breaks after the body", async () => {
+  it("succeeds without `detail`, and when it takes longer than any other call may", async () => {
+    await using pair = await openPair({ timeouts: { headersMs: 50 } });
+    pair.coze.faults.plan(CALL, { do: "answer", status: 200, body: { code: 0, data: { id: "74" } } });
+    expect(await send(pair, PNG)).toEqual({ id: "74", bytes: undefined, name: "", createdAt: undefined });
+    pair.coze.faults.plan(CALL, { do: "delay", ms: 300 });
+    expect(await send(pair, PNG)).toMatchObject({ name: "a.png" });
+  });
+
+  it("leaves the outcome open when the connection breaks after the body, and repeats nothing", async () => {
     await using pair = await openPair();
-    pair.coze.faults.plan("POST /v1/files/upload", { do: "commit-then-reset" });
-    expect(await send(pair, PNG, "a.png")).toMatchObject({ code: "COZE_UNREACHABLE", outcome: "unknown" });
+    pair.coze.faults.plan(CALL, { do: "commit-then-reset" });
+    const error = await errorOf(send(pair, PNG));
+    expect(error).toMatchObject({ code: "COZE_UNREACHABLE", outcome: "unknown" });
     expect(names(pair)).toEqual(["a.png"]);
+    expect(pair.coze.traffic.exchanges).toHaveLength(1);
   });
 
   it("accepts plain text where the switch says so", async () => {
     await using pair = await openPair({ switches: { textFilesAccepted: true } });
-    await using file = await aFile("text");
-    expect(await pair.client.files.upload(file, { name: "a.txt", signal: noAbort() })).toMatch(/^\d+$/);
+    expect(await post(pair, aForm(["file", "a.txt", "text"]))).toMatchObject({ code: 0 });
   });
 });
+
+describe("files.upload", () => {
+  it.each([
+    ["empty.png", "", "FILE_EMPTY", "is empty"],
+    ["notes.txt", "text", "FILE_TYPE", 'no files named like "notes.txt"'],
+    ["setup.exe", EXE, "FILE_TYPE", "no files named like"],
+    ["photo", PNG, "FILE_TYPE", "no files named like"],
+    ["photo.jpg", PNG, "FILE_TYPE", 'holds png; upload it as "photo.png"'],
+    ["photo.png", "no png", "FILE_TYPE", "holds plain text"],
+    ["table.csv", EXE, "FILE_TYPE", "takes no exe files"],
+    ["old.docx", CFB, "FILE_TYPE", "takes no cfb files"],
+  ])("refuses %s before anything is sent, and says why", async (name, content, code, words) => {
+    await using pair = await openPair();
+    const error = await errorOf(send(pair, content, { name }));
+    expect(error).toMatchObject({ code, outcome: "refused", retryable: false, cozeCode: undefined });
+    expect(String(error)).toContain(words);
+    expect(pair.coze.traffic.exchanges).toEqual([]);
+  });
+
+  it.each([
+    ["photo.jpeg", JPG],
+    ["photo.JPG", JPG],
+    ["report.docx", DOCX],
+    ["log.gzip", GZ],
+    ["old.doc", CFB],
+    ["table.csv", "a,b\n"],
+  ])("takes %s as it is, and tells what was stored", async (name, content) => {
+    await using pair = await openPair();
+    const stored = await send(pair, content, { name });
+    const { createdAt } = stored;
+    expect(stored).toEqual({
+      id: expect.stringMatching(/^\d+$/) as string,
+      bytes: content.length,
+      name,
+      createdAt,
+    });
+    expect(createdAt).toBeGreaterThan(1_700_000_000);
+    expect(await pair.client.files.retrieve(stored.id, { signal: noAbort() })).toEqual(stored);
+  });
+
+  it("does not know a file that is not there", async () => {
+    await using pair = await openPair();
+    const signal = noAbort();
+    expect(await errorOf(pair.client.files.retrieve("74", { signal }))).toMatchObject({
+      code: "COZE_NOT_FOUND",
+    });
+    for (const path of ["/nowhere/a.png", "/"]) {
+      const error = await errorOf(pair.client.files.upload({ path }, { name: "a.png", signal }));
+      expect(error).toMatchObject({ code: "FILE_GONE", outcome: "refused" });
+    }
+    expect(pair.coze.traffic.exchanges).toHaveLength(1);
+  });
+
+  it("checks name and size of a stream", async () => {
+    await using pair = await openPair();
+    for (const [name, bytes, code] of [
+      ["a.txt", 4, "FILE_TYPE"],
+      ["a.png", 0, "FILE_EMPTY"],
+      ["a.png", 512 * 1024 * 1024 + 1, "FILE_TOO_LARGE"],
+    ] as const) {
+      const stream = Readable.from([PNG]);
+      expect(await errorOf(send(pair, stream, { name, bytes }))).toMatchObject({ code });
+      expect(stream.destroyed).toBe(true);
+    }
+    expect(pair.coze.traffic.exchanges).toEqual([]);
+  });
+
+  it.each([
+    ["ends early", [PNG], PNG.length + 1],
+    ["is longer than said", [PNG, PNG], PNG.length],
+    ["is empty after all", [], 7],
+    ["is none of bytes", [{ no: "bytes" }], "[object Object]".length],
+  ])("stops a stream that %s, and nothing is stored", async (_what, pieces, bytes) => {
+    await using pair = await openPair();
+    const stream = Readable.from(pieces);
+    const error = await errorOf(send(pair, stream, { bytes }));
+    expect(error).toMatchObject({ code: "FILE_GONE", outcome: "refused" });
+    expect(stream.destroyed).toBe(true);
+    await expect.poll(() => pair.coze.openConnections).toBe(0);
+    expect(names(pair)).toEqual([]);
+  });
+
+  it("stops a stream that breaks, in the middle or before its turn", async () => {
+    await using pair = await openPair();
+    const reason = new Error("the disk is gone");
+    const broken = Readable.from(breakAfter(PNG, reason));
+    const late = await errorOf(send(pair, broken, { bytes: 10_000 }));
+    expect(late).toMatchObject({ code: "FILE_GONE", cause: reason });
+    const early = new Readable({ read: () => undefined });
+    early.destroy(reason);
+    expect(await errorOf(send(pair, early, { bytes: 10_000 }))).toMatchObject({ code: "FILE_GONE" });
+    await expect.poll(() => pair.coze.openConnections).toBe(0);
+    expect(names(pair)).toEqual([]);
+  });
+
+  it.each([
+    ["grows", (path: string) => appendFile(path, "more")],
+    ["shrinks", (path: string) => truncate(path, 700_000)],
+  ])("stops when a file %s while it is read", async (_what, change) => {
+    await using pair = await openPair();
+    await using file = await aFile(Buffer.concat([PDF, Buffer.alloc(4_000_000)]));
+    const changed = Promise.withResolvers<void>();
+    // The path is looked at first, then read: the change comes in between.
+    const onProgress = (): void => changed.resolve(change(file.path));
+    const error = await errorOf(
+      pair.client.files.upload(file, { name: "a.pdf", signal: noAbort(), onProgress }),
+    );
+    await changed.promise;
+    expect(error).toMatchObject({ code: "FILE_GONE", outcome: "refused" });
+    await expect.poll(() => pair.coze.openConnections).toBe(0);
+    expect(names(pair)).toEqual([]);
+  });
+
+  it("lets go of a stream when it is given up, before its turn and in the middle", async () => {
+    await using pair = await openPair();
+    const gone = new AbortController();
+    const reason = new Error("not any more");
+    gone.abort(reason);
+    const waiting = new Readable({ read: () => undefined });
+    expect(await errorOf(send(pair, waiting, { bytes: 7, signal: gone.signal }))).toBe(reason);
+    expect(waiting.destroyed).toBe(true);
+    const later = new AbortController();
+    const endless = new Readable({ read: () => undefined });
+    endless.push(PNG);
+    const running = errorOf(
+      send(pair, endless, { bytes: 10_000, signal: later.signal, onProgress: () => later.abort(reason) }),
+    );
+    // What was sent is counted when the next piece is asked for.
+    endless.push(PNG);
+    expect(await running).toBe(reason);
+    expect(endless.destroyed).toBe(true);
+    await expect.poll(() => pair.coze.openConnections).toBe(0);
+    expect(names(pair)).toEqual([]);
+  });
+
+  it("is sent again under a new token, unless it is a stream", async () => {
+    for (const source of [PNG, Readable.from([PNG])]) {
+      const tokens = new TurningTokens();
+      await using pair = await openPair({ tokens });
+      const sent: number[] = [];
+      const uploaded = send(pair, source, { bytes: PNG.length, onProgress: (bytes) => sent.push(bytes) });
+      if (source instanceof Readable) {
+        expect(await errorOf(uploaded)).toMatchObject({ code: "COZE_AUTH" });
+        expect(sent).toEqual([PNG.length]);
+      } else {
+        expect(await uploaded).toMatchObject({ name: "a.png" });
+        expect(sent).toEqual([PNG.length, PNG.length]);
+      }
+    }
+  });
+
+  it("tells how much the connection took, never much more than the other side has", async () => {
+    const size = 48 * 1024 * 1024;
+    await using slow = await startSlowServer();
+    await using client = createCozeClient({
+      baseUrl: slow.url,
+      tokens: staticToken("t"),
+      log: new KeptLog(),
+      gates: new Gates(CLOCK),
+      chatsPerSecond: 20,
+    });
+    let ahead = 0;
+    let last = 0;
+    const onProgress = (sent: number): void => {
+      ahead = Math.max(ahead, sent - slow.received());
+      expect(sent).toBeGreaterThan(last);
+      last = sent;
+    };
+    const piece = Buffer.alloc(64 * 1024);
+    const stream = Readable.from(
+      (function* () {
+        for (let sent = 0; sent < size; sent += piece.length) yield piece;
+      })(),
+    );
+    await client.files.upload({ stream, bytes: size }, { name: "a.pdf", signal: noAbort(), onProgress });
+    expect(last).toBe(size);
+    // What the kernel holds for both ends of a connection.
+    expect(ahead).toBeLessThan(size / 3);
+  });
+});
+
+function* breakAfter(bytes: Uint8Array, reason: Error): Generator<Uint8Array, void, undefined> {
+  yield bytes;
+  throw reason;
+}
+
+/** The first token is refused, the second is right. */
+class TurningTokens implements TokenSource {
+  #current = "stale";
+
+  async token(): Promise<string> {
+    return this.#current;
+  }
+
+  async renew(): Promise<boolean> {
+    this.#current = STAND_IN_TOKEN;
+    return true;
+  }
+}
+
+interface SlowServer extends AsyncDisposable {
+  readonly url: string;
+  received(): number;
+}
+
+/** Takes its time over every piece it reads. */
+async function startSlowServer(): Promise<SlowServer> {
+  let received = 0;
+  const server = createServer((request, response) => {
+    request.on("data", (chunk: Buffer) => {
+      received += chunk.length;
+      request.pause();
+      setTimeout(() => request.resume(), 1);
+    });
+    request.on("end", () => response.end('{"code":0,"data":{"id":"74"}}'));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    // A listening TCP server always has an address of this kind.
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    received: () => received,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
 
 it("§22.44 files go along with one text, also when nothing was said", async () => {
   await using pair = await openPair();

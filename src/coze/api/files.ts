@@ -1,8 +1,11 @@
 import type { Abortable } from "../../core/ports.ts";
-import type { CozeCall, CozeHttp } from "../http.ts";
-import { toUploadBody, type UploadSource } from "../multipart.ts";
-import { type CozePacer, paced } from "../pacer.ts";
-import { createdSchema } from "../wire.ts";
+import { checkUpload } from "../file-kind.ts";
+import type { CozeHttp } from "../http.ts";
+import type { UploadOptions, UploadSource } from "../multipart.ts";
+import type { CozePacer } from "../pacer.ts";
+import { type StoredFile, toStoredFile } from "../stored.ts";
+import { sendUpload } from "../upload.ts";
+import { fileSchema } from "../wire.ts";
 
 /** Files that questions and bots refer to (coze-api.md §10). Every method throws {@link CozeError}. */
 export class FilesApi {
@@ -14,10 +17,36 @@ export class FilesApi {
     this.#pacer = pacer;
   }
 
-  /** Uploads as it is, without looking into the file. @returns Coze's file id. */
-  async upload(source: UploadSource, { name, signal }: { name: string } & Abortable): Promise<string> {
-    const upload = toUploadBody(source, name);
-    const call: CozeCall = { method: "POST", path: "/v1/files/upload", upload, signal };
-    return (await paced(this.#pacer.uploads, signal, () => this.#http.call(call, createdSchema))).id;
+  /**
+   * Uploads a file of at most 512 MB. Coze keeps it for three months. Every call stores another one: an upload whose
+   * outcome is `unknown` is for the caller to repeat.
+   *
+   * @throws {CozeError} `FILE_EMPTY`, `FILE_TOO_LARGE`, `FILE_TYPE` before anything is sent; of a stream only name and
+   * size are looked at. `FILE_GONE` when the source ends early, goes on for too long, or breaks.
+   */
+  async upload(
+    source: UploadSource,
+    { signal, ...options }: Omit<UploadOptions, "size"> & Abortable,
+  ): Promise<StoredFile> {
+    const file = await sendUpload(
+      this.#http,
+      {
+        ...options,
+        path: "/v1/files/upload",
+        source,
+        gate: this.#pacer.uploads,
+        check: (found) => checkUpload(found, { signal }),
+        signal,
+      },
+      fileSchema,
+    );
+    return toStoredFile(file);
+  }
+
+  /** What Coze knows of a file; it hands none out (coze-api.md §10). */
+  async retrieve(fileId: string, { signal }: Abortable): Promise<StoredFile> {
+    const query = { file_id: fileId };
+    const call = { method: "GET", path: "/v1/files/retrieve", query, signal } as const;
+    return toStoredFile(await this.#http.call(call, fileSchema));
   }
 }
