@@ -3,6 +3,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { type Fault, Faults, REAL_CLOCK, type StandInClock, Traffic } from "../stand-in.ts";
 import { Accounts, STAND_IN_USER, STAND_IN_WORKSPACE } from "./accounts.ts";
+import { AudioService } from "./audio.ts";
+import { audioRoutes } from "./audio-routes.ts";
 import type { BotPace } from "./bot.ts";
 import { botRoutes } from "./bot-routes.ts";
 import { BotsService } from "./bots.ts";
@@ -17,6 +19,8 @@ import { isRefusal, type Refusal, refuse } from "./rules.ts";
 import { CozeService, RATE_LIMITED } from "./service.ts";
 import { type Framing, frameEvents, type PlainEvent } from "./sse-bytes.ts";
 import { type CozeSwitches, DEFAULT_SWITCHES } from "./switches.ts";
+import { workflowRoutes } from "./workflow-routes.ts";
+import { WorkflowService } from "./workflows.ts";
 
 /** The bot that exists and is published. */
 export const STAND_IN_BOT = "7380000000000000009";
@@ -124,11 +128,15 @@ class HttpCozeStandIn implements CozeStandIn {
     const host = (): string => new URL(this.#url).host;
     this.oauth = new OAuthService({ clock, switches: this.switches, tokens: this.tokens, host });
     if (pace !== undefined) this.setPace(pace);
+    const workflows = new WorkflowService(this.service, { switches: this.switches, bots: this.bots });
+    const audio = new AudioService(this.service, this.switches);
     this.#routes = [
       ...chatRoutes(this.service, this.switches),
       ...conversationRoutes(this.service.threads, this.service.messages),
       ...botRoutes(this.bots, this.accounts),
       ...oauthRoutes(this.oauth, this.switches),
+      ...workflowRoutes(workflows),
+      ...audioRoutes(audio),
     ];
     // A body over the limit, or a bug of ours: the socket is cut, so that nobody waits for it.
     this.#server = createServer((request, response) => {

@@ -220,7 +220,8 @@ export function parseObjects(content: string): readonly ObjectItem[] | undefined
   }
 }
 
-function checkMessages(
+/** Messages of a request, each by the rules of coze-api.md §3.5. */
+export function checkMessages(
   value: unknown,
   { autoSaveHistory, limit }: { autoSaveHistory: boolean; limit: number },
 ): readonly EnterMessage[] | Refusal {

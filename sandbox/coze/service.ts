@@ -27,6 +27,7 @@ import {
   type ChatRequest,
   checkChat,
   checkToolOutputs,
+  type EnterMessage,
   type Fields,
   isRefusal,
   parseObjects,
@@ -35,6 +36,20 @@ import {
 } from "./rules.ts";
 import type { CozeSwitches } from "./switches.ts";
 import { checkUpload, type UploadPart } from "./upload-rules.ts";
+
+/** A question to a chatflow. */
+interface ChatflowQuestion {
+  /** Empty when it belongs to an app. */
+  readonly botId: string;
+  readonly userId: string;
+  readonly conversationId: string | undefined;
+  readonly messages: readonly EnterMessage[];
+  readonly doneData: string;
+  readonly token: string;
+}
+
+/** What every chat needs, however it was asked for. */
+type PlainChat = Omit<ChatRequest, "publishStatus" | "shortcut">;
 
 export interface ServiceOptions {
   readonly clock: StandInClock;
@@ -113,6 +128,24 @@ export class CozeService {
     this.#questions.set(run.id, { question, bot, rounds: 0 });
     if (!request.stream) run.start();
     return request.stream ? { run } : { body: { data: run.toWire() } };
+  }
+
+  /**
+   * The chat of a chatflow, which has passed its rules: no suggestions, an end mark of its own (coze-api.md §13.1).
+   *
+   * @returns `refuse` for what fails before it begins.
+   */
+  startChatflow(request: ChatflowQuestion): Outcome | { readonly refuse: Refusal } {
+    const { botId, userId, conversationId, messages, doneData, token } = request;
+    const asked = conversationId === undefined ? undefined : this.threads.find(conversationId, token);
+    if (asked !== undefined && isRefusal(asked)) return asked;
+    if (asked !== undefined && this.#isOccupied(asked.id)) return refuse(4016, "a chat is running");
+    const chat = { botId, userId, messages, stream: true, autoSaveHistory: true, metaData: {} };
+    const plan = this.#plan(this.#toQuestion(chat, asked, ""));
+    if ("refuse" in plan) return plan;
+    const steps = plan.steps.filter((step) => step.do !== "message" || step.type !== "follow_up");
+    const conversation = asked ?? this.threads.open({ botId, token });
+    return { run: this.#newRun(chat, conversation, steps, doneData) };
   }
 
   retrieveChat(conversationId: string, chatId: string): Outcome {
@@ -201,7 +234,7 @@ export class CozeService {
     return run.running || (run.status === "requires_action" && this.#options.switches.requiresActionBlocks);
   }
 
-  #toQuestion(request: ChatRequest, conversation: Conversation | undefined, command: string): BotQuestion {
+  #toQuestion(request: PlainChat, conversation: Conversation | undefined, command: string): BotQuestion {
     const last = request.messages.at(-1);
     const before = request.messages.slice(0, -1);
     const items = last?.contentType === "object_string" ? (parseObjects(last.content) ?? []) : [];
@@ -219,7 +252,12 @@ export class CozeService {
     return { text: last === undefined ? command : toPlainText(last), files, memory };
   }
 
-  #newRun(request: ChatRequest, conversation: Conversation, steps: readonly BotStep[]): ChatRun {
+  #newRun(
+    request: PlainChat,
+    conversation: Conversation,
+    steps: readonly BotStep[],
+    doneData?: string,
+  ): ChatRun {
     const { clock, switches } = this.#options;
     const id = this.newId();
     const { sectionId } = conversation;
@@ -262,7 +300,7 @@ export class CozeService {
       doneAfter: (status) =>
         (status !== "failed" || switches.doneAfterFailed) &&
         (status !== "requires_action" || switches.doneAfterRequiresAction),
-      doneData: () => switches.doneData,
+      doneData: () => doneData ?? switches.doneData,
     });
     this.chats.set(id, run);
     this.#latest.set(conversation.id, run);

@@ -36,7 +36,9 @@ export interface CozeSwitches {
   /** The vendor's own clients look at a chat with POST (§8.2). */
   retrieveByPost: boolean;
   /** Requests in any one second, by default those of the free plan (§14); `undefined` for none. */
-  limits: { chatPerSecond: number; uploadPerSecond: number; pollPerSecond: number } | undefined;
+  limits:
+    | { chatPerSecond: number; uploadPerSecond: number; pollPerSecond: number; workflowPerSecond?: number }
+    | undefined;
   /** Largest upload, in bytes (§10). */
   maxUploadBytes: number;
   /** How long a silent chat lives before the service gives it up (§1.7), in ms. */
@@ -49,6 +51,17 @@ export interface CozeSwitches {
   tokenExpiresIn: "absolute" | "duration";
   /** 300 in prose, 1800 in the example (§2.4). */
   deviceCodeLifeSeconds: number;
+  /** Whether the plan lets workflows run asynchronously (§13.2). */
+  asyncWorkflows: boolean;
+  /** Whether streams of workflows have `PING` events in them (§13.2). */
+  workflowPings: boolean;
+  /** Whether `Done` comes after `Error`, and after `Interrupt` (§22.46). */
+  doneAfterError: boolean;
+  doneAfterInterrupt: boolean;
+  /** How a streamed workflow is refused: documented as JSON (§7.1), recorded as an `Error` event. */
+  workflowRefusals: "json" | "event";
+  /** Which model listens to recordings; the small one understands fewer formats (§11). */
+  asrModel: "big" | "small";
 }
 
 export const DEFAULT_SWITCHES: CozeSwitches = {
@@ -71,11 +84,17 @@ export const DEFAULT_SWITCHES: CozeSwitches = {
   cancelWithoutCode: false,
   newDraftsVisible: false,
   retrieveByPost: true,
-  limits: { chatPerSecond: 20, uploadPerSecond: 10, pollPerSecond: 1 },
+  limits: { chatPerSecond: 20, uploadPerSecond: 10, pollPerSecond: 1, workflowPerSecond: 50 },
   maxUploadBytes: 512 * 1024 * 1024,
   watchdogMs: 300_000,
   oauthErrorShape: "error_code",
   jwtToleranceSeconds: 0,
   tokenExpiresIn: "absolute",
   deviceCodeLifeSeconds: 300,
+  asyncWorkflows: false,
+  workflowPings: true,
+  doneAfterError: false,
+  doneAfterInterrupt: false,
+  workflowRefusals: "json",
+  asrModel: "big",
 };

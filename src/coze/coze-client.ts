@@ -1,6 +1,7 @@
 import type { Dispatcher } from "undici";
 import type { Gates } from "../core/gate.ts";
 import type { Log } from "../core/ports.ts";
+import { AudioApi } from "./api/audio.ts";
 import { BotsApi } from "./api/bots.ts";
 import { ChatsApi } from "./api/chats.ts";
 import { ConversationsApi } from "./api/conversations.ts";
@@ -8,6 +9,7 @@ import { FeedbackApi } from "./api/feedback.ts";
 import { FilesApi } from "./api/files.ts";
 import { MessagesApi } from "./api/messages.ts";
 import { UsersApi } from "./api/users.ts";
+import { WorkflowsApi } from "./api/workflows.ts";
 import { WorkspacesApi } from "./api/workspaces.ts";
 import type { TokenSource } from "./auth/token-source.ts";
 import { CozeHttp, type CozeTimeouts, DEFAULT_TIMEOUTS } from "./http.ts";
@@ -39,6 +41,8 @@ export interface CozeClient extends AsyncDisposable {
   readonly workspaces: WorkspacesApi;
   readonly users: UsersApi;
   readonly files: FilesApi;
+  readonly workflows: WorkflowsApi;
+  readonly audio: AudioApi;
 }
 
 /** A client for one Coze under one identity. */
@@ -61,6 +65,8 @@ export function createCozeClient(options: CozeClientOptions): CozeClient {
     workspaces: new WorkspacesApi(http),
     users: new UsersApi(http),
     files: new FilesApi(http, { pacer }),
+    workflows: new WorkflowsApi(http, { pacer, log }),
+    audio: new AudioApi(http, { pacer }),
     [Symbol.asyncDispose]: () => http[Symbol.asyncDispose](),
   };
 }

@@ -1,5 +1,4 @@
-import type { Readable } from "node:stream";
-import { pipeline } from "node:stream";
+import { pipeline, Readable } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
 import { Agent, type Dispatcher, request } from "undici";
 import type { z } from "zod";
@@ -178,6 +177,69 @@ export class CozeHttp implements AsyncDisposable {
     });
   }
 
+  /**
+   * A call that answers with bytes of another kind than JSON, which is what failures come as (coze-api.md §22.47).
+   *
+   * @returns A body to be read or destroyed; whatever breaks it is a {@link CozeError}.
+   * @throws {CozeError}
+   */
+  async download(call: CozeCall): Promise<{ contentType: string; body: Readable }> {
+    return this.authorized(call, (token) => this.#downloadOnce(call, token));
+  }
+
+  async #downloadOnce(call: CozeCall, token: string): Promise<{ contentType: string; body: Readable }> {
+    const { totalMs } = this.timeouts;
+    const deadline = new Deadline(call.signal);
+    let facts: CallFacts = { call: callName(call) };
+    deadline.limit(totalMs, () => timedOut("no complete answer", totalMs, facts));
+    try {
+      const response = await this.open(call, { token, deadline });
+      facts = { ...facts, httpStatus: response.status, ...ids(response) };
+      if (response.status !== 200 || /json|text\//.test(response.contentType)) {
+        throw this.toRejection(await this.readText(response, deadline, facts), response.status, facts);
+      }
+      return { contentType: response.contentType, body: this.#toBody(response, deadline, facts) };
+    } catch (error) {
+      deadline[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** The rest of a response for somebody else to read; its deadline ends with it, and the other way round. */
+  #toBody(response: OpenResponse, deadline: Deadline, facts: CallFacts): Readable {
+    const body = Readable.from(this.#readAll(response, deadline, facts), { objectMode: false });
+    const onAbort = (): void => void body.destroy(toError(deadline.signal.reason));
+    deadline.signal.addEventListener("abort", onAbort, { once: true });
+    body.once("close", () => {
+      deadline.signal.removeEventListener("abort", onAbort);
+      deadline[Symbol.dispose]();
+      // It may never have been read.
+      response.body.on("error", () => undefined).destroy();
+    });
+    // Who reads it is told; while nobody does, it is nobody's failure.
+    return body.on("error", () => undefined);
+  }
+
+  async *#readAll(
+    response: OpenResponse,
+    deadline: Deadline,
+    facts: CallFacts,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    let bytes = 0;
+    try {
+      for await (const chunk of this.read(response, deadline, () => facts)) {
+        bytes += chunk.length;
+        yield chunk;
+      }
+    } catch (error) {
+      if (deadline.signal.aborted) throw deadline.signal.reason;
+      throw error instanceof CozeError
+        ? error
+        : streamBroken("the connection broke", { ...facts, cause: error });
+    }
+    if (bytes === 0) throw streamBroken("an empty answer", facts);
+  }
+
   /** Sends a call and waits for the response's head. @throws {CozeError} */
   async open(
     call: CozeCall,
@@ -303,9 +365,11 @@ export class CozeHttp implements AsyncDisposable {
     const envelope = envelopeSchema.safeParse(body);
     const { baseUrl } = this.#options;
     if (body === undefined || !envelope.success) throw toGatewayError(status, { ...facts, baseUrl });
-    const { code, msg, detail, error } = envelope.data;
+    const { code, msg, detail, error, debug_url: debugUrl } = envelope.data;
     const logId = facts.logId ?? detail?.logid ?? error?.logid;
-    if (code !== 0) throw toCozeError({ code, text: this.redact(msg) }, { ...facts, logId, baseUrl });
+    if (code !== 0) {
+      throw toCozeError({ code, text: this.redact(msg) }, { ...facts, logId, debugUrl, baseUrl });
+    }
     if (status >= 400) throw toGatewayError(status, { ...facts, logId, baseUrl });
     return body;
   }

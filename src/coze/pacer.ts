@@ -4,6 +4,8 @@ import type { BucketLimits } from "../core/pacer.ts";
 
 /** Uploads a second of the smaller plans (coze-api.md §14). */
 const UPLOADS_PER_SECOND = 10;
+/** Calls of workflows a second of the smallest plan (coze-api.md §14). */
+const WORKFLOWS_PER_SECOND = 50;
 /** Looks at one chat: at most one a second (coze-api.md §14), and a little less, as the way there varies. */
 const POLLS: BucketLimits = { burst: 1, tokensPerSecond: 0.9, minGapMs: 0 };
 /** Coze names no time when it is busy (coze-api.md §14). */
@@ -14,10 +16,11 @@ function perSecond(calls: number): BucketLimits {
   return { burst: Math.max(1, calls / 4), tokensPerSecond: (calls * 3) / 4, minGapMs: 0 };
 }
 
-/** What Coze allows to one token: chats, uploads, and looks at a running chat. */
+/** What Coze allows to one token: chats, uploads, workflows, and looks at a running chat. */
 export class CozePacer {
   readonly chats: Gate;
   readonly uploads: Gate;
+  readonly workflows: Gate;
   readonly #gates: Gates;
 
   /** @param chatsPerSecond - What the plan of the token's owner allows. */
@@ -25,6 +28,7 @@ export class CozePacer {
     this.#gates = gates;
     this.chats = gates.of("coze:chats", perSecond(chatsPerSecond));
     this.uploads = gates.of("coze:uploads", perSecond(UPLOADS_PER_SECOND));
+    this.workflows = gates.of("coze:workflows", perSecond(WORKFLOWS_PER_SECOND));
   }
 
   polls(chatId: string): Gate {

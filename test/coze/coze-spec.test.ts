@@ -9,6 +9,7 @@ import { aFile, aQuestion, ask, newConversation, noAbort, openPair } from "./coz
 import { cozeViolations, EXCEPTIONS, rawViolations, SPECIFIED_CALLS } from "./coze-spec.ts";
 import { PNG } from "./file-bytes.ts";
 import { callBots, callConversations } from "./specs/calls.ts";
+import { callAudio, callWorkflows } from "./specs/workflow-calls.ts";
 
 /** Every field of a chat, and what its tools gave back, with and without a stream. */
 async function blockingTraffic({ chats }: CozeClient): Promise<void> {
@@ -28,7 +29,7 @@ async function blockingTraffic({ chats }: CozeClient): Promise<void> {
 
 /** Everything the client can say, and most of what the service answers. */
 async function allTraffic(): Promise<readonly Exchange[]> {
-  await using pair = await openPair();
+  await using pair = await openPair({ switches: { asyncWorkflows: true } });
   const { client, source, coze } = pair;
   const signal = noAbort();
   const conversationId = await newConversation(pair);
@@ -65,6 +66,8 @@ async function allTraffic(): Promise<readonly Exchange[]> {
   await blockingTraffic(client);
   await callConversations(pair);
   await callBots(pair);
+  await callWorkflows(pair);
+  await callAudio(pair);
   return coze.traffic.exchanges;
 }
 
@@ -117,6 +120,28 @@ it.each([
   ],
   ["GET /v3/chat/message/list", "http", (text: string) => text.replace('"type":"verbose"', '"type":7')],
   ["GET /v1/conversations", "http", (text: string) => text.replace('"page_size"', '"size"')],
+  ["POST /v1/workflows/chat", "http", (text: string) => text.replace('"bot_id"', '"app"')],
+  [
+    "POST /v1/workflows/chat",
+    "http",
+    (text: string) => text.replace('"content_type":"text"', '"content_type":"object_string"'),
+  ],
+  ["POST /v1/workflow/run", "http", (text: string) => text.replace('"execute_id"', '"id"')],
+  [
+    "POST /v1/workflow/stream_run",
+    "http",
+    (text: string) => text.replace('"bot_id"', '"app_id":"7","bot_id"'),
+  ],
+  ["POST /v1/workflow/stream_resume", "http", (text: string) => text.replace('"event_id"', '"interrupt_id"')],
+  ["POST /v1/audio/speech", "http", (text: string) => text.replace('"speed":1.5', '"speed":9')],
+  [
+    "POST /v1/audio/transcriptions",
+    "http",
+    (text: string) => text.replace('"field":"file"', '"field":"data"'),
+  ],
+  ["Message", "sent", (text: string) => text.replace("node_seq_id", "sequence")],
+  ["Error", "sent", (text: string) => text.replace("error_code", "code")],
+  ["Interrupt", "sent", (text: string) => text.replace("event_id", "id")],
   ["GET /v1/conversations", "http", (text: string) => text.replace('"has_more":', '"more":')],
   [
     "POST /v1/conversation/message/modify",

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv, type ErrorObject, type SchemaObject, type ValidateFunction } from "ajv";
 import type { Exchange } from "../../sandbox/stand-in.ts";
+import { AUDIO_ANSWERS, AUDIO_REQUESTS } from "./specs/audio.ts";
 import { BOT_ANSWERS, BOT_REQUESTS } from "./specs/bots.ts";
 import { CONVERSATION_ANSWERS, CONVERSATION_REQUESTS } from "./specs/conversations.ts";
 import {
@@ -16,6 +17,7 @@ import {
   type RequestSpecs,
   TEXT,
 } from "./specs/shapes.ts";
+import { BARE_FAILURE, WORKFLOW_ANSWERS, WORKFLOW_EVENTS, WORKFLOW_REQUESTS } from "./specs/workflows.ts";
 
 /**
  * Known differences between the vendor's SDK types and what the service is documented or was recorded to send. Each
@@ -86,8 +88,11 @@ const REQUESTS: RequestSpecs = {
   "GET /v3/chat/message/list": { query: IDS, source: "§8.3" },
   "POST /v3/chat/cancel": { query: NONE, body: IDS, source: "§8.4" },
   "POST /v1/files/upload": { query: NONE, source: "§10" },
+  "GET /v1/files/retrieve": { query: exact({ required: { file_id: ID } }), source: "§10" },
   ...CONVERSATION_REQUESTS,
   ...BOT_REQUESTS,
+  ...WORKFLOW_REQUESTS,
+  ...AUDIO_REQUESTS,
 };
 
 /** All calls that have a specification. */
@@ -96,6 +101,7 @@ export const SPECIFIED_CALLS: readonly string[] = Object.keys(REQUESTS);
 const DETAIL = exact({ required: { logid: TEXT } });
 const REFUSAL = exact({
   required: { code: { type: "integer", not: { const: 0 } }, msg: { type: "string" }, detail: DETAIL },
+  optional: { debug_url: TEXT },
 });
 const FILE = exact({
   required: { id: ID, bytes: { type: "integer" }, file_name: TEXT, created_at: { type: "integer" } },
@@ -109,8 +115,11 @@ const ANSWERS: AnswerSpecs = {
   "POST /v3/chat/cancel": open({ id: ID, conversation_id: ID }),
   "GET /v3/chat/message/list": LIST,
   "POST /v1/files/upload": FILE,
+  "GET /v1/files/retrieve": FILE,
   ...CONVERSATION_ANSWERS,
   ...BOT_ANSWERS,
+  ...WORKFLOW_ANSWERS,
+  ...AUDIO_ANSWERS,
 };
 
 /** §5.3: what may stand in a stream. */
@@ -136,6 +145,9 @@ export function rawViolations(exchanges: readonly Exchange[]): string[] {
     );
 }
 
+/** Calls with a form (§10, §11). */
+const UPLOADS = new Set(["POST /v1/files/upload", "POST /v1/audio/transcriptions"]);
+
 function requestViolations({ name, request }: Exchange): string[] {
   const schema = REQUESTS[name];
   if (schema === undefined) return [`${name}: a call that is in no specification`];
@@ -144,7 +156,7 @@ function requestViolations({ name, request }: Exchange): string[] {
   if (schema.body !== undefined) found.push(...check(`${name} body`, schema.body, body));
   // The SDK's own idea of the request, as a second opinion.
   if (name === "POST /v3/chat") found.push(...checkSdk(`${name} StreamChatReq`, "StreamChatReq", body));
-  if (name === "POST /v1/files/upload") {
+  if (UPLOADS.has(name)) {
     const part = exact({
       required: { field: { const: "file" }, name: TEXT, bytes: { type: "integer", minimum: 1 } },
     });
@@ -160,8 +172,12 @@ function answerViolations({ name, status, response }: Exchange): string[] {
   if (code !== 0 && code !== undefined) return check(`${name} refusal`, REFUSAL, response);
   const schema = ANSWERS[name];
   if (schema === undefined) return [`${name}: an answer that is in no specification`];
-  // The one call with its payload elsewhere (§1.3).
-  const payload = name === "POST /v1/conversation/message/modify" ? message : data;
+  // The calls with their payload elsewhere (§1.3).
+  const elsewhere = new Map([
+    ["POST /v1/conversation/message/modify", message],
+    ["POST /v1/workflow/run", response],
+  ]);
+  const payload = elsewhere.has(name) ? elsewhere.get(name) : data;
   if (schema === "none") return payload === undefined ? [] : [`${name}: a payload where there is none`];
   return [...check(`${name} answer`, schema, payload), ...sdkViolations(name, payload)];
 }
@@ -179,6 +195,10 @@ function sdkViolations(name: string, payload: unknown): string[] {
 function eventViolations({ name, response }: Exchange): string[] {
   if (name === "done") return [];
   const data: unknown = typeof response === "string" ? JSON.parse(response) : undefined;
+  const workflowEvent = WORKFLOW_EVENTS[name];
+  if (workflowEvent !== undefined) return check(`${name} event`, workflowEvent, data);
+  if (CHAT_EVENT.test(name) && fields(data)["code"] !== undefined)
+    return check(`${name} bare`, BARE_FAILURE, data);
   if (CHAT_EVENT.test(name)) {
     const matching = open({ id: ID, conversation_id: ID, status: { const: name.split(".")[2] } });
     return [...check(`${name} event`, matching, data), ...checkSdk(`${name} Chat`, "CreateChatData", data)];

@@ -1,0 +1,47 @@
+/**
+ * What we read of the JSON of audio. Only the fields we use; unknown ones pass; any field may be missing or null.
+ *
+ * @see docs/reference/coze-api.md §11
+ */
+import { z } from "zod";
+import { anyText, listOf, ownId, text, webAddress } from "./wire-values.ts";
+
+export interface WireTranscript {
+  readonly text: string;
+}
+
+export const transcriptSchema: z.ZodType<WireTranscript> = z.object({ text });
+
+export interface WireVoice {
+  readonly voice_id: string;
+  readonly name: string;
+  readonly is_system_voice?: boolean | null | undefined;
+  readonly language_code: string;
+  readonly language_name: string;
+  readonly preview_text: string;
+  readonly preview_audio?: string | undefined;
+  readonly model_type: string;
+  readonly state: string;
+}
+
+const voice = z.object({
+  voice_id: ownId,
+  name: anyText,
+  is_system_voice: z.boolean().nullish().catch(undefined),
+  language_code: anyText,
+  language_name: anyText,
+  preview_text: anyText,
+  preview_audio: webAddress,
+  model_type: anyText,
+  state: anyText,
+});
+
+export interface WireVoicePage {
+  readonly voice_list: readonly WireVoice[];
+  readonly has_more?: boolean | null | undefined;
+}
+
+export const voicePageSchema: z.ZodType<WireVoicePage> = z.object({
+  voice_list: listOf(voice),
+  has_more: z.boolean().nullish(),
+});
