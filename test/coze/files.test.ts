@@ -5,6 +5,8 @@ import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { STAND_IN_TOKEN } from "../../sandbox/coze/coze-stand-in.ts";
+import { FormReader } from "../../sandbox/coze/form.ts";
+import { splitEvery } from "../../sandbox/coze/sse-bytes.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
 import { Gates } from "../../src/core/gate.ts";
 import type { BroughtFile } from "../../src/core/ports.ts";
@@ -208,6 +210,19 @@ describe("§22.38 what the service refuses of an upload", () => {
     await using pair = await openPair({ switches: { maxUploadBytes: 1_000 } });
     expect(await post(pair, form)).toMatchObject({ code });
     expect(names(pair)).toEqual([]);
+  });
+
+  it("the stand-in reads a form however it is cut", () => {
+    const content = "--b\r\n--\r\n-\r\n\r\n--a";
+    const head = 'content-disposition: form-data; name="file"; filename="a%22b.png"';
+    const form = Buffer.from(`--b\r\n${head}\r\n\r\n${content}\r\n--b--\r\n`);
+    for (let size = 1; size <= form.length; size += 1) {
+      const reader = new FormReader("b");
+      for (const piece of splitEvery(form, size)) reader.push(Buffer.from(piece));
+      expect(reader.end()).toEqual([
+        { field: "file", name: 'a"b.png', head: Buffer.from(content), size: content.length },
+      ]);
+    }
   });
 
   it("of a stream nobody could look into is told by the service", async () => {
