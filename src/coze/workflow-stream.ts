@@ -33,12 +33,13 @@ export async function* streamWorkflow(
   const wait = (): number => (!end.over ? idleMs : end.marked ? DRAIN_MS : graceMs);
   const call = { method: "POST", path, json, signal } as const;
   try {
-    for await (const sse of streamEvents(http, call, { known, idleMs: wait })) {
-      const event = toWorkflowEvent(sse);
-      if (event.type === "unknown") log.debug({ name: event.name }, "coze sent an event we do not know");
-      end = reduceEnd(end, event);
-      yield event;
-      if (event.type === "error" && !end.over) throw toFailure(event, end, { http, known });
+    for await (const group of streamEvents(http, call, { known, idleMs: wait })) {
+      for (const event of group.map(toWorkflowEvent)) {
+        if (event.type === "unknown") log.debug({ name: event.name }, "coze sent an event we do not know");
+        end = reduceEnd(end, event);
+        yield event;
+        if (event.type === "error" && !end.over) throw toFailure(event, end, { http, known });
+      }
     }
   } catch (error) {
     // The run's end was seen: a reset or silence after it takes nothing away.

@@ -120,7 +120,8 @@ it.each([
   ],
   ["GET /v3/chat/message/list", "http", (text: string) => text.replace('"type":"verbose"', '"type":7')],
   ["GET /v1/conversations", "http", (text: string) => text.replace('"page_size"', '"size"')],
-  ["POST /v1/workflows/chat", "http", (text: string) => text.replace('"bot_id"', '"app"')],
+  ["POST /v1/workflows/chat", "http", (text: string) => text.replace(/"bot_id":"\d+",/, "")],
+  ["POST /v1/workflows/chat", "http", (text: string) => text.replace('"bot_id"', '"app_id":"7","bot_id"')],
   [
     "POST /v1/workflows/chat",
     "http",

@@ -646,6 +646,7 @@ it("keeps within the runs a second that every plan has", async () => {
   // A quarter of 50 at once, the rest as time goes by.
   await Promise.all(runs.slice(0, 12));
   expect(pair.coze.traffic.exchanges).toHaveLength(12);
+  expect(clock.timers).toBe(1);
   clock.advance(1_000);
   await Promise.all(runs);
   expect(pair.coze.traffic.exchanges).toHaveLength(20);
