@@ -158,6 +158,8 @@ describe("audio.speak", () => {
       const { audio } = await pair.client.audio.speak(aSpeech(), { signal: stop.signal });
       if (read) await once(audio, "readable");
       stop.abort(reason);
+      // No timer goes on for what nobody will read.
+      expect(audio.destroyed).toBe(true);
       await expect.poll(() => pair.coze.openConnections).toBe(0);
       expect(await errorOf(buffer(audio))).toBe(reason);
     }
