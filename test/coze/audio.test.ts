@@ -288,7 +288,7 @@ describe("audio.transcribe", () => {
 
 describe("audio.voices", () => {
   const names = async ({ client }: CozePair, filter: VoiceFilter = {}): Promise<readonly string[]> => {
-    const voices = await Array.fromAsync(client.audio.voices(filter, { signal }));
+    const voices = await Array.fromAsync(client.audio.voices({ ...filter, signal }));
     return voices.map(({ name }) => name);
   };
 
@@ -298,7 +298,7 @@ describe("audio.voices", () => {
     expect(all).toHaveLength(230);
     expect(new Set(all).size).toBe(230);
     expect(pair.coze.traffic.exchanges).toHaveLength(3);
-    const [first] = await Array.fromAsync(pair.client.audio.voices({ state: "cloned" }, { signal }));
+    const [first] = await Array.fromAsync(pair.client.audio.voices({ state: "cloned", signal }));
     expect(first).toEqual({
       id: (BigInt(STAND_IN_VOICE) + 9n).toString(),
       name: "Voice 10",
@@ -314,7 +314,7 @@ describe("audio.voices", () => {
 
   it("asks for no page that nobody wants", async () => {
     await using pair = await openPair();
-    for await (const voice of pair.client.audio.voices({}, { signal })) {
+    for await (const voice of pair.client.audio.voices({ signal })) {
       expect(voice.name).toBe("Voice 1");
       break;
     }

@@ -416,13 +416,13 @@ describe("workflows.start", () => {
     const { executeId, debugUrl } = await workflows.start(aRun(input), { signal });
     expect(debugUrl).toEqual(DEBUG_URL);
     const which = { workflowId: STAND_IN_WORKFLOW, executeId };
-    expect(await workflows.record(which, { signal })).toMatchObject({
+    expect(await workflows.history(which, { signal })).toMatchObject({
       executeId,
       status: "running",
       text: "",
     });
-    expect(await workflows.record(which, { signal })).toMatchObject({ ...expected, executeId, debugUrl });
-    const unknown = errorOf(workflows.record({ ...which, executeId: "a/b" }, { signal }));
+    expect(await workflows.history(which, { signal })).toMatchObject({ ...expected, executeId, debugUrl });
+    const unknown = errorOf(workflows.history({ ...which, executeId: "a/b" }, { signal }));
     expect(await unknown).toMatchObject({ code: "COZE_NOT_FOUND", cozeCode: 4314 });
   });
 

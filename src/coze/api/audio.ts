@@ -81,7 +81,7 @@ export class AudioApi {
   }
 
   /** All voices there are, page by page as they are asked for. */
-  voices(filter: VoiceFilter, { signal }: Abortable): AsyncGenerator<Voice, void, undefined> {
+  voices({ signal, ...filter }: VoiceFilter & Abortable): AsyncGenerator<Voice, void, undefined> {
     const path = "/v1/audio/voices";
     const load = async (pageNumber: number): Promise<NumberedPage<Voice>> => {
       const query = {

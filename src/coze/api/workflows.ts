@@ -84,7 +84,7 @@ export class WorkflowsApi {
   }
 
   /**
-   * Starts a run that nobody waits for, of at most 24 h; paid plans only. {@link record} tells what became of it.
+   * Starts a run that nobody waits for, of at most 24 h; paid plans only. {@link history} tells what became of it.
    *
    * @throws {CozeError} `COZE_QUOTA` where the plan does not allow it.
    */
@@ -111,7 +111,7 @@ export class WorkflowsApi {
   }
 
   /** What Coze recorded of a run that was started. */
-  async record(
+  async history(
     run: { workflowId: string; executeId: string },
     { signal }: Abortable,
   ): Promise<WorkflowRecord> {

@@ -25,8 +25,8 @@ export async function callWorkflows(pair: CozePair): Promise<void> {
   await workflows.run(aRun("ask", { appId: STAND_IN_APP }), options);
   await workflows.run(aRun("fail 720701013"), options).catch(() => undefined);
   const { executeId } = await workflows.start(aRun("rain"), options);
-  await workflows.record({ workflowId, executeId }, options);
-  await workflows.record({ workflowId, executeId }, options);
+  await workflows.history({ workflowId, executeId }, options);
+  await workflows.history({ workflowId, executeId }, options);
   await Array.fromAsync(workflows.stream(aRun("rain", { botId: STAND_IN_BOT }), options));
   await Array.fromAsync(workflows.stream(aRun("late fail 720701013"), options)).catch(() => undefined);
   for await (const event of workflows.stream(aRun("ask"), options)) {
@@ -68,6 +68,6 @@ export async function callAudio({ client: { audio } }: CozePair): Promise<void> 
   );
   await Array.fromAsync(speech.audio);
   await audio.speak({ text: "Hello", voiceId: "7" }, options).catch(() => undefined);
-  const filter = { withoutSystemVoices: true, modelType: "big", state: "cloned" } as const;
-  await Array.fromAsync(audio.voices(filter, options));
+  const filter = { withoutSystemVoices: true, modelType: "big", state: "cloned", ...options } as const;
+  await Array.fromAsync(audio.voices(filter));
 }
