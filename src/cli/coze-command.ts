@@ -8,12 +8,16 @@ import { type CozeClient, createCozeClient } from "../coze/coze-client.ts";
 import { createLog } from "../log.ts";
 import { openCozeTokens } from "../open-coze-tokens.ts";
 import type { AskCommand } from "./ask.ts";
+import type { BotsCommand } from "./bots.ts";
 import { CommandError } from "./command-error.ts";
+import type { ConversationsCommand } from "./conversations.ts";
 import { EXIT, type ExitCode, exitCodeFor } from "./exit-code.ts";
 import type { Terminal } from "./terminal.ts";
+import type { UploadCommand } from "./upload.ts";
+import type { WorkspacesCommand } from "./workspaces.ts";
 
 /** What the commands that talk to Coze can be asked. */
-export type CozeCommand = AskCommand;
+export type CozeCommand = AskCommand | UploadCommand | BotsCommand | WorkspacesCommand | ConversationsCommand;
 
 /** The slice of stdin that is needed. */
 export type Input = NodeJS.ReadableStream & { readonly isTTY?: boolean };
@@ -67,11 +71,33 @@ export async function runCozeCommand(command: CozeCommand, options: CozeCommandO
   }
 }
 
+/** Each command loads its own parts, since the others need none of them. */
 async function dispatch(command: CozeCommand, tools: CozeTools): Promise<ExitCode> {
   switch (command.act) {
     case "ask": {
       const { ask } = await import("./ask.ts");
       return ask(command, tools);
+    }
+    case "files upload": {
+      const { upload } = await import("./upload.ts");
+      return upload(command, tools);
+    }
+    case "bots list":
+    case "bots show":
+    case "bots create":
+    case "bots publish": {
+      const { bots } = await import("./bots.ts");
+      return bots(command, tools);
+    }
+    case "workspaces": {
+      const { workspaces } = await import("./workspaces.ts");
+      return workspaces(command, tools);
+    }
+    case "conversations list":
+    case "conversations show":
+    case "conversations clear": {
+      const { conversations } = await import("./conversations.ts");
+      return conversations(command, tools);
     }
   }
 }

@@ -1,4 +1,4 @@
-import { Argument, type Command, Option } from "commander";
+import { Argument, type Command, InvalidArgumentError, Option } from "commander";
 import type { CozeCommand } from "./coze-command.ts";
 
 /** Runs a parsed command. */
@@ -20,6 +20,16 @@ function help(...examples: string[]): string {
 /** Adds the commands that talk to Coze. */
 export function addCoze(program: Command, run: Run): void {
   addAsk(program, run);
+  addFiles(program, run);
+  addBots(program, run);
+  addWorkspaces(program, run);
+  addConversations(program, run);
+}
+
+/** A command that only has others below it: says which. */
+function addGroup(program: Command, name: string, description: string): Command {
+  const group = program.command(name).description(description);
+  return group.action(() => group.error(`error: say what to do; see coze-bridge ${name} --help`));
 }
 
 /** Whoever uses the command line, to the bot: its memory is kept under this name. */
@@ -63,4 +73,143 @@ function addAsk(program: Command, run: Run): void {
       const mode = stream === true ? "stream" : block === true ? "block" : undefined;
       await run({ act: "ask", text, files, mode, bot, conversation, user, json });
     });
+}
+
+function addFiles(program: Command, run: Run): void {
+  addGroup(program, "files", "files that questions and bots refer to\n上传文件")
+    .command("upload")
+    .description(
+      "uploads files and prints the id of each; Coze keeps them for three months\n上传文件并输出文件编号",
+    )
+    .argument("<path...>")
+    .option("--json", "one line of JSON each")
+    .addHelpText("after", help("coze-bridge files upload report.pdf photo.png"))
+    .action((paths: string[], { json = false }: Json) => run({ act: "files upload", paths, json }));
+}
+
+interface Json {
+  readonly json?: boolean;
+}
+
+interface CreateOptions extends Json {
+  readonly workspace?: string;
+  readonly name: string;
+  readonly description?: string;
+  readonly promptFile?: string;
+  readonly avatar?: string;
+  readonly prologue?: string;
+  readonly publish?: boolean;
+}
+
+function addBots(program: Command, run: Run): void {
+  const group = addGroup(program, "bots", "the bots of the account\n管理账号下的智能体");
+  const add = (name: string, description: string, ...examples: string[]): Command =>
+    group
+      .command(name)
+      .description(description)
+      .option("--json", "JSON for scripts")
+      .addHelpText("after", help(...examples));
+  const workspace = ["--workspace <id>", "which workspace; needed where there are several"] as const;
+  add("list", "id, state, time and name of each\n列出智能体", "coze-bridge bots list --all")
+    .option(...workspace)
+    .option("--all", "also those that are not published")
+    .action(({ workspace: id, all = false, json = false }: Json & { workspace?: string; all?: boolean }) =>
+      run({ act: "bots list", workspace: id, all, json }),
+    );
+  add("show", "how a bot is set up\n查看智能体的配置", "coze-bridge bots show 7380000000000000009 --draft")
+    .argument("<bot>", "its id")
+    .option("--draft", "as it is being edited, not as it is online")
+    .action((bot: string, { draft = false, json = false }: Json & { draft?: boolean }) =>
+      run({ act: "bots show", bot, draft, json }),
+    );
+  add(
+    "create",
+    "makes a bot and prints its id\n创建智能体并输出其编号",
+    'coze-bridge bots create --name "Travel guide" --prompt-file prompt.md --avatar avatar.png --publish',
+  )
+    .requiredOption("--name <name>", "1 to 20 characters")
+    .option("--description <text>", "at most 500 characters")
+    .option("--prompt-file <path>", "who the bot is and how it answers, at most 20,000 characters")
+    .option("--avatar <path>", "a picture")
+    .option("--prologue <text>", "what it says first, at most 300 characters")
+    .option(...workspace)
+    .option("--publish", "puts it online as an API service at once")
+    .action(async (given: CreateOptions) => {
+      const {
+        workspace: id,
+        name,
+        description,
+        promptFile,
+        avatar,
+        prologue,
+        publish = false,
+        json = false,
+      } = given;
+      const bot = { name, description, promptFile, avatar, prologue };
+      await run({ act: "bots create", workspace: id, ...bot, publish, json });
+    });
+  add(
+    "publish",
+    "puts a bot online as an API service, or what was changed in it\n把智能体发布为 API 服务",
+    "coze-bridge bots publish 7380000000000000009",
+  )
+    .argument("<bot>", "its id")
+    .action((bot: string, { json = false }: Json) => run({ act: "bots publish", bot, json }));
+}
+
+function addWorkspaces(program: Command, run: Run): void {
+  program
+    .command("workspaces")
+    .description("id, kind, role and name of each workspace of the account\n列出账号的工作空间")
+    .option("--json", "one line of JSON each")
+    .addHelpText("after", help("coze-bridge workspaces"))
+    .action(({ json = false }: Json) => run({ act: "workspaces", json }));
+}
+
+/** How much is listed unless said otherwise. */
+const DEFAULT_LIMIT = "50";
+
+function addConversations(program: Command, run: Run): void {
+  const group = addGroup(program, "conversations", "what was said to a bot\n查看和清除会话");
+  const add = (name: string, description: string, ...examples: string[]): Command =>
+    group
+      .command(name)
+      .description(description)
+      .option("--json", "one line of JSON each")
+      .addHelpText("after", help(...examples));
+  add(
+    "list",
+    "id, time and name of each, newest first\n列出会话",
+    "coze-bridge conversations list --limit 10",
+  )
+    .option("--bot <id>", "another bot than COZE_BOT_ID")
+    .option("--limit <count>", "at most so many", toCount, toCount(DEFAULT_LIMIT))
+    .action(({ bot, limit, json = false }: Json & { bot?: string; limit: number }) =>
+      run({ act: "conversations list", bot, limit, json }),
+    );
+  add(
+    "show",
+    "the newest messages, oldest of them first\n查看会话中的消息",
+    "coze-bridge conversations show 7390000000000000001",
+  )
+    .argument("<conversation>", "its id")
+    .option("--limit <count>", "at most so many", toCount, toCount(DEFAULT_LIMIT))
+    .action((conversation: string, { limit, json = false }: Json & { limit: number }) =>
+      run({ act: "conversations show", conversation, limit, json }),
+    );
+  add(
+    "clear",
+    "lets the bot forget what was said; it can still be read\n清除会话的上下文",
+    "coze-bridge conversations clear 7390000000000000001",
+  )
+    .argument("<conversation>", "its id")
+    .action((conversation: string, { json = false }: Json) =>
+      run({ act: "conversations clear", conversation, json }),
+    );
+}
+
+function toCount(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1) return count;
+  throw new InvalidArgumentError("a number from 1 on");
 }
