@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { OWN_CLOCK } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { acceptTurn } from "./core/accept-turn.ts";
 import { type AnswerParts, answerTurn } from "./core/answer-turn.ts";
@@ -63,15 +64,6 @@ const MIN_DEDUPE_MS = 24 * 60 * 60_000;
 
 /** Messages of one asker that may run as one turn. */
 const MAX_MERGE = 10;
-
-/** Ms on a monotonic clock, and one-off timers on it. */
-const OWN_CLOCK: Clock = {
-  now: () => performance.now(),
-  after: (ms, call) => {
-    const timer = setTimeout(call, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 /**
  * Joins the parts and runs them until `shutdown`. Opening order is shutdown order reversed: intakes stop first, then

@@ -297,6 +297,25 @@ export function loadCozeConfig(env: Environment, readFile: (path: string) => str
 }
 
 /**
+ * Reads only where to sign in to Coze, and where to keep what that brings.
+ *
+ * @throws {BridgeError} `CONFIG_INVALID`, as {@link loadConfig} does.
+ */
+export function loadLoginConfig(
+  env: Environment,
+  readFile: (path: string) => string,
+): { readonly baseUrl: string; readonly dataDir: string; readonly secretKey?: string } {
+  const names = ["COZE_API_BASE", "DATA_DIR", "SECRET_KEY"] as const;
+  const { values, problems } = readVariables(env, readFile, names);
+  demandNone(problems);
+  return {
+    baseUrl: toBaseUrl(values),
+    dataDir: toStorageConfig(values).dataDir,
+    ...(values.SECRET_KEY !== undefined && { secretKey: values.SECRET_KEY }),
+  };
+}
+
+/**
  * Reads the whole configuration once.
  *
  * @param readFile - Reads a `*_FILE`; throws when it cannot.
@@ -514,11 +533,15 @@ function toStorageConfig(values: Values): StorageConfig {
   };
 }
 
+function toBaseUrl(values: Values): string {
+  return values.COZE_API_BASE ?? "https://api.coze.cn";
+}
+
 function toCozeConfig(values: Values): Config["coze"] {
   return {
     signIn: toSignIn(values),
     botId: values.COZE_BOT_ID ?? "",
-    baseUrl: values.COZE_API_BASE ?? "https://api.coze.cn",
+    baseUrl: toBaseUrl(values),
     // The free plan's (coze-api.md §14).
     chatsPerSecond: Number(values.COZE_CHATS_PER_SECOND ?? "20"),
   };

@@ -16,7 +16,9 @@ async function scriptOf(page: string): Promise<string> {
   const blocks = [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)].map(([, block = ""]) => block);
   const lines = blocks.join("").split("\n");
   expect(lines).toContain("npm ci");
-  return ["set -euo pipefail; shopt -s expand_aliases", ...lines.filter((line) => line !== "npm ci")].join("\n");
+  return ["set -euo pipefail; shopt -s expand_aliases", ...lines.filter((line) => line !== "npm ci")].join(
+    "\n",
+  );
 }
 
 it.each([
@@ -34,7 +36,10 @@ it.each([
     COZE_BOT_ID: "",
     PATH: `${join(ROOT, "node_modules/.bin")}:${process.env["PATH"] ?? ""}`,
   };
-  const { stdout, stderr } = await promisify(execFile)("bash", ["-c", await scriptOf(page)], { cwd: folder, env });
+  const { stdout, stderr } = await promisify(execFile)("bash", ["-c", await scriptOf(page)], {
+    cwd: folder,
+    env,
+  });
   // Both modes answered, the second one with what the first question had told, and the files arrived.
   expect(stdout).toContain(recalled);
   expect(stdout).toMatch(/^\d{19} {2}sandbox\.png$/m);

@@ -1,23 +1,33 @@
 import { readFileSync } from "node:fs";
-import { type Environment, loadCozeConfig, secretsOf } from "../config.ts";
+import { OWN_CLOCK } from "../clock.ts";
+import { type CozeConfig, type Environment, loadCozeConfig, secretsOf } from "../config.ts";
 import { CozeError } from "../core/errors.ts";
-import { type Clock, Gates } from "../core/gate.ts";
+import { Gates } from "../core/gate.ts";
 import type { Abortable, AnswerSource } from "../core/ports.ts";
 import { createAnswerSource } from "../coze/answer-source.ts";
 import { type CozeClient, createCozeClient } from "../coze/coze-client.ts";
 import { createLog } from "../log.ts";
-import { openCozeTokens } from "../open-coze-tokens.ts";
+import { type CozeTokens, openCozeTokens } from "../open-coze-tokens.ts";
 import type { AskCommand } from "./ask.ts";
+import type { StatusCommand } from "./auth-status.ts";
 import type { BotsCommand } from "./bots.ts";
 import { CommandError } from "./command-error.ts";
 import type { ConversationsCommand } from "./conversations.ts";
 import { EXIT, type ExitCode, exitCodeFor } from "./exit-code.ts";
+import type { LoginCommand } from "./login.ts";
 import type { Terminal } from "./terminal.ts";
 import type { UploadCommand } from "./upload.ts";
 import type { WorkspacesCommand } from "./workspaces.ts";
 
 /** What the commands that talk to Coze can be asked. */
-export type CozeCommand = AskCommand | UploadCommand | BotsCommand | WorkspacesCommand | ConversationsCommand;
+export type CozeCommand =
+  | AskCommand
+  | UploadCommand
+  | BotsCommand
+  | WorkspacesCommand
+  | ConversationsCommand
+  | LoginCommand
+  | StatusCommand;
 
 /** The slice of stdin that is needed. */
 export type Input = NodeJS.ReadableStream & { readonly isTTY?: boolean };
@@ -26,6 +36,8 @@ export type Input = NodeJS.ReadableStream & { readonly isTTY?: boolean };
 export interface CozeTools extends Abortable {
   readonly coze: CozeClient;
   readonly source: AnswerSource;
+  readonly config: CozeConfig;
+  readonly tokens: CozeTokens;
   /** The bot of the configuration, if there is one. */
   readonly botId: string | undefined;
   readonly terminal: Terminal;
@@ -38,29 +50,25 @@ export interface CozeCommandOptions extends Abortable {
   readonly stdin: Input;
 }
 
-const CLOCK: Clock = {
-  now: () => performance.now(),
-  after: (ms, call) => {
-    const timer = setTimeout(call, ms);
-    return () => clearTimeout(timer);
-  },
-};
-
 /** Runs one command on Coze; whatever goes wrong ends in a sentence and an exit code. */
 export async function runCozeCommand(command: CozeCommand, options: CozeCommandOptions): Promise<ExitCode> {
   const { env, terminal, signal } = options;
   try {
+    if (command.act === "auth login") {
+      const { login } = await import("./login.ts");
+      return await login(command, options);
+    }
     const config = loadCozeConfig(env, (path) => readFileSync(path, "utf8"));
     const { baseUrl, botId, chatsPerSecond } = config.coze;
     const log = createLog({ level: "error", secrets: secretsOf(config) });
     await using tokens = await openCozeTokens(config, { log });
     await using coze = createCozeClient({
       ...{ baseUrl, chatsPerSecond, log, tokens: tokens.source },
-      gates: new Gates(CLOCK),
+      gates: new Gates(OWN_CLOCK),
     });
     return await dispatch(command, {
       ...options,
-      coze,
+      ...{ coze, config, tokens },
       source: createAnswerSource(coze),
       botId: botId || undefined,
     });
@@ -72,7 +80,7 @@ export async function runCozeCommand(command: CozeCommand, options: CozeCommandO
 }
 
 /** Each command loads its own parts, since the others need none of them. */
-async function dispatch(command: CozeCommand, tools: CozeTools): Promise<ExitCode> {
+async function dispatch(command: Exclude<CozeCommand, LoginCommand>, tools: CozeTools): Promise<ExitCode> {
   switch (command.act) {
     case "ask": {
       const { ask } = await import("./ask.ts");
@@ -88,6 +96,10 @@ async function dispatch(command: CozeCommand, tools: CozeTools): Promise<ExitCod
     case "bots publish": {
       const { bots } = await import("./bots.ts");
       return bots(command, tools);
+    }
+    case "auth status": {
+      const { authStatus } = await import("./auth-status.ts");
+      return authStatus(command, tools);
     }
     case "workspaces": {
       const { workspaces } = await import("./workspaces.ts");

@@ -5,8 +5,9 @@ import type { CozeCommand } from "./coze-command.ts";
 type Run = (command: CozeCommand) => Promise<void>;
 
 const SETTINGS_HELP = `
-Needs COZE_API_TOKEN and, for coze.com, COZE_API_BASE; from the environment or a file .env in this folder.
-需要 COZE_API_TOKEN；国际版（coze.com）还需要 COZE_API_BASE。可写在环境变量或当前目录的 .env 文件中。`;
+Signs in by COZE_API_TOKEN, an OAuth app or "auth login"; for coze.com set COZE_API_BASE. Settings come from the
+environment or a file .env in this folder.
+通过 COZE_API_TOKEN、OAuth 应用或 auth login 登录；国际版（coze.com）还需要 COZE_API_BASE。设置来自环境变量或当前目录的 .env 文件。`;
 
 const EXIT_HELP = `
 Exit codes: 0 done · 64 wrong command line · 65 a file that Coze does not take · 66 no such file · 69 Coze refused ·
@@ -24,6 +25,7 @@ export function addCoze(program: Command, run: Run): void {
   addBots(program, run);
   addWorkspaces(program, run);
   addConversations(program, run);
+  addAuth(program, run);
 }
 
 /** A command that only has others below it: says which. */
@@ -205,6 +207,41 @@ function addConversations(program: Command, run: Run): void {
     .argument("<conversation>", "its id")
     .action((conversation: string, { json = false }: Json) =>
       run({ act: "conversations clear", conversation, json }),
+    );
+}
+
+interface LoginOptions extends Json {
+  readonly clientId: string;
+  readonly workspace?: string;
+}
+
+interface StatusOptions extends Json {
+  readonly tryOtherRegion?: boolean;
+}
+
+function addAuth(program: Command, run: Run): void {
+  const group = addGroup(program, "auth", "how the bridge signs in to Coze\n登录扣子");
+  group
+    .command("login")
+    .description("signs a person in with any browser, once per machine\n用浏览器登录，每台机器一次")
+    .requiredOption("--client-id <id>", "of an OAuth app of the kind for devices, made at Coze")
+    .option("--workspace <id>", "for this workspace alone")
+    .option("--json", "one line of JSON each: where to go, and that it is done")
+    .addHelpText("after", help("coze-bridge auth login --client-id 1234567890.app.coze"))
+    .action(({ clientId, workspace, json = false }: LoginOptions) =>
+      run({ act: "auth login", clientId, workspace, json }),
+    );
+  group
+    .command("status")
+    .description("how, as whom and until when\n查看登录方式、账号和有效期")
+    .option(
+      "--try-other-region",
+      "shows a refused token to Coze's other region, coze.cn or coze.com, as well",
+    )
+    .option("--json", "JSON for scripts")
+    .addHelpText("after", help("coze-bridge auth status"))
+    .action(({ tryOtherRegion = false, json = false }: StatusOptions) =>
+      run({ act: "auth status", tryOtherRegion, json }),
     );
 }
 
