@@ -29,7 +29,7 @@ class CozeAnswerSource implements AnswerSource {
 
   upload(file: LocalFile, { name, signal }: { name: string } & Abortable): Promise<BroughtFile> {
     const upload = async (options: { name: string } & Abortable): Promise<string> =>
-      (await this.#client.files.upload(file, options)).id;
+      (await this.#client.files.upload(file, options)).fileId;
     return toBroughtFile(file, { name, signal, upload });
   }
 

@@ -97,7 +97,7 @@ export function toMessagePage(page: WireMessagePage): MessagePage {
 
 /** A file as Coze stores it (coze-api.md §3.8). */
 export interface StoredFile {
-  readonly id: string;
+  readonly fileId: string;
   /** `undefined` when it was not told. */
   readonly bytes: number | undefined;
   readonly name: string;
@@ -106,5 +106,5 @@ export interface StoredFile {
 }
 
 export function toStoredFile(file: WireFile): StoredFile {
-  return { id: file.id, bytes: file.bytes, name: file.file_name, createdAt: file.created_at };
+  return { fileId: file.id, bytes: file.bytes, name: file.file_name, createdAt: file.created_at };
 }

@@ -1,11 +1,11 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { STAND_IN_TOKEN } from "../../sandbox/coze/coze-stand-in.ts";
 import { STORY } from "../../sandbox/coze/stories.ts";
 import { PNG } from "../coze/file-bytes.ts";
 import { openCli } from "./coze-cli.ts";
+import { tempFolder } from "./temp-folder.ts";
 
 const matching = (pattern: RegExp): unknown => expect.stringMatching(pattern);
 const containing = (text: string): unknown => expect.stringContaining(text);
@@ -130,14 +130,9 @@ it("goes on with a conversation", async () => {
 });
 
 describe("files", () => {
-  async function folder(): Promise<{ path: string } & AsyncDisposable> {
-    const path = await mkdtemp(join(tmpdir(), "coze-cli-"));
-    return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
-  }
-
   it("go along, whatever they are", async () => {
     await using cli = await openCli();
-    await using dir = await folder();
+    await using dir = await tempFolder();
     await writeFile(join(dir.path, "a.png"), PNG);
     await writeFile(join(dir.path, "notes.md"), "# Notes");
     const paths = [join(dir.path, "a.png"), join(dir.path, "notes.md")];
@@ -150,7 +145,7 @@ describe("files", () => {
 
   it("that are not there, or that Coze takes none of, stop before anything is asked", async () => {
     await using cli = await openCli();
-    await using dir = await folder();
+    await using dir = await tempFolder();
     await writeFile(join(dir.path, "a.exe"), Buffer.from("MZ\u0000\u0001 program"));
     const missing = await cli.run(["ask", "Look", "--file", join(dir.path, "none.png")]);
     expect(missing).toMatchObject({ code: 66, err: containing("none.png can't be read") });

@@ -71,7 +71,7 @@ describe("a bot", () => {
   it("is told with its whole configuration", async () => {
     await using pair = await openPair();
     await using file = await aFile(PNG);
-    const { id: iconFileId } = await pair.client.files.upload(file, { name: "icon.png", ...options });
+    const { fileId: iconFileId } = await pair.client.files.upload(file, { name: "icon.png", ...options });
     const config = {
       description: "每天教你一道菜",
       iconFileId,

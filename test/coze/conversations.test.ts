@@ -400,7 +400,7 @@ describe("the stand-in refuses", () => {
   it("§22.44 messages to begin with that break the rules of files", async () => {
     await using pair = await openPair();
     await using file = await aFile(PNG);
-    const { id: fileId } = await pair.client.files.upload(file, { name: "a.png", ...options });
+    const { fileId } = await pair.client.files.upload(file, { name: "a.png", ...options });
     const said = { role: "user", content: "Look", content_type: "text" };
     const objects = (...items: object[]): object => ({
       role: "user",

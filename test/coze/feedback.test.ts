@@ -88,7 +88,7 @@ describe("the stand-in takes no feedback", () => {
   it("on answers that are no text", async () => {
     await using pair = await openPair();
     await using file = await aFile(PNG);
-    const { id: fileId } = await pair.client.files.upload(file, { name: "a.png", ...options });
+    const { fileId } = await pair.client.files.upload(file, { name: "a.png", ...options });
     const answer = await anAnswer(pair);
     const content = [{ type: "text", text: "Look" } as const, { type: "image", fileId } as const];
     await pair.client.messages.update(answer, { content }, options);

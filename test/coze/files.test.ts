@@ -234,7 +234,7 @@ describe("§22.38 what the service refuses of an upload", () => {
   it("succeeds without `detail`, and when it takes longer than any other call may", async () => {
     await using pair = await openPair({ timeouts: { headersMs: 50 } });
     pair.coze.faults.plan(CALL, { do: "answer", status: 200, body: { code: 0, data: { id: "74" } } });
-    expect(await send(pair, PNG)).toEqual({ id: "74", bytes: undefined, name: "", createdAt: undefined });
+    expect(await send(pair, PNG)).toEqual({ fileId: "74", bytes: undefined, name: "", createdAt: undefined });
     pair.coze.faults.plan(CALL, { do: "delay", ms: 300 });
     expect(await send(pair, PNG)).toMatchObject({ name: "a.png" });
   });
@@ -284,13 +284,13 @@ describe("files.upload", () => {
     const stored = await send(pair, content, { name });
     const { createdAt } = stored;
     expect(stored).toEqual({
-      id: expect.stringMatching(/^\d+$/) as string,
+      fileId: expect.stringMatching(/^\d+$/) as string,
       bytes: content.length,
       name,
       createdAt,
     });
     expect(createdAt).toBeGreaterThan(1_700_000_000);
-    expect(await pair.client.files.retrieve(stored.id, { signal: noAbort() })).toEqual(stored);
+    expect(await pair.client.files.retrieve(stored.fileId, { signal: noAbort() })).toEqual(stored);
   });
 
   it("does not know a file that is not there", async () => {

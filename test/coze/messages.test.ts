@@ -46,7 +46,7 @@ describe("a message", () => {
   it("with files goes as text that holds JSON (§3.6)", async () => {
     await using pair = await openPair();
     await using file = await aFile(PNG);
-    const { id: fileId } = await pair.client.files.upload(file, { name: "a.png", ...options });
+    const { fileId } = await pair.client.files.upload(file, { name: "a.png", ...options });
     const conversationId = await newConversation(pair);
     const content = [
       { type: "text", text: "What is this?" },
@@ -339,7 +339,7 @@ describe("the stand-in refuses", () => {
     const conversationId = await newConversation(pair);
     await insert(pair, conversationId, "Look at this");
     await using file = await aFile(PNG);
-    const { id: fileId } = await pair.client.files.upload(file, { name: "a.png", ...options });
+    const { fileId } = await pair.client.files.upload(file, { name: "a.png", ...options });
     const content = [{ type: "image", fileId } as const];
     const created = pair.client.messages.create(conversationId, { role: "user", content }, options);
     if (accepted) await expect(created).resolves.toMatchObject({ contentType: "object_string" });

@@ -21,7 +21,7 @@ it("uploads no more files in any second than any plan allows", async () => {
   const uploads = Array.from({ length: 15 }, () =>
     pair.client.files.upload(file, { name: "pages.pdf", signal: noAbort() }),
   );
-  expect(new Set((await Promise.all(uploads)).map(({ id }) => id)).size).toBe(15);
+  expect(new Set((await Promise.all(uploads)).map(({ fileId }) => fileId)).size).toBe(15);
 });
 
 it("looks at one chat once a second, at many at once", async () => {

@@ -96,7 +96,7 @@ describe("§22.44 messages", () => {
   it("with arrays keep the rules of object_string", async () => {
     await using pair = await openPair();
     await using file = await aFile(PNG);
-    const { id: fileId } = await pair.client.files.upload(file, { name: "a.png", signal: noAbort() });
+    const { fileId } = await pair.client.files.upload(file, { name: "a.png", signal: noAbort() });
     const text = { type: "text", text: "x" };
     const image = { type: "image", file_id: fileId };
     const code = async (...messages: object[]): Promise<number | undefined> =>
@@ -118,7 +118,7 @@ describe("§22.44 messages", () => {
     const conversationId = await newConversation(pair);
     await ask(pair.source, aQuestion({ conversationId }));
     await using file = await aFile(PNG);
-    const { id: fileId } = await pair.client.files.upload(file, { name: "a.png", signal: noAbort() });
+    const { fileId } = await pair.client.files.upload(file, { name: "a.png", signal: noAbort() });
     const body = chat({ additional_messages: [objects({ type: "image", file_id: fileId })] });
     const { code } = await send(pair, "POST", `/v3/chat?conversation_id=${conversationId}`, body);
     expect(code).toBe(accepted ? 0 : 4000);

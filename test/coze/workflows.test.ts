@@ -383,7 +383,7 @@ describe("workflows.run", () => {
   it("brings files as the service wants them", async () => {
     await using pair = await openPair();
     await using file = await aFile(PNG);
-    const { id } = await pair.client.files.upload(file, { name: "a.png", signal });
+    const { fileId: id } = await pair.client.files.upload(file, { name: "a.png", signal });
     const request = aRun("x", { files: { one: id, many: [id, id] } });
     await pair.client.workflows.run(request, { signal });
     expect(pair.coze.traffic.exchanges.at(-1)?.request).toMatchObject({

@@ -52,7 +52,7 @@ export async function callConversations(pair: CozePair): Promise<void> {
 export async function callBots(pair: CozePair): Promise<void> {
   const { bots, workspaces, users, files } = pair.client;
   await using file = await aFile(PNG);
-  const { id: iconFileId } = await files.upload(file, { name: "icon.png", ...options });
+  const { fileId: iconFileId } = await files.upload(file, { name: "icon.png", ...options });
   const botId = await bots.create(
     {
       workspaceId: STAND_IN_WORKSPACE,

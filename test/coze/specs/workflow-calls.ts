@@ -12,7 +12,7 @@ const workflowId = STAND_IN_WORKFLOW;
 export async function callWorkflows(pair: CozePair): Promise<void> {
   const { files, workflows } = pair.client;
   await using file = await aFile(PNG);
-  const { id } = await files.upload(file, { name: "a.png", ...options });
+  const { fileId: id } = await files.upload(file, { name: "a.png", ...options });
   await files.retrieve(id, options);
   const ext = { latitude: "1", longitude: "2", userId: "u" };
   const input = { workflowId, files: { one: id, many: [id] }, ext, version: "v0.0.1", connectorId: "1024" };
