@@ -1,10 +1,10 @@
 import type { AnswerEvent } from "../core/answer-state.ts";
 import type { Abortable, AnswerSource, BroughtFile, LocalFile, Question } from "../core/ports.ts";
 import type { CozeClient } from "./coze-client.ts";
-import { toBroughtFile } from "./file-kind.ts";
 import { toChatRequest, toConversationRequest } from "./question.ts";
 import { findChat, followChat } from "./recovery.ts";
 import type { ChatIds } from "./stored.ts";
+import { toBroughtFile } from "./upload/file-kind.ts";
 
 /** Coze as the bridge asks it. */
 export function createAnswerSource(client: CozeClient): AnswerSource {

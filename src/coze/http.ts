@@ -15,7 +15,8 @@ import {
   toTransportError,
 } from "./errors.ts";
 import { parseJsonObject } from "./json.ts";
-import { chatSchema, envelopeSchema } from "./wire.ts";
+import { chatSchema } from "./wire/chats.ts";
+import { envelopeSchema } from "./wire/envelope.ts";
 
 /** How long Coze may take, all in ms. Defaults follow coze-api.md §1.7. */
 export interface CozeTimeouts {

@@ -1,5 +1,5 @@
 import { type NumberedPage, type PageNumber, toCountedPage } from "./paging.ts";
-import type { WireBot, WireBotPage, WireBotSummary } from "./wire-bots.ts";
+import type { WireBot, WireBotPage, WireBotSummary } from "./wire/bots.ts";
 
 /** A bot in a list (coze-api.md §12.2). Times are Unix seconds; `undefined` when they were not told. */
 export interface BotSummary {

@@ -1,5 +1,5 @@
 import type { NumberedPage } from "./paging.ts";
-import type { WireConversation, WireConversationPage } from "./wire-conversations.ts";
+import type { WireConversation, WireConversationPage } from "./wire/conversations.ts";
 
 /** A conversation as Coze stores it (coze-api.md §3.7). */
 export interface StoredConversation {

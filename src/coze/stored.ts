@@ -13,8 +13,9 @@ import {
   toMessageKind,
   toPending,
   toUsage,
-} from "./chat-events.ts";
-import type { WireChat, WireFile, WireMessage, WireMessagePage } from "./wire.ts";
+} from "./stream/chat-events.ts";
+import type { WireChat, WireMessage, WireMessagePage } from "./wire/chats.ts";
+import type { WireFile } from "./wire/files.ts";
 
 /** The ids of one chat. */
 export interface ChatIds {

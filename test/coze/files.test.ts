@@ -12,8 +12,8 @@ import { Gates } from "../../src/core/gate.ts";
 import type { BroughtFile } from "../../src/core/ports.ts";
 import { staticToken, type TokenSource } from "../../src/coze/auth/token-source.ts";
 import { createCozeClient } from "../../src/coze/coze-client.ts";
-import { readAsText, toFileKind, toUploadName } from "../../src/coze/file-kind.ts";
 import type { StoredFile } from "../../src/coze/stored.ts";
+import { readAsText, toFileKind, toUploadName } from "../../src/coze/upload/file-kind.ts";
 import {
   aFile,
   aQuestion,

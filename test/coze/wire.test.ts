@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseCozeJson } from "../../src/coze/json.ts";
-import { messageSchema, readStreamMessage } from "../../src/coze/wire.ts";
+import { messageSchema, readStreamMessage } from "../../src/coze/wire/chats.ts";
 
 /** Anything a field may hold: what it should, null, nothing, or something else altogether. */
 const anything = fc.oneof(

@@ -9,7 +9,7 @@ import { type AnswerEvent, answerMarkdown, EMPTY_ANSWER, reduceAnswer } from "..
 import { Gates } from "../../src/core/gate.ts";
 import { staticToken } from "../../src/coze/auth/token-source.ts";
 import { createCozeClient } from "../../src/coze/coze-client.ts";
-import type { WorkflowEvent, WorkflowInterrupt } from "../../src/coze/workflow-events.ts";
+import type { WorkflowEvent, WorkflowInterrupt } from "../../src/coze/stream/workflow-events.ts";
 import type { ChatflowRequest, WorkflowRequest } from "../../src/coze/workflow-request.ts";
 import { aFile, CLOCK, type CozePair, errorOf, newConversation, noAbort, openPair } from "./coze-kit.ts";
 import { PNG } from "./file-bytes.ts";

@@ -1,13 +1,13 @@
 import type { Readable } from "node:stream";
 import type { Abortable } from "../../core/ports.ts";
 import type { CozeCall, CozeHttp } from "../http.ts";
-import type { UploadOptions, UploadSource } from "../multipart.ts";
 import type { CozePacer } from "../pacer.ts";
 import { type NumberedPage, readNumbered } from "../paging.ts";
 import { type SpeechFormat, type SpeechRequest, toSpeechBody } from "../speech.ts";
-import { checkRecording } from "../transcription.ts";
-import { sendUpload } from "../upload.ts";
-import { transcriptSchema, voicePageSchema, type WireVoice } from "../wire-audio.ts";
+import type { UploadOptions, UploadSource } from "../upload/multipart.ts";
+import { checkRecording } from "../upload/recording.ts";
+import { sendUpload } from "../upload/send-upload.ts";
+import { transcriptSchema, voicePageSchema, type WireVoice } from "../wire/audio.ts";
 
 /** Voices in one page, the most there can be (coze-api.md §11). */
 const PAGE_SIZE = 100;

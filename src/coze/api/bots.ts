@@ -4,8 +4,8 @@ import type { CozeCall, CozeHttp } from "../http.ts";
 import { type NumberedPage, type PageNumber, readNumbered, toPageQuery } from "../paging.ts";
 import { checkLength, refuse, toPathPart } from "../refusal.ts";
 import { type BotSummary, type StoredBot, toBotPage, toStoredBot } from "../stored-bot.ts";
-import { botPageSchema, botSchema, createdBotSchema, publishedSchema } from "../wire-bots.ts";
-import { nothingSchema } from "../wire-conversations.ts";
+import { botPageSchema, botSchema, createdBotSchema, publishedSchema } from "../wire/bots.ts";
+import { nothingSchema } from "../wire/envelope.ts";
 
 /** Where a bot is published so that it can be asked here: the API (coze-api.md §12.2). */
 const API_CONNECTOR = "1024";

@@ -3,7 +3,6 @@ import type { AnswerEvent } from "../../core/answer-state.ts";
 import { CozeError } from "../../core/errors.ts";
 import type { Abortable, Log } from "../../core/ports.ts";
 import { type ChatRequest, toChatBody } from "../chat-request.ts";
-import { askChat, type ChatCall, streamChat } from "../chat-stream.ts";
 import { NOT_CANCELLABLE } from "../error-codes.ts";
 import { timedOut, toCozeError } from "../errors.ts";
 import type { CozeCall, CozeHttp } from "../http.ts";
@@ -15,7 +14,8 @@ import {
   toStoredChat,
   toStoredMessage,
 } from "../stored.ts";
-import { chatSchema, messageListSchema } from "../wire.ts";
+import { askChat, type ChatCall, streamChat } from "../stream/chat-stream.ts";
+import { chatSchema, messageListSchema } from "../wire/chats.ts";
 
 /** Polls are at least this far apart per chat (coze-api.md §14), and get rarer while nothing happens. */
 const FIRST_POLL_MS = 1_000;

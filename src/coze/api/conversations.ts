@@ -4,8 +4,8 @@ import type { CozeCall, CozeHttp } from "../http.ts";
 import { type NumberedPage, type PageNumber, readNumbered, toPageQuery } from "../paging.ts";
 import { checkLength, refuse, toPathPart } from "../refusal.ts";
 import { type StoredConversation, toConversationPage, toStoredConversation } from "../stored-conversation.ts";
-import { createdSchema } from "../wire.ts";
-import { conversationPageSchema, conversationSchema, nothingSchema } from "../wire-conversations.ts";
+import { clearedSchema, conversationPageSchema, conversationSchema } from "../wire/conversations.ts";
+import { nothingSchema } from "../wire/envelope.ts";
 
 /** Longest name, in characters, and most messages that a conversation begins with (coze-api.md §9.1). */
 const MAX_NAME = 100;
@@ -95,7 +95,7 @@ export class ConversationsApi {
    */
   async clear(conversationId: string, { signal }: Abortable): Promise<string> {
     const call: CozeCall = { method: "POST", path: `${toPath(conversationId)}/clear`, signal };
-    return (await this.#http.call(call, createdSchema)).id;
+    return (await this.#http.call(call, clearedSchema)).id;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Abortable } from "../../core/ports.ts";
 import type { CozeCall, CozeHttp } from "../http.ts";
 import { checkLength, refuse, toPathPart } from "../refusal.ts";
-import { nothingSchema } from "../wire-conversations.ts";
+import { nothingSchema } from "../wire/envelope.ts";
 import type { MessageIds } from "./messages.ts";
 
 /** Limits of a feedback, in pieces and characters (coze-api.md §9.4). */

@@ -1,11 +1,11 @@
 import type { Abortable } from "../../core/ports.ts";
-import { checkUpload } from "../file-kind.ts";
 import type { CozeHttp } from "../http.ts";
-import type { UploadOptions, UploadSource } from "../multipart.ts";
 import type { CozePacer } from "../pacer.ts";
 import { type StoredFile, toStoredFile } from "../stored.ts";
-import { sendUpload } from "../upload.ts";
-import { fileSchema } from "../wire.ts";
+import { checkUpload } from "../upload/file-kind.ts";
+import type { UploadOptions, UploadSource } from "../upload/multipart.ts";
+import { sendUpload } from "../upload/send-upload.ts";
+import { fileSchema } from "../wire/files.ts";
 
 /** Files that questions and bots refer to (coze-api.md §10). Every method throws {@link CozeError}. */
 export class FilesApi {

@@ -11,8 +11,7 @@ import type { CozeCall, CozeHttp } from "../http.ts";
 import { readList } from "../paging.ts";
 import { refuse } from "../refusal.ts";
 import { type MessagePage, type StoredMessage, toMessagePage, toStoredMessage } from "../stored.ts";
-import { messagePageSchema, messageSchema } from "../wire.ts";
-import { changedMessageSchema } from "../wire-conversations.ts";
+import { changedMessageSchema, messagePageSchema, messageSchema } from "../wire/chats.ts";
 
 /** Most messages of a page (coze-api.md §9.2). */
 const MAX_LIMIT = 50;

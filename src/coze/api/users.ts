@@ -1,6 +1,6 @@
 import type { Abortable } from "../../core/ports.ts";
 import type { CozeCall, CozeHttp } from "../http.ts";
-import { userSchema } from "../wire-bots.ts";
+import { userSchema } from "../wire/users.ts";
 
 /** The account behind a token (coze-api.md §12.3). */
 export interface CozeUser {

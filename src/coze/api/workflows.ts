@@ -1,20 +1,21 @@
 import type { z } from "zod";
 import type { AnswerEvent, Usage } from "../../core/answer-state.ts";
 import type { Abortable, Log } from "../../core/ports.ts";
-import { toUsage } from "../chat-events.ts";
-import { askChat, type ChatCall } from "../chat-stream.ts";
 import type { CozeCall, CozeHttp } from "../http.ts";
 import { parseCozeJson } from "../json.ts";
 import { type CozePacer, paced, pacedStream } from "../pacer.ts";
 import { toPathPart } from "../refusal.ts";
+import { toUsage } from "../stream/chat-events.ts";
+import { askChat, type ChatCall } from "../stream/chat-stream.ts";
+import { toInterrupt, type WorkflowEvent, type WorkflowInterrupt } from "../stream/workflow-events.ts";
+import { streamWorkflow } from "../stream/workflow-stream.ts";
 import {
   runRecordSchema,
   runSchema,
   startedRunSchema,
   type WireRun,
   type WireRunRecord,
-} from "../wire-workflow.ts";
-import { toInterrupt, type WorkflowEvent, type WorkflowInterrupt } from "../workflow-events.ts";
+} from "../wire/workflows.ts";
 import {
   type ChatflowRequest,
   type ResumeRequest,
@@ -23,7 +24,6 @@ import {
   toRunBody,
   type WorkflowRequest,
 } from "../workflow-request.ts";
-import { streamWorkflow } from "../workflow-stream.ts";
 
 /** What became of a run that was waited for. */
 export interface WorkflowRun {

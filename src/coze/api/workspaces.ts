@@ -1,7 +1,7 @@
 import type { Abortable } from "../../core/ports.ts";
 import type { CozeCall, CozeHttp } from "../http.ts";
 import { type NumberedPage, type PageNumber, readNumbered, toCountedPage, toPageQuery } from "../paging.ts";
-import { type WireWorkspace, workspacePageSchema } from "../wire-bots.ts";
+import { type WireWorkspace, workspacePageSchema } from "../wire/workspaces.ts";
 
 /** A workspace, where bots live (coze-api.md §12.3). */
 export interface Workspace {

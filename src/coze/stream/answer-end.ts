@@ -1,5 +1,5 @@
-import type { AnswerEvent } from "../core/answer-state.ts";
-import { parseJsonObject } from "./json.ts";
+import type { AnswerEvent } from "../../core/answer-state.ts";
+import { parseJsonObject } from "../json.ts";
 
 /**
  * How far a stream has proven the end of its chat (coze-api.md §7.5). Pure bookkeeping; `ask` acts on it.

@@ -6,9 +6,10 @@ import type {
   ContentType,
   PendingAction,
   Usage,
-} from "../core/answer-state.ts";
-import { parseCozeJson, parseJsonObject } from "./json.ts";
-import { chatSchema, failureSchema, readStreamMessage, type StreamMessage, type WireChat } from "./wire.ts";
+} from "../../core/answer-state.ts";
+import { parseCozeJson, parseJsonObject } from "../json.ts";
+import { chatSchema, readStreamMessage, type StreamMessage, type WireChat } from "../wire/chats.ts";
+import { failureSchema } from "../wire/envelope.ts";
 
 /** One server-sent event, framing removed. */
 export interface SseEvent {

@@ -1,11 +1,11 @@
-import type { AnswerEvent } from "../core/answer-state.ts";
-import { CozeError } from "../core/errors.ts";
-import type { Abortable, Log } from "../core/ports.ts";
+import type { AnswerEvent } from "../../core/answer-state.ts";
+import { CozeError } from "../../core/errors.ts";
+import type { Abortable, Log } from "../../core/ports.ts";
+import { type CallFacts, streamBroken, toCozeError } from "../errors.ts";
+import type { CozeHttp } from "../http.ts";
 import { type AnswerEnd, isOver, NOT_ENDED, reduceEnd } from "./answer-end.ts";
 import { toAnswerEvent } from "./chat-events.ts";
-import { type CallFacts, streamBroken, toCozeError } from "./errors.ts";
 import { type Known, streamEvents } from "./event-stream.ts";
-import type { CozeHttp } from "./http.ts";
 
 /** A call that answers with the events of one chat: a new one, one that goes on, or a chatflow's. */
 export interface ChatCall {

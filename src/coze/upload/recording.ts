@@ -1,5 +1,5 @@
 import { extname } from "node:path";
-import { CozeError, type ErrorCode } from "../core/errors.ts";
+import { CozeError, type ErrorCode } from "../../core/errors.ts";
 
 /** Largest recording Coze listens to, in bytes; it may also be no longer than 30 minutes (coze-api.md §11). */
 const MAX_BYTES = 10 * 1024 * 1024;

@@ -1,11 +1,10 @@
 /**
- * Bots, workspaces and users on the wire.
+ * Bots on the wire.
  *
- * @see docs/reference/coze-api.md §12
+ * @see docs/reference/coze-api.md §12.1, §12.2
  */
 import { z } from "zod";
-import { parseJsonObject } from "./json.ts";
-import { anyText, count, id, listOf, ownId, time } from "./wire-values.ts";
+import { anyText, count, id, listOf, ownId, time } from "./values.ts";
 
 /** A bot in a list (§12.2). */
 export interface WireBotSummary {
@@ -149,52 +148,3 @@ export interface WirePublished {
 }
 
 export const publishedSchema: z.ZodType<WirePublished> = z.object({ bot_id: id, version: anyText });
-
-/** A workspace (§12.3). */
-export interface WireWorkspace {
-  readonly id: string;
-  readonly name: string;
-  readonly icon_url: string;
-  readonly description: string;
-  readonly role_type: string;
-  readonly workspace_type: string;
-  readonly owner_uid: string | undefined;
-  readonly enterprise_id: string | undefined;
-}
-
-const workspace: z.ZodType<WireWorkspace> = z.object({
-  id: ownId,
-  name: anyText,
-  icon_url: anyText,
-  description: anyText,
-  role_type: anyText,
-  workspace_type: anyText,
-  owner_uid: id,
-  enterprise_id: id,
-});
-
-export interface WireWorkspacePage {
-  readonly workspaces: readonly WireWorkspace[];
-  readonly total_count: number | null | undefined;
-}
-
-/** The vendor's own client expects that this answer may come as text (§12.3). */
-export const workspacePageSchema: z.ZodType<WireWorkspacePage> = z.preprocess(
-  (data) => (typeof data === "string" ? parseJsonObject(data) : data),
-  z.object({ workspaces: listOf(workspace), total_count: count }),
-);
-
-/** The account behind a token (§12.3). */
-export interface WireUser {
-  readonly user_id: string;
-  readonly user_name: string;
-  readonly nick_name: string;
-  readonly avatar_url: string;
-}
-
-export const userSchema: z.ZodType<WireUser> = z.object({
-  user_id: ownId,
-  user_name: anyText,
-  nick_name: anyText,
-  avatar_url: anyText,
-});

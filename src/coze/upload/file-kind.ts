@@ -1,9 +1,9 @@
 import { open } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { fileTypeFromFile } from "file-type";
-import { CozeError, type ErrorCode } from "../core/errors.ts";
-import { toPlainFileName } from "../core/file-name.ts";
-import type { Abortable, BroughtFile, LocalFile } from "../core/ports.ts";
+import { CozeError, type ErrorCode } from "../../core/errors.ts";
+import { toPlainFileName } from "../../core/file-name.ts";
+import type { Abortable, BroughtFile, LocalFile } from "../../core/ports.ts";
 
 /** Largest file Coze takes (coze-api.md §10). */
 const MAX_UPLOAD_BYTES = 512 * 1024 * 1024;

@@ -1,11 +1,10 @@
 /**
  * Conversations on the wire.
  *
- * @see docs/reference/coze-api.md §3.7, §9
+ * @see docs/reference/coze-api.md §3.7, §9.1
  */
 import { z } from "zod";
-import { messageSchema, type WireMessage } from "./wire.ts";
-import { anyText, id, listOf, metaData, ownId, time } from "./wire-values.ts";
+import { anyText, id, listOf, metaData, ownId, time } from "./values.ts";
 
 /** A conversation (§3.7). */
 export interface WireConversation {
@@ -41,10 +40,5 @@ export const conversationPageSchema: z.ZodType<WireConversationPage> = z.object(
   has_more: z.boolean().nullish(),
 });
 
-/** The one deviation in the envelope: what was changed stands in `message` (§1.3). */
-export const changedMessageSchema: z.ZodType<{ readonly message: WireMessage }> = z.object({
-  message: messageSchema,
-});
-
-/** Calls that answer with nothing but success (§1.3). */
-export const nothingSchema: z.ZodType<unknown> = z.unknown();
+/** The section that a cleared conversation goes on in (§9.1). */
+export const clearedSchema: z.ZodType<{ readonly id: string }> = z.object({ id: ownId });

@@ -1,8 +1,8 @@
-import { CozeError } from "../core/errors.ts";
-import type { Abortable, Log } from "../core/ports.ts";
-import { streamBroken, toCozeError } from "./errors.ts";
+import { CozeError } from "../../core/errors.ts";
+import type { Abortable, Log } from "../../core/ports.ts";
+import { streamBroken, toCozeError } from "../errors.ts";
+import type { CozeHttp } from "../http.ts";
 import { type Known, streamEvents } from "./event-stream.ts";
-import type { CozeHttp } from "./http.ts";
 import { toWorkflowEvent, type WorkflowEvent } from "./workflow-events.ts";
 
 /** How far a stream has proven the end of its run. */

@@ -1,10 +1,10 @@
 import { stat } from "node:fs/promises";
 import type { z } from "zod";
-import type { Gate } from "../core/gate.ts";
-import type { Abortable } from "../core/ports.ts";
-import type { CozeHttp } from "./http.ts";
+import type { Gate } from "../../core/gate.ts";
+import type { Abortable } from "../../core/ports.ts";
+import type { CozeHttp } from "../http.ts";
+import { paced } from "../pacer.ts";
 import { fileGone, toUploadBody, type UploadOptions, type UploadSource } from "./multipart.ts";
-import { paced } from "./pacer.ts";
 
 /** A file that goes to Coze as a form. */
 export interface UploadCall extends Abortable, Omit<UploadOptions, "size"> {

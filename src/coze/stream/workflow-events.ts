@@ -1,6 +1,5 @@
-import type { Usage } from "../core/answer-state.ts";
-import { type SseEvent, toUsage } from "./chat-events.ts";
-import { parseJsonObject } from "./json.ts";
+import type { Usage } from "../../core/answer-state.ts";
+import { parseJsonObject } from "../json.ts";
 import {
   type WireInterrupt,
   type WireWorkflowError,
@@ -9,7 +8,8 @@ import {
   workflowErrorSchema,
   workflowInterruptSchema,
   workflowMessageSchema,
-} from "./wire-workflow.ts";
+} from "../wire/workflows.ts";
+import { type SseEvent, toUsage } from "./chat-events.ts";
 
 /** One thing that a running workflow tells (coze-api.md §13.2). */
 export type WorkflowEvent =

@@ -1,10 +1,10 @@
 /**
- * What we read of the JSON of audio. Only the fields we use; unknown ones pass; any field may be missing or null.
+ * Recordings, speech and voices on the wire.
  *
  * @see docs/reference/coze-api.md §11
  */
 import { z } from "zod";
-import { anyText, listOf, ownId, text, webAddress } from "./wire-values.ts";
+import { anyText, listOf, ownId, text, webAddress } from "./values.ts";
 
 export interface WireTranscript {
   readonly text: string;

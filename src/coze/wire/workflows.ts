@@ -1,11 +1,11 @@
 /**
- * What we read of the JSON of workflows. Only the fields we use; unknown ones pass; any field may be missing or null.
+ * Workflows on the wire.
  *
  * @see docs/reference/coze-api.md §1.3, §13
  */
 import { z } from "zod";
-import { usage, type WireUsage } from "./wire.ts";
-import { anyText, code, id, ownId, text, time, webAddress } from "./wire-values.ts";
+import { usageSchema, type WireUsage } from "./chats.ts";
+import { anyText, code, id, ownId, text, time, webAddress } from "./values.ts";
 
 /** A piece of a node's output. */
 export interface WireWorkflowMessage {
@@ -23,7 +23,7 @@ export const workflowMessageSchema: z.ZodType<WireWorkflowMessage> = z.object({
   node_id: id.catch(undefined),
   node_seq_id: time,
   node_is_finish: z.boolean().nullish().catch(undefined),
-  usage: usage.nullish().catch(undefined),
+  usage: usageSchema.nullish().catch(undefined),
 });
 
 /** What an interrupt needs to be resumed by. */
@@ -84,7 +84,7 @@ export const runSchema: z.ZodType<WireRun> = z.object({
   data: z.string().nullish(),
   execute_id: id,
   debug_url: webAddress,
-  usage: usage.nullish().catch(undefined),
+  usage: usageSchema.nullish().catch(undefined),
   cost: z.coerce.string().nullish().catch(undefined),
   interrupt_data: interruptData.nullish().catch(undefined),
 });
@@ -120,7 +120,7 @@ const runRecord = z.object({
   error_code: code.catch(0),
   error_message: anyText,
   debug_url: webAddress,
-  usage: usage.nullish().catch(undefined),
+  usage: usageSchema.nullish().catch(undefined),
   create_time: time,
   update_time: time,
 });

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
-import { CozeError } from "../core/errors.ts";
-import type { UploadBody } from "./http.ts";
+import { CozeError } from "../../core/errors.ts";
+import type { UploadBody } from "../http.ts";
 
 /** Read at once, in bytes. Freed buffers of this size are collected early: larger ones cost twice the memory. */
 const PIECE_BYTES = 16 * 1024;

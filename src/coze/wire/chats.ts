@@ -1,43 +1,11 @@
 /**
- * What we read of Coze's JSON. Only the fields we use; unknown ones pass; any field may be missing, null or empty.
+ * Chats and messages on the wire.
  *
- * @see docs/reference/coze-api.md §1.3, §1.6, §3
+ * @see docs/reference/coze-api.md §3.1–3.4, §9.2
  */
 import { z } from "zod";
-import { anyText, code, count, id, listOf, metaData, ownId, text, time, webAddress } from "./wire-values.ts";
-
-/** The envelope of every answer (§1.3). Older error bodies use `error.logid` (§1.4). */
-export interface Envelope {
-  /** 0 is success, and so is none. */
-  readonly code: number;
-  readonly msg: string;
-  /** Beside the failure of a workflow. */
-  readonly debug_url?: string | undefined;
-  readonly data?: unknown;
-  readonly detail?: { readonly logid?: string | undefined } | null | undefined;
-  readonly error?: { readonly logid?: string | undefined } | null | undefined;
-}
-
-const logIdHolder = z.object({ logid: z.string().optional() }).nullish().catch(undefined);
-
-export const envelopeSchema: z.ZodType<Envelope> = z.object({
-  code,
-  msg: anyText,
-  debug_url: webAddress,
-  data: z.unknown().optional(),
-  detail: logIdHolder,
-  error: logIdHolder,
-});
-
-/** Coze's words for a failure. */
-export interface WireFailure {
-  readonly code: number;
-  readonly msg: string;
-}
-
-const failure = z.object({ code, msg: anyText });
-
-export const failureSchema: z.ZodType<WireFailure> = failure;
+import { failureSchema, type WireFailure } from "./envelope.ts";
+import { anyText, count, id, listOf, metaData, text, time } from "./values.ts";
 
 /** Token counts under both spellings (§3.3). */
 export interface WireUsage {
@@ -48,7 +16,7 @@ export interface WireUsage {
   readonly output_tokens?: number | null | undefined;
 }
 
-export const usage: z.ZodType<WireUsage> = z.object({
+export const usageSchema: z.ZodType<WireUsage> = z.object({
   token_count: count,
   input_count: count,
   output_count: count,
@@ -100,10 +68,10 @@ export const chatSchema: z.ZodType<WireChat> = z.object({
   chat_id: id,
   conversation_id: id,
   status: z.string().nullish().catch(undefined),
-  last_error: failure.nullish().catch(undefined),
+  last_error: failureSchema.nullish().catch(undefined),
   meta_data: metaData,
   required_action: requiredAction.nullish().catch(undefined),
-  usage: usage.nullish().catch(undefined),
+  usage: usageSchema.nullish().catch(undefined),
 });
 
 /** A message (§3.2). */
@@ -122,7 +90,7 @@ export interface WireMessage {
   readonly created_at: number | undefined;
 }
 
-const message = z.object({
+export const messageSchema: z.ZodType<WireMessage> = z.object({
   id,
   chat_id: id,
   conversation_id: id,
@@ -135,8 +103,6 @@ const message = z.object({
   meta_data: metaData,
   created_at: time,
 });
-
-export const messageSchema: z.ZodType<WireMessage> = message;
 
 /** What a running stream's events tell of a message: the fields of {@link WireMessage} that are read there. */
 export type StreamMessage = Pick<
@@ -172,7 +138,12 @@ function isId(value: unknown): value is string | number | null | undefined {
   return isText(value) || Number.isFinite(value);
 }
 
-export const messageListSchema: z.ZodType<readonly WireMessage[]> = listOf(message);
+export const messageListSchema: z.ZodType<readonly WireMessage[]> = listOf(messageSchema);
+
+/** The one deviation in the envelope: what was changed stands in `message` (§1.3). */
+export const changedMessageSchema: z.ZodType<{ readonly message: WireMessage }> = z.object({
+  message: messageSchema,
+});
 
 /** A page of a conversation's messages; its cursors stand beside `data` (§9.2). */
 export interface WireMessagePage {
@@ -187,26 +158,4 @@ export const messagePageSchema: z.ZodType<WireMessagePage> = z.object({
   first_id: id,
   last_id: id,
   has_more: z.boolean().nullish(),
-});
-
-/** Whatever was created: a conversation, a file. */
-export interface WireCreated {
-  readonly id: string;
-}
-
-export const createdSchema: z.ZodType<WireCreated> = z.object({ id: ownId });
-
-/** A file (§3.8). */
-export interface WireFile {
-  readonly id: string;
-  readonly bytes: number | undefined;
-  readonly file_name: string;
-  readonly created_at: number | undefined;
-}
-
-export const fileSchema: z.ZodType<WireFile> = z.object({
-  id: ownId,
-  bytes: time,
-  file_name: anyText,
-  created_at: time,
 });
