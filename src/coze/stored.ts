@@ -13,7 +13,7 @@ import {
   toMessageKind,
   toPending,
   toUsage,
-} from "./stream/chat-events.ts";
+} from "./chat-values.ts";
 import type { WireChat, WireMessage, WireMessagePage } from "./wire/chats.ts";
 import type { WireFile } from "./wire/files.ts";
 

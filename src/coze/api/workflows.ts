@@ -1,11 +1,11 @@
 import type { z } from "zod";
 import type { AnswerEvent, Usage } from "../../core/answer-state.ts";
 import type { Abortable, Log } from "../../core/ports.ts";
+import { toUsage } from "../chat-values.ts";
 import type { CozeCall, CozeHttp } from "../http.ts";
 import { parseCozeJson } from "../json.ts";
 import { type CozePacer, paced, pacedStream } from "../pacer.ts";
 import { toPathPart } from "../refusal.ts";
-import { toUsage } from "../stream/chat-events.ts";
 import { askChat, type ChatCall } from "../stream/chat-stream.ts";
 import { toInterrupt, type WorkflowEvent, type WorkflowInterrupt } from "../stream/workflow-events.ts";
 import { streamWorkflow } from "../stream/workflow-stream.ts";

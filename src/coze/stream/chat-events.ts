@@ -1,22 +1,10 @@
-import type {
-  AnswerEvent,
-  AnswerFailure,
-  AnswerMessageKind,
-  ChatStatus,
-  ContentType,
-  PendingAction,
-  Usage,
-} from "../../core/answer-state.ts";
+import type { AnswerEvent, AnswerFailure, ChatStatus } from "../../core/answer-state.ts";
+import { toChatFailure, toContentType, toMessageKind, toPending, toUsage } from "../chat-values.ts";
+import { clip } from "../errors.ts";
 import { parseCozeJson, parseJsonObject } from "../json.ts";
-import { chatSchema, readStreamMessage, type StreamMessage, type WireChat } from "../wire/chats.ts";
+import { chatSchema, readStreamMessage, type StreamMessage } from "../wire/chats.ts";
 import { failureSchema } from "../wire/envelope.ts";
-
-/** One server-sent event, framing removed. */
-export interface SseEvent {
-  /** Empty when the event had no name. */
-  readonly name: string;
-  readonly data: string;
-}
+import type { SseEvent } from "./sse.ts";
 
 /** Ends of a stream: hosted, and self-hosted (coze-api.md §5.3, §18). */
 const END_EVENTS = new Set(["done", "conversation.stream.done"]);
@@ -63,94 +51,11 @@ function toChatOrEnd(event: SseEvent): AnswerEvent {
   return status === undefined ? { type: "unknown", name: event.name } : toChat(event, status);
 }
 
-/** A chat's status, however it is spelled; what we do not know still runs (coze-api.md §8.1). */
-export function toChatStatus(status: string | null | undefined): ChatStatus {
-  switch (status ?? "") {
-    case "completed":
-    case "compleated":
-      return "completed";
-    case "failed":
-    case "expired":
-      return "failed";
-    case "canceled":
-    case "cancelled":
-      return "canceled";
-    case "requires_action":
-    case "required_action":
-      return "requires_action";
-    default:
-      return "running";
-  }
-}
-
-/** A message's type; both spellings of tool results are one (coze-api.md §3.2). */
-export function toMessageKind(name: string | null | undefined): AnswerMessageKind {
-  const type = name ?? "";
-  switch (type) {
-    case "answer":
-    case "function_call":
-    case "tool_response":
-    case "follow_up":
-    case "verbose":
-    case "knowledge":
-    case "question":
-      return type;
-    case "tool_output":
-      return "tool_response";
-    default:
-      return "unknown";
-  }
-}
-
-export function toContentType(name: string | null | undefined): ContentType {
-  const type = name ?? "";
-  switch (type) {
-    case "text":
-    case "object_string":
-    case "card":
-    case "audio":
-      return type;
-    default:
-      return "unknown";
-  }
-}
-
-/** Zero in every event before the end, so zero means "not told yet" (coze-api.md §3.3). */
-export function toUsage(usage: WireChat["usage"]): Usage | undefined {
-  if (usage === null || usage === undefined) return undefined;
-  const input = usage.input_count ?? usage.input_tokens ?? 0;
-  const output = usage.output_count ?? usage.output_tokens ?? 0;
-  const total = usage.token_count ?? input + output;
-  return total === 0 && input === 0 && output === 0 ? undefined : { input, output, total };
-}
-
-/** What the bot waits for. `function: null` is a question of a workflow (coze-api.md §3.4). */
-export function toPending(action: WireChat["required_action"]): readonly PendingAction[] {
-  const calls = action?.submit_tool_outputs?.tool_calls ?? [];
-  return calls.map((call) => ({
-    id: call.id ?? "",
-    kind: call.type === "reply_message" || !call.function ? "reply_message" : "function",
-    name: call.function?.name ?? "",
-    input: call.function?.arguments ?? "",
-  }));
-}
-
-/** Coze's words for a failed chat; code 0 is none. */
-export function toChatFailure(chat: WireChat): AnswerFailure | undefined {
-  const error = chat.last_error;
-  return error === null || error === undefined || error.code === 0
-    ? undefined
-    : { code: error.code, text: error.msg };
-}
-
-/** Longest plain-text error kept, in characters. */
-const MAX_ERROR_TEXT = 300;
-
 /** `{code,msg}`, `{}` or plain text (coze-api.md §7.4). */
 function toFailure(data: string): AnswerFailure {
   const failure = failureSchema.safeParse(parseJsonObject(data));
   if (failure.success) return { code: failure.data.code, text: failure.data.msg };
-  return { code: 0, text: data.slice(0, MAX_ERROR_TEXT) };
+  return { code: 0, text: clip(data) };
 }
 
 function toEnd(data: string): AnswerEvent {

@@ -2,8 +2,7 @@ import { CozeError } from "../../core/errors.ts";
 import { Deadline } from "../deadline.ts";
 import { type CallFacts, streamBroken, timedOut } from "../errors.ts";
 import type { CozeCall, CozeHttp, OpenResponse } from "../http.ts";
-import type { SseEvent } from "./chat-events.ts";
-import { JsonInsteadOfStream, SseDecoder } from "./sse.ts";
+import { JsonInsteadOfStream, SseDecoder, type SseEvent } from "./sse.ts";
 
 /** What is known of a running call; filled by the stream as it learns, read by whoever words an error. */
 export interface Known {

@@ -1,5 +1,11 @@
 import { createParser } from "eventsource-parser";
-import type { SseEvent } from "./chat-events.ts";
+
+/** One server-sent event, framing removed. */
+export interface SseEvent {
+  /** Empty when the event had no name. */
+  readonly name: string;
+  readonly data: string;
+}
 
 /** Longest event we take, in characters; answers, knowledge and audio come as single lines (coze-api.md §5.2). */
 const MAX_EVENT_CHARACTERS = 16 * 1024 * 1024;

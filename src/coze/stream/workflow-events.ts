@@ -1,4 +1,6 @@
 import type { Usage } from "../../core/answer-state.ts";
+import { toUsage } from "../chat-values.ts";
+import { clip } from "../errors.ts";
 import { parseJsonObject } from "../json.ts";
 import {
   type WireInterrupt,
@@ -9,7 +11,7 @@ import {
   workflowInterruptSchema,
   workflowMessageSchema,
 } from "../wire/workflows.ts";
-import { type SseEvent, toUsage } from "./chat-events.ts";
+import type { SseEvent } from "./sse.ts";
 
 /** One thing that a running workflow tells (coze-api.md §13.2). */
 export type WorkflowEvent =
@@ -93,9 +95,6 @@ export function toInterrupt({
   };
 }
 
-/** Longest plain-text error kept, in characters. */
-const MAX_ERROR_TEXT = 300;
-
 const KINDS: ReadonlyMap<number, WorkflowInterrupt["kind"]> = new Map([
   [2, "question"],
   [5, "input"],
@@ -117,6 +116,6 @@ function toMessage(message: WireWorkflowMessage): WorkflowMessage {
 
 /** The name alone says that it failed. */
 function toError(failure: WireWorkflowError | undefined, data: string): WorkflowEvent {
-  const text = failure?.error_message || data.slice(0, MAX_ERROR_TEXT);
+  const text = failure?.error_message || clip(data);
   return { type: "error", code: failure?.error_code ?? 0, text, debugUrl: failure?.debug_url };
 }
