@@ -116,6 +116,8 @@ const ANSWERS: AnswerSpecs = {
   "GET /v3/chat/message/list": LIST,
   "POST /v1/files/upload": FILE,
   "GET /v1/files/retrieve": FILE,
+  // Only the vendor's clients call it so (coze-api.md §8.2).
+  "POST /v3/chat/retrieve": open({ id: ID, conversation_id: ID }),
   ...CONVERSATION_ANSWERS,
   ...BOT_ANSWERS,
   ...WORKFLOW_ANSWERS,
@@ -132,6 +134,15 @@ ajv.addSchema(SDK, "sdk");
 /** All violations of the specifications in this traffic, known exceptions left out. */
 export function cozeViolations(exchanges: readonly Exchange[]): string[] {
   return rawViolations(exchanges).filter((line) => !EXCEPTIONS.some(({ matches }) => matches.test(line)));
+}
+
+/** The same of what came back alone: requests are another client's, whose ways are not ours. */
+export function cozeAnswerViolations(exchanges: readonly Exchange[]): string[] {
+  return exchanges
+    .flatMap((exchange) =>
+      exchange.kind === "http" ? answerViolations(exchange) : eventViolations(exchange),
+    )
+    .filter((line) => !EXCEPTIONS.some(({ matches }) => matches.test(line)));
 }
 
 /** The same, with the exceptions. */
