@@ -39,7 +39,7 @@ export async function openJudged(options: Parameters<typeof openPair>[0] = {}): 
   };
 }
 
-export const USER = "user-1";
+const USER = "user-1";
 
 /** A question as their client takes it. */
 export function theirQuestion(text: string, changes: Partial<StreamChatReq> = {}): StreamChatReq {
