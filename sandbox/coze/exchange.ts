@@ -36,7 +36,8 @@ export class OpenExchange {
     return {
       params,
       query: (name) => this.url.searchParams.get(name) ?? "",
-      json: () => this.json(),
+      // Whatever its type: the vendor's clients send none at all where every field is optional (coze-api.md §9.1, §9.2).
+      json: () => (this.#body.length === 0 ? {} : this.json()),
       parts: () => this.#parts,
       bearer: this.bearer,
     };

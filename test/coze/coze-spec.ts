@@ -116,6 +116,8 @@ const ANSWERS: AnswerSpecs = {
   "GET /v3/chat/message/list": LIST,
   "POST /v1/files/upload": FILE,
   "GET /v1/files/retrieve": FILE,
+  // Only the vendor's clients call it so (coze-api.md §8.2).
+  "POST /v3/chat/retrieve": open({ id: ID, conversation_id: ID }),
   ...CONVERSATION_ANSWERS,
   ...BOT_ANSWERS,
   ...WORKFLOW_ANSWERS,
@@ -132,6 +134,24 @@ ajv.addSchema(SDK, "sdk");
 /** All violations of the specifications in this traffic, known exceptions left out. */
 export function cozeViolations(exchanges: readonly Exchange[]): string[] {
   return rawViolations(exchanges).filter((line) => !EXCEPTIONS.some(({ matches }) => matches.test(line)));
+}
+
+/** What ours never makes happen: it always says what a message is, and without that a message has no type. */
+const OF_OTHERS: typeof EXCEPTIONS = [
+  {
+    matches: /Message \/type must be equal to one of the allowed values/,
+    source: "§1.6, §9.3: empty in the examples",
+  },
+];
+
+/** The same of what came back alone: requests are another client's, whose ways are not ours. */
+export function cozeAnswerViolations(exchanges: readonly Exchange[]): string[] {
+  const known = [...EXCEPTIONS, ...OF_OTHERS];
+  return exchanges
+    .flatMap((exchange) =>
+      exchange.kind === "http" ? answerViolations(exchange) : eventViolations(exchange),
+    )
+    .filter((line) => !known.some(({ matches }) => matches.test(line)));
 }
 
 /** The same, with the exceptions. */

@@ -112,26 +112,36 @@ const WORKSPACE = open({
   workspace_type: { enum: ["personal", "team"] },
 });
 
+const BOT = open({
+  bot_id: ID,
+  name: STRING,
+  description: STRING,
+  version: STRING,
+  create_time: SECONDS,
+  update_time: SECONDS,
+  prompt_info: { type: "object" },
+  onboarding_info: open({ prologue: STRING, suggested_questions: LIST }),
+  bot_mode: { type: "integer" },
+  model_info: open({ model_id: ID, model_name: STRING }),
+  plugin_info_list: LIST,
+  workflow_info_list: LIST,
+  shortcut_commands: LIST,
+});
+const OLD_SUMMARY = exact({
+  required: { bot_id: ID, bot_name: STRING, description: STRING, icon_url: STRING, publish_time: STRING },
+});
+
 export const BOT_ANSWERS: AnswerSpecs = {
   "POST /v1/bot/create": exact({ required: { bot_id: ID } }),
   "POST /v1/bot/update": "none",
   "POST /v1/bot/publish": exact({ required: { bot_id: ID, version: ID } }),
   "POST /v1/bots/:bot_id/unpublish": "none",
   "GET /v1/bots": exact({ required: { items: { ...LIST, items: SUMMARY }, total: { type: "integer" } } }),
-  "GET /v1/bots/:bot_id": open({
-    bot_id: ID,
-    name: STRING,
-    description: STRING,
-    version: STRING,
-    create_time: SECONDS,
-    update_time: SECONDS,
-    prompt_info: { type: "object" },
-    onboarding_info: open({ prologue: STRING, suggested_questions: LIST }),
-    bot_mode: { type: "integer" },
-    model_info: open({ model_id: ID, model_name: STRING }),
-    plugin_info_list: LIST,
-    workflow_info_list: LIST,
-    shortcut_commands: LIST,
+  "GET /v1/bots/:bot_id": BOT,
+  // The old calls, which only the vendor's clients make (§12.2).
+  "GET /v1/bot/get_online_info": BOT,
+  "GET /v1/space/published_bots_list": exact({
+    required: { space_bots: { ...LIST, items: OLD_SUMMARY }, total: { type: "integer" } },
   }),
   "GET /v1/workspaces": exact({
     required: { workspaces: { ...LIST, items: WORKSPACE }, total_count: { type: "integer" } },
