@@ -2,7 +2,7 @@ import { RoleType, type WorkflowEvent as TheirEvent, WorkflowEventType } from "@
 import { describe, expect, it } from "vitest";
 import { STAND_IN_BOT } from "../../sandbox/coze/coze-stand-in.ts";
 import { STAND_IN_WORKFLOW, UNPUBLISHED_WORKFLOW } from "../../sandbox/coze/workflows.ts";
-import type { WorkflowEvent } from "../../src/coze/workflow-events.ts";
+import type { WorkflowEvent } from "../../src/coze/stream/workflow-events.ts";
 import { errorOf, newConversation, noAbort } from "./coze-kit.ts";
 import { lastLogId, openJudged, textsOf, toldByOurs, toldByTheirs } from "./vendor-kit.ts";
 
