@@ -1,4 +1,4 @@
-import { hasLength, refuse } from "./refusal.ts";
+import { checkLength, refuse } from "./refusal.ts";
 
 /** Limits of `meta_data` (coze-api.md §4); in characters, of which nobody says how they are counted (§22.43). */
 const MAX_META_PAIRS = 16;
@@ -120,11 +120,8 @@ export function checkMetaData(metaData: MetaData): void {
   if (pairs.length > MAX_META_PAIRS)
     refuse(`${pairs.length} pairs of meta data; Coze takes ${MAX_META_PAIRS}`);
   for (const [key, value] of pairs) {
-    if (!hasLength(key, { least: 1, most: MAX_META_KEY }))
-      refuse(`a key of the meta data has not 1 to ${MAX_META_KEY} characters`);
-    if (!hasLength(value, { least: 1, most: MAX_META_VALUE })) {
-      refuse(`the meta data "${key}" has not 1 to ${MAX_META_VALUE} characters`);
-    }
+    checkLength("a key of the meta data", key, { least: 1, most: MAX_META_KEY });
+    checkLength(`the meta data "${key}"`, value, { least: 1, most: MAX_META_VALUE });
   }
 }
 

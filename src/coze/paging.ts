@@ -1,7 +1,7 @@
 import { CozeError } from "../core/errors.ts";
 import { refuse } from "./refusal.ts";
 
-/** Largest page of the lists that are paged by number (coze-api.md §9.1, §12.3). */
+/** Largest page of a list (coze-api.md §9.1, §9.2, §12.3). */
 const MAX_PAGE_SIZE = 50;
 /** Most pages of one list: more are a server that never comes to an end. */
 const MAX_PAGES = 2_000;
@@ -94,10 +94,14 @@ export function toPageQuery({ pageNumber = 1, pageSize = MAX_PAGE_SIZE }: PageNu
   readonly page_size: number;
 } {
   if (!Number.isSafeInteger(pageNumber) || pageNumber < 1) refuse("pages are counted from 1");
-  if (!Number.isSafeInteger(pageSize) || pageSize < 1 || pageSize > MAX_PAGE_SIZE) {
-    refuse(`a page holds 1 to ${MAX_PAGE_SIZE} items`);
-  }
+  checkPageSize(pageSize);
   return { page_num: pageNumber, page_size: pageSize };
+}
+
+/** @throws {CozeError} `COZE_BAD_REQUEST` */
+export function checkPageSize(pageSize: number): void {
+  const fits = Number.isSafeInteger(pageSize) && pageSize >= 1 && pageSize <= MAX_PAGE_SIZE;
+  if (!fits) refuse(`a page holds 1 to ${MAX_PAGE_SIZE} items`);
 }
 
 /** A page of a list that tells its length instead of its end; where it tells neither, a short page is the last. */

@@ -1,14 +1,6 @@
 import type { ContextMessage, InlineText, Question, UploadedFile } from "../core/ports.ts";
-import {
-  type ChatRequest,
-  type EnterMessage,
-  MAX_MESSAGES,
-  type MetaData,
-  toMetaValue,
-} from "./chat-request.ts";
-
-/** Longest name of a conversation (coze-api.md §9.1). */
-const MAX_CONVERSATION_NAME = 100;
+import { MAX_CONVERSATION_NAME, type NewConversation } from "./api/conversations.ts";
+import { type ChatRequest, type EnterMessage, MAX_MESSAGES, toMetaValue } from "./chat-request.ts";
 
 /** The key under which a turn's id stands in the `meta_data` of its chat and its question. */
 export const TURN_ID_KEY = "turn_id";
@@ -32,18 +24,12 @@ export function toChatRequest(question: Question): ChatRequest {
 }
 
 /** With its key in it, a lost conversation can be found again (coze-api.md §16.2). */
-export function toConversationRequest(botId: string, conversation: string): ConversationName {
+export function toConversationRequest(botId: string, conversation: string): NewConversation {
   return {
     botId,
     name: conversation.slice(0, MAX_CONVERSATION_NAME).toWellFormed(),
     metaData: { [CONVERSATION_KEY]: toMetaValue(conversation) },
   };
-}
-
-interface ConversationName {
-  readonly botId: string;
-  readonly name: string;
-  readonly metaData: MetaData;
 }
 
 function toContextMessage({ role, text }: ContextMessage): EnterMessage {

@@ -15,7 +15,7 @@ const MAX_PAGES = 4;
  * the answer that follows it (coze-api.md §16.3).
  */
 export async function findChat(
-  conversations: MessagesApi,
+  messages: MessagesApi,
   { conversationId, turnId }: { conversationId: string; turnId: string },
   { signal }: Abortable,
 ): Promise<string | undefined> {
@@ -23,14 +23,14 @@ export async function findChat(
   let afterId: string | undefined;
   let newer: StoredMessage | undefined;
   for (let page = 0; page < MAX_PAGES; page += 1) {
-    const { messages, hasMore, lastId } = await conversations.page({
+    const { items, hasMore, lastId } = await messages.page({
       conversationId,
       order: "desc",
       signal,
       // Newest first: what comes after the last one of a page is older (coze-api.md §9.2).
       ...(afterId !== undefined && { afterId }),
     });
-    for (const message of messages) {
+    for (const message of items) {
       if (message.role === "user" && message.metaData[TURN_ID_KEY] === wanted) {
         return message.chatId !== "" ? message.chatId : newer?.chatId;
       }

@@ -81,7 +81,7 @@ export function toStoredBot(bot: WireBot): StoredBot {
 }
 
 export function toBotPage(page: WireBotPage, asked: PageNumber): NumberedPage<BotSummary> {
-  return toCountedPage(page.items.map(toBotSummary), page.total ?? undefined, asked);
+  return toCountedPage(page.items.map(toBotSummary), page.total, asked);
 }
 
 function toBotSummary(bot: WireBotSummary): BotSummary {
@@ -90,7 +90,7 @@ function toBotSummary(bot: WireBotSummary): BotSummary {
     name: bot.name,
     description: bot.description,
     iconUrl: bot.icon_url,
-    published: bot.is_published ?? false,
+    published: bot.is_published,
     publishedAt: bot.published_at,
     updatedAt: bot.updated_at,
     ownerId: bot.owner_user_id,

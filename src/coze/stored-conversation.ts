@@ -31,5 +31,5 @@ export function toStoredConversation(conversation: WireConversation): StoredConv
 }
 
 export function toConversationPage(page: WireConversationPage): NumberedPage<StoredConversation> {
-  return { items: page.conversations.map(toStoredConversation), hasMore: page.has_more ?? false };
+  return { items: page.conversations.map(toStoredConversation), hasMore: page.has_more };
 }

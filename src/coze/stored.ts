@@ -50,8 +50,9 @@ export interface StoredMessage {
   readonly createdAt: number | undefined;
 }
 
+/** A page of a list that is paged by ids (coze-api.md §9.2). */
 export interface MessagePage {
-  readonly messages: readonly StoredMessage[];
+  readonly items: readonly StoredMessage[];
   /** Cursors for `beforeId` and `afterId`. */
   readonly firstId: string | undefined;
   readonly lastId: string | undefined;
@@ -89,10 +90,10 @@ export function toStoredMessage(message: WireMessage): StoredMessage {
 
 export function toMessagePage(page: WireMessagePage): MessagePage {
   return {
-    messages: page.data.map(toStoredMessage),
+    items: page.data.map(toStoredMessage),
     firstId: page.first_id,
     lastId: page.last_id,
-    hasMore: page.has_more ?? false,
+    hasMore: page.has_more,
   };
 }
 

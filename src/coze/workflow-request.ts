@@ -4,8 +4,8 @@ import { refuse } from "./refusal.ts";
 /** Messages in one request to a chatflow (coze-api.md §13.1). */
 const MAX_MESSAGES = 50;
 
-/** What every run of a workflow is told (coze-api.md §13). */
-interface WorkflowInput {
+/** A run of a workflow (coze-api.md §13). */
+export interface WorkflowRequest {
   /** Of a published workflow. */
   readonly workflowId: string;
   /** Inputs of the start node, by their names. */
@@ -20,11 +20,9 @@ interface WorkflowInput {
   readonly ext?: { readonly latitude?: string; readonly longitude?: string; readonly userId?: string };
   /** Default: the published one. */
   readonly version?: string;
+  /** Where it is published: `1024` is the API. */
   readonly connectorId?: string;
 }
-
-/** A run of a workflow. */
-export type WorkflowRequest = WorkflowInput;
 
 /** A message that goes to a chatflow: text only. */
 export interface ChatflowMessage {
@@ -34,7 +32,7 @@ export interface ChatflowMessage {
 }
 
 /** A question to a chatflow; it names either a bot or an app. */
-export interface ChatflowRequest extends WorkflowInput {
+export interface ChatflowRequest extends WorkflowRequest {
   /** Created by the same identity; without one Coze creates it. */
   readonly conversationId?: string;
   /** History given by the caller, oldest first, then the question; at most 50. */
@@ -89,7 +87,7 @@ export function toResumeBody({ workflowId, eventId, interruptType, data }: Resum
 }
 
 /** Files go as strings that hold JSON (coze-api.md §13.1). */
-function toFileParameters(files: NonNullable<WorkflowInput["files"]>): Record<string, string | string[]> {
+function toFileParameters(files: NonNullable<WorkflowRequest["files"]>): Record<string, string | string[]> {
   const toText = (fileId: string): string => JSON.stringify({ file_id: fileId });
   return Object.fromEntries(
     Object.entries(files).map(([name, ids]) => [

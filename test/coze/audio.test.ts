@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { STAND_IN_VOICE } from "../../sandbox/coze/audio.ts";
 import { STAND_IN_TOKEN } from "../../sandbox/coze/coze-stand-in.ts";
-import type { VoiceFilter } from "../../src/coze/api/audio.ts";
+import type { ListVoicesOptions } from "../../src/coze/api/audio.ts";
 import { type SpeechRequest, splitSpeech } from "../../src/coze/speech.ts";
 import { aFile, type CozePair, errorOf, noAbort, openPair } from "./coze-kit.ts";
 import { OPUS } from "./file-bytes.ts";
@@ -286,9 +286,12 @@ describe("audio.transcribe", () => {
   });
 });
 
-describe("audio.voices", () => {
-  const names = async ({ client }: CozePair, filter: VoiceFilter = {}): Promise<readonly string[]> => {
-    const voices = await Array.fromAsync(client.audio.voices({ ...filter, signal }));
+describe("audio.listVoices", () => {
+  const names = async (
+    { client }: CozePair,
+    filter: Omit<ListVoicesOptions, "signal"> = {},
+  ): Promise<readonly string[]> => {
+    const voices = await Array.fromAsync(client.audio.listVoices({ ...filter, signal }));
     return voices.map(({ name }) => name);
   };
 
@@ -298,9 +301,9 @@ describe("audio.voices", () => {
     expect(all).toHaveLength(230);
     expect(new Set(all).size).toBe(230);
     expect(pair.coze.traffic.exchanges).toHaveLength(3);
-    const [first] = await Array.fromAsync(pair.client.audio.voices({ state: "cloned", signal }));
+    const [first] = await Array.fromAsync(pair.client.audio.listVoices({ state: "cloned", signal }));
     expect(first).toEqual({
-      id: (BigInt(STAND_IN_VOICE) + 9n).toString(),
+      voiceId: (BigInt(STAND_IN_VOICE) + 9n).toString(),
       name: "Voice 10",
       system: false,
       languageCode: "en",
@@ -314,7 +317,7 @@ describe("audio.voices", () => {
 
   it("asks for no page that nobody wants", async () => {
     await using pair = await openPair();
-    for await (const voice of pair.client.audio.voices({ signal })) {
+    for await (const voice of pair.client.audio.listVoices({ signal })) {
       expect(voice.name).toBe("Voice 1");
       break;
     }

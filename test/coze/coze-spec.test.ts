@@ -55,7 +55,7 @@ async function allTraffic(): Promise<readonly Exchange[]> {
   const chat = { conversationId, chatId: coze.chats[1]?.id ?? "" };
   await client.chats.retrieve(chat, { signal });
   await client.chats.listMessages(chat, { signal });
-  const { lastId } = await client.messages.page({ conversationId, limit: 2, order: "desc", signal });
+  const { lastId } = await client.messages.page({ conversationId, pageSize: 2, order: "desc", signal });
   await client.messages.page({
     conversationId,
     chatId: chat.chatId,

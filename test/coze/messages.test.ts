@@ -121,7 +121,12 @@ describe("§22.41 the list of a conversation's messages", () => {
     for (const text of five) await insert(pair, conversationId, text);
     const texts: string[] = [];
     const pages: number[] = [];
-    for await (const { text } of pair.client.messages.list({ conversationId, order, limit: 2, ...options })) {
+    for await (const { text } of pair.client.messages.list({
+      conversationId,
+      order,
+      pageSize: 2,
+      ...options,
+    })) {
       texts.push(text);
       pages.push(listPages(pair));
     }
@@ -136,7 +141,13 @@ describe("§22.41 the list of a conversation's messages", () => {
     const ids: MessageIds[] = [];
     for (const text of five) ids.push(await insert(pair, conversationId, text));
     const afterId = ids[1]?.messageId ?? "";
-    const list = pair.client.messages.list({ conversationId, order: "asc", limit: 2, afterId, ...options });
+    const list = pair.client.messages.list({
+      conversationId,
+      order: "asc",
+      pageSize: 2,
+      afterId,
+      ...options,
+    });
     const texts: string[] = [];
     for await (const { text } of list) {
       texts.push(text);
@@ -153,7 +164,7 @@ describe("§22.41 the list of a conversation's messages", () => {
     const kinds = async (asked: object): Promise<string[]> =>
       (
         await Array.fromAsync(
-          pair.client.messages.list({ conversationId, order: "asc", limit: 3, ...asked, ...options }),
+          pair.client.messages.list({ conversationId, order: "asc", pageSize: 3, ...asked, ...options }),
         )
       ).map(({ kind }) => kind);
     expect(await kinds({})).toEqual(["question", "answer"]);
@@ -173,7 +184,7 @@ describe("§22.41 the list of a conversation's messages", () => {
     const conversationId = await newConversation(pair);
     for (const text of ["one", "two"]) await insert(pair, conversationId, text);
     const texts: string[] = [];
-    const list = pair.client.messages.list({ conversationId, order: "asc", limit: 1, ...options });
+    const list = pair.client.messages.list({ conversationId, order: "asc", pageSize: 1, ...options });
     for await (const { text } of list) {
       texts.push(text);
       if (text === "one") await insert(pair, conversationId, "three");
@@ -259,8 +270,8 @@ describe("nothing is sent", () => {
 
   it("with a page that is too long or none", async () => {
     await using pair = await openPair();
-    for (const limit of [0, 51, 2.5]) {
-      const asked = { conversationId: "1", limit, ...options };
+    for (const pageSize of [0, 51, 2.5]) {
+      const asked = { conversationId: "1", pageSize, ...options };
       await expect(pair.client.messages.page(asked)).rejects.toMatchObject({ code: "COZE_BAD_REQUEST" });
     }
     expect(pair.coze.traffic.exchanges).toEqual([]);

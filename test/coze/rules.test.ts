@@ -66,7 +66,7 @@ describe("§22.43 meta_data", () => {
     expect((await pair.client.chats.retrieve(chatIds, { signal })).metaData).toEqual({
       turn_id: "discord:a:b:c#r0",
     });
-    const { messages } = await pair.client.messages.page({ conversationId, signal });
+    const { items: messages } = await pair.client.messages.page({ conversationId, signal });
     const question = messages.find(({ role }) => role === "user");
     expect(question).toMatchObject({ metaData: { turn_id: "discord:a:b:c#r0" }, chatId: state.chatId });
   });
@@ -229,7 +229,7 @@ describe("the stand-in remembers", () => {
     const signal = noAbort();
     await pair.source.cancel({ conversationId, chatId: pair.coze.chats[0]?.id ?? "" }, { signal });
     await running;
-    const { messages } = await pair.client.messages.page({ conversationId, signal });
+    const { items: messages } = await pair.client.messages.page({ conversationId, signal });
     expect(messages).toEqual([]);
     const again = await ask(pair.source, aQuestion({ conversationId, text: "what is my name?" }));
     expect(answerMarkdown(again.state)).toBe("You have not told me your name yet.");
@@ -246,7 +246,7 @@ describe("the stand-in remembers", () => {
     const { events } = await running;
     expect(events).toContainEqual(expect.objectContaining({ type: "chat", status: "canceled" }));
     const list = async (): Promise<number> =>
-      (await pair.client.messages.page({ conversationId, signal })).messages.length;
+      (await pair.client.messages.page({ conversationId, signal })).items.length;
     await expect.poll(list).toBe(2);
   });
 });

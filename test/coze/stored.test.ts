@@ -79,19 +79,19 @@ describe("§22.41 lists", () => {
     const conversationId = await newConversation(pair);
     for (const text of ["one", "two", "three"]) await ask(pair.source, aQuestion({ conversationId, text }));
     const page = (options: object): Promise<MessagePage> =>
-      pair.client.messages.page({ conversationId, limit: 2, signal, ...options });
+      pair.client.messages.page({ conversationId, pageSize: 2, signal, ...options });
     const first = await page({});
     expect(first).toMatchObject({
       hasMore: true,
-      messages: [{ text: "You said: three" }, { text: "three" }],
+      items: [{ text: "You said: three" }, { text: "three" }],
     });
     const second = await page({ afterId: first.lastId });
-    expect(second.messages.map(({ text }) => text)).toEqual(["You said: two", "two"]);
+    expect(second.items.map(({ text }) => text)).toEqual(["You said: two", "two"]);
     const third = await page({ afterId: second.lastId });
-    expect(third).toMatchObject({ hasMore: false, messages: [{ text: "You said: one" }, { text: "one" }] });
-    expect((await page({ beforeId: second.firstId })).messages).toEqual(first.messages);
+    expect(third).toMatchObject({ hasMore: false, items: [{ text: "You said: one" }, { text: "one" }] });
+    expect((await page({ beforeId: second.firstId })).items).toEqual(first.items);
     const oldest = await page({ order: "asc" });
-    expect(oldest.messages.map(({ text }) => text)).toEqual(["one", "You said: one"]);
+    expect(oldest.items.map(({ text }) => text)).toEqual(["one", "You said: one"]);
   });
 
   it("of a conversation can be narrowed to a chat", async () => {
@@ -104,7 +104,7 @@ describe("§22.41 lists", () => {
       signal,
       ...(state.chatId && { chatId: state.chatId }),
     });
-    expect(page.messages.map(({ text }) => text)).toEqual(["You said: two", "two"]);
+    expect(page.items.map(({ text }) => text)).toEqual(["You said: two", "two"]);
   });
 
   it("show a running question and its chat, or not, by the switches", async () => {
@@ -115,9 +115,9 @@ describe("§22.41 lists", () => {
       const running = ask(pair.source, aQuestion({ conversationId, turnId: "t" }));
       await expect.poll(() => pair.coze.chats.length).toBe(1);
       const during = await pair.client.messages.page({ conversationId, signal });
-      expect(during.messages).toHaveLength(on ? 1 : 0);
+      expect(during.items).toHaveLength(on ? 1 : 0);
       await running;
-      const { messages } = await pair.client.messages.page({ conversationId, signal });
+      const { items: messages } = await pair.client.messages.page({ conversationId, signal });
       expect(messages).toMatchObject([{ role: "assistant" }, { role: "user", metaData: { turn_id: "t" } }]);
       expect(messages[1]?.chatId === messages[0]?.chatId).toBe(on);
     }
@@ -135,11 +135,11 @@ it("§22.42 reads string timestamps, long numbers for ids, and null for lists", 
     lastId: "7391000000000000100",
     hasMore: true,
   });
-  expect(page.messages).toMatchObject([
+  expect(page.items).toMatchObject([
     { messageId: "7391000000000000101", createdAt: 1_767_225_600, kind: "unknown", text: "", metaData: {} },
   ]);
   answerNext(pair.coze, call, { code: 0, data: null });
-  expect((await pair.client.messages.page({ conversationId: "1", signal })).messages).toEqual([]);
+  expect((await pair.client.messages.page({ conversationId: "1", signal })).items).toEqual([]);
 });
 
 it.each([

@@ -23,7 +23,7 @@ export interface Speech {
 
 /** A voice (coze-api.md §11); texts are empty when they were not told. */
 export interface Voice {
-  readonly id: string;
+  readonly voiceId: string;
   readonly name: string;
   /** Coze's own, not somebody's clone. */
   readonly system: boolean;
@@ -36,7 +36,8 @@ export interface Voice {
   readonly state: string;
 }
 
-export interface VoiceFilter {
+/** Which voices are listed. */
+export interface ListVoicesOptions extends Abortable {
   /** Only clones. */
   readonly withoutSystemVoices?: boolean;
   readonly modelType?: "big" | "small";
@@ -60,7 +61,7 @@ export class AudioApi {
    * @throws {CozeError} `FILE_EMPTY`, `FILE_TOO_LARGE`, `FILE_TYPE` before anything is sent; `FILE_GONE` as
    * {@link FilesApi.upload} does.
    */
-  async transcribe(source: UploadSource, options: Omit<UploadOptions, "size"> & Abortable): Promise<string> {
+  async transcribe(source: UploadSource, options: UploadOptions): Promise<string> {
     const call = {
       ...options,
       path: "/v1/audio/transcriptions",
@@ -80,8 +81,8 @@ export class AudioApi {
     return { format: request.format ?? "mp3", contentType, audio: body };
   }
 
-  /** All voices there are, page by page as they are asked for. */
-  voices({ signal, ...filter }: VoiceFilter & Abortable): AsyncGenerator<Voice, void, undefined> {
+  /** All of them, page by page as they are read; the reader may stop early. */
+  listVoices({ signal, ...filter }: ListVoicesOptions): AsyncIterable<Voice> {
     const path = "/v1/audio/voices";
     const load = async (pageNumber: number): Promise<NumberedPage<Voice>> => {
       const query = {
@@ -92,17 +93,17 @@ export class AudioApi {
         page_size: PAGE_SIZE,
       };
       const page = await this.#http.call({ method: "GET", path, query, signal }, voicePageSchema);
-      return { items: page.voice_list.map(toVoice), hasMore: page.has_more ?? false };
+      return { items: page.voice_list.map(toVoice), hasMore: page.has_more };
     };
-    return readNumbered(load, { toId: ({ id }) => id, call: `GET ${path}` });
+    return readNumbered(load, { toId: ({ voiceId }) => voiceId, call: `GET ${path}` });
   }
 }
 
 function toVoice(voice: WireVoice): Voice {
   return {
-    id: voice.voice_id,
+    voiceId: voice.voice_id,
     name: voice.name,
-    system: voice.is_system_voice ?? false,
+    system: voice.is_system_voice,
     languageCode: voice.language_code,
     languageName: voice.language_name,
     previewText: voice.preview_text,

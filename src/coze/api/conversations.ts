@@ -7,8 +7,9 @@ import { type StoredConversation, toConversationPage, toStoredConversation } fro
 import { clearedSchema, conversationPageSchema, conversationSchema } from "../wire/conversations.ts";
 import { nothingSchema } from "../wire/envelope.ts";
 
-/** Longest name, in characters, and most messages that a conversation begins with (coze-api.md §9.1). */
-const MAX_NAME = 100;
+/** Longest name, in characters (coze-api.md §9.1). */
+export const MAX_CONVERSATION_NAME = 100;
+/** Most messages that a conversation begins with (coze-api.md §9.1). */
 const MAX_FIRST_MESSAGES = 16;
 
 /** A conversation to be created (coze-api.md §9.1). */
@@ -78,7 +79,7 @@ export class ConversationsApi {
 
   /** @param name - At most 100 characters. */
   async rename(conversationId: string, name: string, { signal }: Abortable): Promise<StoredConversation> {
-    checkLength("the name of a conversation", name, { least: 1, most: MAX_NAME });
+    checkLength("the name of a conversation", name, { least: 1, most: MAX_CONVERSATION_NAME });
     const call: CozeCall = { method: "PUT", path: toPath(conversationId), json: { name }, signal };
     return toStoredConversation(await this.#http.call(call, conversationSchema));
   }
@@ -101,7 +102,7 @@ export class ConversationsApi {
 
 function toConversationBody(conversation: NewConversation): object {
   const { botId, name, messages, metaData, connectorId } = conversation;
-  checkLength("the name of a conversation", name, { most: MAX_NAME });
+  checkLength("the name of a conversation", name, { most: MAX_CONVERSATION_NAME });
   if (messages !== undefined && messages.length > MAX_FIRST_MESSAGES) {
     refuse(`${messages.length} messages; a conversation begins with at most ${MAX_FIRST_MESSAGES}`);
   }

@@ -1,8 +1,8 @@
 import type { Abortable } from "../../core/ports.ts";
-import type { CozeHttp } from "../http.ts";
+import type { CozeCall, CozeHttp } from "../http.ts";
 import type { CozePacer } from "../pacer.ts";
 import { type StoredFile, toStoredFile } from "../stored.ts";
-import { checkUpload } from "../upload/file-kind.ts";
+import { type CheckedFile, checkUpload } from "../upload/file-kind.ts";
 import type { UploadOptions, UploadSource } from "../upload/multipart.ts";
 import { sendUpload } from "../upload/send-upload.ts";
 import { fileSchema } from "../wire/files.ts";
@@ -24,29 +24,21 @@ export class FilesApi {
    * @throws {CozeError} `FILE_EMPTY`, `FILE_TOO_LARGE`, `FILE_TYPE` before anything is sent; of a stream only name and
    * size are looked at. `FILE_GONE` when the source ends early, goes on for too long, or breaks.
    */
-  async upload(
-    source: UploadSource,
-    { signal, ...options }: Omit<UploadOptions, "size"> & Abortable,
-  ): Promise<StoredFile> {
-    const file = await sendUpload(
-      this.#http,
-      {
-        ...options,
-        path: "/v1/files/upload",
-        source,
-        gate: this.#pacer.uploads,
-        check: (found) => checkUpload(found, { signal }),
-        signal,
-      },
-      fileSchema,
-    );
-    return toStoredFile(file);
+  async upload(source: UploadSource, options: UploadOptions): Promise<StoredFile> {
+    const call = {
+      ...options,
+      path: "/v1/files/upload",
+      source,
+      gate: this.#pacer.uploads,
+      check: (file: CheckedFile) => checkUpload(file, options),
+    };
+    return toStoredFile(await sendUpload(this.#http, call, fileSchema));
   }
 
   /** What Coze knows of a file; it hands none out (coze-api.md §10). */
   async retrieve(fileId: string, { signal }: Abortable): Promise<StoredFile> {
     const query = { file_id: fileId };
-    const call = { method: "GET", path: "/v1/files/retrieve", query, signal } as const;
+    const call: CozeCall = { method: "GET", path: "/v1/files/retrieve", query, signal };
     return toStoredFile(await this.#http.call(call, fileSchema));
   }
 }

@@ -8,13 +8,10 @@ import {
   toWireMessage,
 } from "../chat-request.ts";
 import type { CozeCall, CozeHttp } from "../http.ts";
-import { readList } from "../paging.ts";
+import { checkPageSize, readList } from "../paging.ts";
 import { refuse } from "../refusal.ts";
 import { type MessagePage, type StoredMessage, toMessagePage, toStoredMessage } from "../stored.ts";
 import { changedMessageSchema, messagePageSchema, messageSchema } from "../wire/chats.ts";
-
-/** Most messages of a page (coze-api.md §9.2). */
-const MAX_LIMIT = 50;
 
 /** The ids of one message. */
 export interface MessageIds {
@@ -39,7 +36,7 @@ export interface ListMessagesOptions extends Abortable {
   /** Only what follows this message in the list. Page towards the back: the previous `lastId`. */
   readonly afterId?: string;
   /** 1–50, default 50. */
-  readonly limit?: number;
+  readonly pageSize?: number;
   /** Also how answers came about: tool calls, control packets, suggestions. Default false. */
   readonly includeMiddle?: boolean;
 }
@@ -85,7 +82,7 @@ export class MessagesApi {
     return readList(options.afterId ?? "", {
       load: async (afterId) => {
         const page = await this.page(afterId === "" ? options : { ...options, afterId });
-        const { messages: items, hasMore, lastId = items.at(-1)?.messageId ?? "" } = page;
+        const { items, hasMore, lastId = items.at(-1)?.messageId ?? "" } = page;
         return { items, next: hasMore ? lastId : undefined };
       },
       toId: ({ messageId }) => messageId,
@@ -99,10 +96,8 @@ export class MessagesApi {
    * @param options.beforeId - Page towards the front: the previous `firstId`.
    */
   async page(options: ListMessagesOptions & { readonly beforeId?: string }): Promise<MessagePage> {
-    const { conversationId, chatId, order, beforeId, afterId, limit, includeMiddle, signal } = options;
-    if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIMIT)) {
-      refuse(`a page holds 1 to ${MAX_LIMIT} messages`);
-    }
+    const { conversationId, chatId, order, beforeId, afterId, pageSize, includeMiddle, signal } = options;
+    if (pageSize !== undefined) checkPageSize(pageSize);
     const page = await this.#http.call(
       {
         method: "POST",
@@ -113,7 +108,7 @@ export class MessagesApi {
           chat_id: chatId,
           before_id: beforeId,
           after_id: afterId,
-          limit,
+          limit: pageSize,
           include_middle_message: includeMiddle,
         },
         signal,

@@ -42,7 +42,7 @@ export interface WorkflowRun {
 }
 
 /** A run as Coze recorded it. */
-export interface WorkflowRecord {
+export interface StoredRun {
   readonly executeId: string;
   readonly status: "running" | "succeeded" | "failed" | "unknown";
   readonly text: string;
@@ -111,14 +111,11 @@ export class WorkflowsApi {
   }
 
   /** What Coze recorded of a run that was started. */
-  async history(
-    run: { workflowId: string; executeId: string },
-    { signal }: Abortable,
-  ): Promise<WorkflowRecord> {
+  async history(run: { workflowId: string; executeId: string }, { signal }: Abortable): Promise<StoredRun> {
     const path = `/v1/workflows/${toPathPart(run.workflowId)}/run_histories/${toPathPart(run.executeId)}`;
     const call: CozeCall = { method: "GET", path, signal };
     const look = (): Promise<WireRunRecord> => this.#http.call(call, runRecordSchema);
-    return toRecord(run.executeId, await paced(this.#pacer.workflows, signal, look));
+    return toStoredRun(run.executeId, await paced(this.#pacer.workflows, signal, look));
   }
 
   #run<T>(json: object, schema: z.ZodType<T>, { signal }: Abortable): Promise<T> {
@@ -152,7 +149,7 @@ function toWorkflowRun(run: WireRun): WorkflowRun {
   };
 }
 
-function toRecord(executeId: string, record: WireRunRecord): WorkflowRecord {
+function toStoredRun(executeId: string, record: WireRunRecord): StoredRun {
   const { error_code: code, error_message: text } = record;
   return {
     executeId: record.execute_id ?? executeId,
@@ -166,7 +163,7 @@ function toRecord(executeId: string, record: WireRunRecord): WorkflowRecord {
   };
 }
 
-const STATUS: ReadonlyMap<string, WorkflowRecord["status"]> = new Map([
+const STATUS: ReadonlyMap<string, StoredRun["status"]> = new Map([
   ["running", "running"],
   ["success", "succeeded"],
   ["fail", "failed"],

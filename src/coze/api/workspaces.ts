@@ -54,7 +54,7 @@ export class WorkspacesApi {
     };
     const call: CozeCall = { method: "GET", path: "/v1/workspaces", query, signal };
     const page = await this.#http.call(call, workspacePageSchema);
-    return toCountedPage(page.workspaces.map(toWorkspace), page.total_count ?? undefined, options);
+    return toCountedPage(page.workspaces.map(toWorkspace), page.total_count, options);
   }
 }
 

@@ -109,7 +109,7 @@ function toMessage(message: WireWorkflowMessage): WorkflowMessage {
     nodeTitle: message.node_title,
     nodeId: message.node_id,
     sequence: message.node_seq_id ?? 0,
-    nodeFinished: message.node_is_finish ?? false,
+    nodeFinished: message.node_is_finish,
     usage: toUsage(message.usage),
   };
 }

@@ -1,9 +1,9 @@
 import { open } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { fileTypeFromFile } from "file-type";
-import { CozeError, type ErrorCode } from "../../core/errors.ts";
 import { toPlainFileName } from "../../core/file-name.ts";
 import type { Abortable, BroughtFile, LocalFile } from "../../core/ports.ts";
+import { refuse } from "../refusal.ts";
 
 /** Largest file Coze takes (coze-api.md §10). */
 const MAX_UPLOAD_BYTES = 512 * 1024 * 1024;
@@ -133,29 +133,29 @@ export async function checkUpload(file: CheckedFile, { signal }: Abortable): Pro
   checkSize(file);
   if (!ACCEPTED.has(given)) {
     refuse(
-      "FILE_TYPE",
       `Coze takes no files named like "${name}"; the extension must be that of the content`,
+      "FILE_TYPE",
     );
   }
   if (path === undefined) return;
   const kind = await readFileKind({ path, bytes }, { name, signal });
-  if (kind.kind === "refused") refuse("FILE_TYPE", `Coze takes no ${kind.found} files, whatever their name`);
+  if (kind.kind === "refused") refuse(`Coze takes no ${kind.found} files, whatever their name`, "FILE_TYPE");
   if (kind.kind === "text")
-    refuse("FILE_TYPE", `"${name}" holds plain text; name it .csv, or ask with the text`);
+    refuse(`"${name}" holds plain text; name it .csv, or ask with the text`, "FILE_TYPE");
   const fitting = [kind.extension, ...(SPELLINGS.get(kind.extension) ?? [])];
   if (!fitting.includes(given)) {
     refuse(
-      "FILE_TYPE",
       `"${name}" holds ${kind.extension}; upload it as "${toUploadName(name, kind.extension)}"`,
+      "FILE_TYPE",
     );
   }
 }
 
 /** @throws {CozeError} `FILE_EMPTY`, `FILE_TOO_LARGE`. */
 function checkSize({ name, bytes }: CheckedFile): void {
-  if (bytes === 0) refuse("FILE_EMPTY", `"${name}" is empty`);
+  if (bytes === 0) refuse(`"${name}" is empty`, "FILE_EMPTY");
   if (bytes > MAX_UPLOAD_BYTES) {
-    refuse("FILE_TOO_LARGE", `"${name}" has ${bytes} bytes; Coze takes ${MAX_UPLOAD_BYTES}`);
+    refuse(`"${name}" has ${bytes} bytes; Coze takes ${MAX_UPLOAD_BYTES}`, "FILE_TOO_LARGE");
   }
 }
 
@@ -181,13 +181,13 @@ export async function toBroughtFile(
   const kind = await readFileKind(file, { name, signal });
   switch (kind.kind) {
     case "refused":
-      return refuse("FILE_TYPE", `Coze takes no ${kind.found} files`);
+      return refuse(`Coze takes no ${kind.found} files`, "FILE_TYPE");
     case "text": {
       if (file.bytes > MAX_INLINE_BYTES) {
-        refuse("FILE_TOO_LARGE", `${file.bytes} bytes of text do not fit into a question`);
+        refuse(`${file.bytes} bytes of text do not fit into a question`, "FILE_TOO_LARGE");
       }
       const text = await readAsText(file);
-      if (text === undefined) return refuse("FILE_TYPE", "Coze takes no files of this kind");
+      if (text === undefined) return refuse("Coze takes no files of this kind", "FILE_TYPE");
       return { kind: "text", name: toPlainFileName(basename(name)), text };
     }
     case "image":
@@ -196,10 +196,6 @@ export async function toBroughtFile(
       return { fileId, kind: kind.kind };
     }
   }
-}
-
-function refuse(code: ErrorCode, what: string): never {
-  throw new CozeError(code, `Nothing was sent to Coze: ${what}`);
 }
 
 /** Looks into a file. @throws the signal's reason. */

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { CozeError } from "../../core/errors.ts";
+import type { Abortable } from "../../core/ports.ts";
 import type { UploadBody } from "../http.ts";
 
 /** Read at once, in bytes. Freed buffers of this size are collected early: larger ones cost twice the memory. */
@@ -20,13 +21,17 @@ export interface StreamSource {
   readonly bytes: number;
 }
 
-export interface UploadOptions {
+/** How a file is uploaded. */
+export interface UploadOptions extends Abortable {
   /** With the extension of the content (coze-api.md §10). */
   readonly name: string;
-  /** In bytes. */
-  readonly size: number;
   /** Told how many bytes of the file the connection has taken so far; from 0 again when the call is made twice. */
   readonly onProgress?: ((sentBytes: number) => void) | undefined;
+}
+
+interface Sized {
+  /** Of the file, in bytes. */
+  readonly size: number;
 }
 
 /**
@@ -35,7 +40,10 @@ export interface UploadOptions {
  * A source that turns out shorter or longer than `size` fails the upload with `FILE_GONE` before its form is whole:
  * Coze stores nothing then.
  */
-export function toUploadBody(source: UploadSource, { name, size, onProgress }: UploadOptions): UploadBody {
+export function toUploadBody(
+  source: UploadSource,
+  { name, size, onProgress }: Omit<UploadOptions, "signal"> & Sized,
+): UploadBody {
   const boundary = `coze-bridge-${randomUUID()}`;
   const head = Buffer.from(
     `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${escapeName(name)}"\r\n` +
@@ -63,7 +71,7 @@ export function toUploadBody(source: UploadSource, { name, size, onProgress }: U
 /** A source's pieces, and how many bytes they are together; neither more nor less than were told. */
 async function* readExactly(
   source: UploadSource,
-  { name, size }: UploadOptions,
+  { name, size }: Pick<UploadOptions, "name"> & Sized,
 ): AsyncGenerator<{ bytes: Uint8Array; sent: number }, void, undefined> {
   let sent = 0;
   try {

@@ -1,5 +1,6 @@
 import { extname } from "node:path";
-import { CozeError, type ErrorCode } from "../../core/errors.ts";
+import { refuse } from "../refusal.ts";
+import type { CheckedFile } from "./file-kind.ts";
 
 /** Largest recording Coze listens to, in bytes; it may also be no longer than 30 minutes (coze-api.md §11). */
 const MAX_BYTES = 10 * 1024 * 1024;
@@ -20,15 +21,11 @@ const FORMATS: readonly string[] = [
 ];
 
 /** Throws for what Coze would not listen to. @throws {CozeError} `FILE_EMPTY`, `FILE_TOO_LARGE`, `FILE_TYPE` */
-export function checkRecording({ name, bytes }: { name: string; bytes: number }): void {
-  if (bytes === 0) refuse("FILE_EMPTY", `"${name}" is empty`);
+export function checkRecording({ name, bytes }: CheckedFile): void {
+  if (bytes === 0) refuse(`"${name}" is empty`, "FILE_EMPTY");
   if (bytes > MAX_BYTES)
-    refuse("FILE_TOO_LARGE", `"${name}" has ${bytes} bytes; Coze listens to ${MAX_BYTES}`);
+    refuse(`"${name}" has ${bytes} bytes; Coze listens to ${MAX_BYTES}`, "FILE_TOO_LARGE");
   if (!FORMATS.includes(extname(name).slice(1).toLowerCase())) {
-    refuse("FILE_TYPE", `"${name}" is no recording Coze understands; it takes ${FORMATS.join(", ")}`);
+    refuse(`"${name}" is no recording Coze understands; it takes ${FORMATS.join(", ")}`, "FILE_TYPE");
   }
-}
-
-function refuse(code: ErrorCode, what: string): never {
-  throw new CozeError(code, `Nothing was sent to Coze: ${what}`);
 }

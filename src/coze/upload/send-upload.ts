@@ -1,19 +1,19 @@
 import { stat } from "node:fs/promises";
 import type { z } from "zod";
 import type { Gate } from "../../core/gate.ts";
-import type { Abortable } from "../../core/ports.ts";
 import type { CozeHttp } from "../http.ts";
 import { paced } from "../pacer.ts";
+import type { CheckedFile } from "./file-kind.ts";
 import { fileGone, toUploadBody, type UploadOptions, type UploadSource } from "./multipart.ts";
 
 /** A file that goes to Coze as a form. */
-export interface UploadCall extends Abortable, Omit<UploadOptions, "size"> {
+export interface UploadCall extends UploadOptions {
   readonly path: string;
   readonly source: UploadSource;
   /** Where such calls wait for their turn. */
   readonly gate: Gate;
   /** Throws for what Coze would refuse; called before anything is sent. */
-  readonly check: (file: { path?: string; name: string; bytes: number }) => Promise<void> | void;
+  readonly check: (file: CheckedFile) => Promise<void> | void;
 }
 
 /**

@@ -4,7 +4,7 @@
  * @see docs/reference/coze-api.md §11
  */
 import { z } from "zod";
-import { anyText, listOf, ownId, text, webAddress } from "./values.ts";
+import { anyText, flag, hasMore, listOf, ownId, text, webAddress } from "./values.ts";
 
 export interface WireTranscript {
   readonly text: string;
@@ -15,7 +15,7 @@ export const transcriptSchema: z.ZodType<WireTranscript> = z.object({ text });
 export interface WireVoice {
   readonly voice_id: string;
   readonly name: string;
-  readonly is_system_voice?: boolean | null | undefined;
+  readonly is_system_voice: boolean;
   readonly language_code: string;
   readonly language_name: string;
   readonly preview_text: string;
@@ -27,7 +27,7 @@ export interface WireVoice {
 const voice = z.object({
   voice_id: ownId,
   name: anyText,
-  is_system_voice: z.boolean().nullish().catch(undefined),
+  is_system_voice: flag,
   language_code: anyText,
   language_name: anyText,
   preview_text: anyText,
@@ -38,10 +38,10 @@ const voice = z.object({
 
 export interface WireVoicePage {
   readonly voice_list: readonly WireVoice[];
-  readonly has_more?: boolean | null | undefined;
+  readonly has_more: boolean;
 }
 
 export const voicePageSchema: z.ZodType<WireVoicePage> = z.object({
   voice_list: listOf(voice),
-  has_more: z.boolean().nullish(),
+  has_more: hasMore,
 });

@@ -4,7 +4,7 @@
  * @see docs/reference/coze-api.md §12.1, §12.2
  */
 import { z } from "zod";
-import { anyText, count, id, listOf, ownId, time } from "./values.ts";
+import { anyText, count, flag, id, listOf, ownId, time } from "./values.ts";
 
 /** A bot in a list (§12.2). */
 export interface WireBotSummary {
@@ -12,7 +12,7 @@ export interface WireBotSummary {
   readonly name: string;
   readonly description: string;
   readonly icon_url: string;
-  readonly is_published?: boolean | null | undefined;
+  readonly is_published: boolean;
   readonly published_at: number | undefined;
   readonly updated_at: number | undefined;
   readonly owner_user_id: string | undefined;
@@ -23,7 +23,7 @@ const botSummary: z.ZodType<WireBotSummary> = z.object({
   name: anyText,
   description: anyText,
   icon_url: anyText,
-  is_published: z.boolean().nullish(),
+  is_published: flag,
   published_at: time,
   updated_at: time,
   owner_user_id: id,
@@ -31,7 +31,7 @@ const botSummary: z.ZodType<WireBotSummary> = z.object({
 
 export interface WireBotPage {
   readonly items: readonly WireBotSummary[];
-  readonly total: number | null | undefined;
+  readonly total: number | undefined;
 }
 
 export const botPageSchema: z.ZodType<WireBotPage> = z.object({ items: listOf(botSummary), total: count });

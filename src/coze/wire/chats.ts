@@ -5,15 +5,15 @@
  */
 import { z } from "zod";
 import { failureSchema, type WireFailure } from "./envelope.ts";
-import { anyText, count, id, listOf, metaData, text, time } from "./values.ts";
+import { anyText, count, hasMore, id, listOf, metaData, text, time } from "./values.ts";
 
 /** Token counts under both spellings (§3.3). */
 export interface WireUsage {
-  readonly token_count?: number | null | undefined;
-  readonly input_count?: number | null | undefined;
-  readonly output_count?: number | null | undefined;
-  readonly input_tokens?: number | null | undefined;
-  readonly output_tokens?: number | null | undefined;
+  readonly token_count: number | undefined;
+  readonly input_count: number | undefined;
+  readonly output_count: number | undefined;
+  readonly input_tokens: number | undefined;
+  readonly output_tokens: number | undefined;
 }
 
 export const usageSchema: z.ZodType<WireUsage> = z.object({
@@ -150,12 +150,12 @@ export interface WireMessagePage {
   readonly data: readonly WireMessage[];
   readonly first_id: string | undefined;
   readonly last_id: string | undefined;
-  readonly has_more?: boolean | null | undefined;
+  readonly has_more: boolean;
 }
 
 export const messagePageSchema: z.ZodType<WireMessagePage> = z.object({
   data: messageListSchema,
   first_id: id,
   last_id: id,
-  has_more: z.boolean().nullish(),
+  has_more: hasMore,
 });

@@ -4,7 +4,7 @@
  * @see docs/reference/coze-api.md §3.7, §9.1
  */
 import { z } from "zod";
-import { anyText, id, listOf, metaData, ownId, time } from "./values.ts";
+import { anyText, hasMore, id, listOf, metaData, ownId, time } from "./values.ts";
 
 /** A conversation (§3.7). */
 export interface WireConversation {
@@ -32,12 +32,12 @@ export const conversationSchema: z.ZodType<WireConversation> = z.object({
 /** A page of conversations (§9.1). */
 export interface WireConversationPage {
   readonly conversations: readonly WireConversation[];
-  readonly has_more?: boolean | null | undefined;
+  readonly has_more: boolean;
 }
 
 export const conversationPageSchema: z.ZodType<WireConversationPage> = z.object({
   conversations: listOf(conversationSchema),
-  has_more: z.boolean().nullish(),
+  has_more: hasMore,
 });
 
 /** The section that a cleared conversation goes on in (§9.1). */

@@ -28,7 +28,25 @@ export const text: z.ZodType<string> = z
 /** Text that nothing depends on: what is none is empty. */
 export const anyText: z.ZodType<string> = text.catch("");
 
-export const count: z.ZodType<number | null | undefined> = z.number().nullish().catch(undefined);
+/** A number that nothing depends on. */
+export const count: z.ZodType<number | undefined> = z
+  .number()
+  .nullish()
+  .catch(undefined)
+  .transform((value) => value ?? undefined);
+
+/** Yes or no, where nothing depends on it: what is neither is no. */
+export const flag: z.ZodType<boolean> = z
+  .boolean()
+  .nullish()
+  .catch(undefined)
+  .transform((value) => value ?? false);
+
+/** Whether a list goes on; unlike a {@link flag} never guessed, since a list must not end by mistake. */
+export const hasMore: z.ZodType<boolean> = z
+  .boolean()
+  .nullish()
+  .transform((value) => value ?? false);
 
 export const metaData: z.ZodType<Readonly<Record<string, string>>> = z
   .record(z.string(), z.string())

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { usageSchema, type WireUsage } from "./chats.ts";
-import { anyText, code, id, ownId, text, time, webAddress } from "./values.ts";
+import { anyText, code, flag, id, ownId, text, time, webAddress } from "./values.ts";
 
 /** A piece of a node's output. */
 export interface WireWorkflowMessage {
@@ -13,7 +13,7 @@ export interface WireWorkflowMessage {
   readonly node_title: string;
   readonly node_id: string | undefined;
   readonly node_seq_id: number | undefined;
-  readonly node_is_finish?: boolean | null | undefined;
+  readonly node_is_finish: boolean;
   readonly usage?: WireUsage | null | undefined;
 }
 
@@ -22,7 +22,7 @@ export const workflowMessageSchema: z.ZodType<WireWorkflowMessage> = z.object({
   node_title: anyText,
   node_id: id.catch(undefined),
   node_seq_id: time,
-  node_is_finish: z.boolean().nullish().catch(undefined),
+  node_is_finish: flag,
   usage: usageSchema.nullish().catch(undefined),
 });
 

@@ -32,7 +32,7 @@ const workspace: z.ZodType<WireWorkspace> = z.object({
 
 export interface WireWorkspacePage {
   readonly workspaces: readonly WireWorkspace[];
-  readonly total_count: number | null | undefined;
+  readonly total_count: number | undefined;
 }
 
 /** The vendor's own client expects that this answer may come as text (§12.3). */

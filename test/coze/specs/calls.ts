@@ -41,7 +41,7 @@ export async function callConversations(pair: CozePair): Promise<void> {
   await messages.retrieve(ids, options);
   await messages.update(ids, { content: "changed" }, options);
   await messages.update(ids, { metaData: { key: "changed" } }, options);
-  await Array.fromAsync(messages.list({ conversationId, limit: 2, includeMiddle: true, ...options }));
+  await Array.fromAsync(messages.list({ conversationId, pageSize: 2, includeMiddle: true, ...options }));
   await messages.delete(ids, options);
   await conversations.clear(conversationId, options);
   await conversations.delete(conversationId, options);

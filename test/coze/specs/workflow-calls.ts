@@ -69,5 +69,5 @@ export async function callAudio({ client: { audio } }: CozePair): Promise<void> 
   await Array.fromAsync(speech.audio);
   await audio.speak({ text: "Hello", voiceId: "7" }, options).catch(() => undefined);
   const filter = { withoutSystemVoices: true, modelType: "big", state: "cloned", ...options } as const;
-  await Array.fromAsync(audio.voices(filter));
+  await Array.fromAsync(audio.listVoices(filter));
 }
