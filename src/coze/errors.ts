@@ -51,6 +51,15 @@ export function toCozeError(
   });
 }
 
+/** The error of a chat that failed, also where Coze has no words for it. */
+export function chatFailed(
+  failure: VendorFailure | undefined,
+  facts: CallFacts,
+  options?: { answered?: boolean },
+): CozeError {
+  return toCozeError(failure ?? { code: 0, text: "" }, facts, options);
+}
+
 /** Self-hosted servers answer with the HTTP status as the code (coze-api.md §18). */
 function meaningOfCode(code: number): CodeMeaning {
   const known = COZE_CODES.get(code);

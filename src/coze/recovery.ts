@@ -3,7 +3,7 @@ import type { Abortable } from "../core/ports.ts";
 import type { ChatResult, ChatsApi } from "./api/chats.ts";
 import type { MessagesApi } from "./api/messages.ts";
 import { toMetaValue } from "./chat-request.ts";
-import { toCozeError } from "./errors.ts";
+import { chatFailed } from "./errors.ts";
 import { TURN_ID_KEY } from "./question.ts";
 import type { ChatIds, StoredMessage } from "./stored.ts";
 
@@ -54,8 +54,7 @@ export async function* followChat(
   const stored = await chats.wait(chat, options);
   yield* toAnswerEvents({ chat: stored, messages: await chats.listMessages(chat, options) });
   if (stored.status !== "failed") return;
-  const { code, text } = stored.failure ?? { code: 0, text: "" };
-  throw toCozeError({ code, text }, { call: "GET /v3/chat/retrieve", ...chat }, { answered: false });
+  throw chatFailed(stored.failure, { call: "GET /v3/chat/retrieve", ...chat });
 }
 
 /** A chat that was looked up, as its stream would have told it. */

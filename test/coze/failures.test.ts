@@ -311,6 +311,52 @@ describe("§22.35 credentials", () => {
     expect(String(error)).toContain("[token]");
     expect(JSON.stringify([String(error), error, pair.log.lines])).not.toContain(STAND_IN_TOKEN);
   });
+
+  it("and so it does in a chat that failed, listened to or looked up", async () => {
+    await using pair = await openPair();
+    const failed = { last_error: { code: 5000, msg: `bad token ${STAND_IN_TOKEN}` } };
+    pair.coze.playNext({ packets: [packet(CREATED, chatEvent("failed", failed))] });
+    const { error, events } = await ask(pair.source, aQuestion());
+    const chat = { ...failed, id: CHAT, conversation_id: CONVERSATION, status: "failed" };
+    const looked = { headers: JSON_TYPE, packets: [JSON.stringify({ code: 0, data: chat })] };
+    pair.coze.playNext(looked, "GET /v3/chat/retrieve");
+    const none = { headers: JSON_TYPE, packets: ['{"code":0,"data":[]}'] };
+    pair.coze.playNext(none, "GET /v3/chat/message/list");
+    const told: unknown[] = [String(error), events];
+    const ids = { conversationId: CONVERSATION, chatId: CHAT };
+    const follow = async (): Promise<void> => {
+      for await (const event of pair.source.follow(ids, { signal: noAbort(), timeoutMs: 20_000 })) {
+        told.push(event);
+      }
+    };
+    told.push(String(await errorOf(follow())));
+    const text = JSON.stringify(told);
+    expect(text.match(/\[token\]/g)).toHaveLength(4);
+    expect(text).not.toContain(STAND_IN_TOKEN);
+  });
+});
+
+describe("§22.35 credentials in workflows", () => {
+  it("stay out of what a run that failed says, listened to or looked up", async () => {
+    await using pair = await openPair();
+    const failed = { error_code: 5000, error_message: `bad token ${STAND_IN_TOKEN}` };
+    const event = { name: "Error", data: JSON.stringify(failed) };
+    pair.coze.playNext({ packets: [packet(event)] }, "POST /v1/workflow/stream_run");
+    const record = { ...failed, execute_id: "2", execute_status: "Fail" };
+    const looked = { headers: JSON_TYPE, packets: [JSON.stringify({ code: 0, data: [record] })] };
+    pair.coze.playNext(looked, "GET /v1/workflows/:workflow_id/run_histories/:execute_id");
+    const { workflows } = pair.client;
+    const signal = noAbort();
+    const told: unknown[] = [];
+    const run = async (): Promise<void> => {
+      for await (const said of workflows.stream({ workflowId: "1" }, { signal })) told.push(said);
+    };
+    told.push(String(await errorOf(run())));
+    told.push(await workflows.history({ workflowId: "1", executeId: "2" }, { signal }));
+    const text = JSON.stringify(told);
+    expect(text.match(/\[token\]/g)).toHaveLength(3);
+    expect(text).not.toContain(STAND_IN_TOKEN);
+  });
 });
 
 describe("§22.36 a stored conversation that is gone", () => {

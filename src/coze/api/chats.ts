@@ -4,7 +4,7 @@ import { CozeError } from "../../core/errors.ts";
 import type { Abortable, Log } from "../../core/ports.ts";
 import { type ChatRequest, toChatBody } from "../chat-request.ts";
 import { NOT_CANCELLABLE } from "../error-codes.ts";
-import { timedOut, toCozeError } from "../errors.ts";
+import { chatFailed, timedOut } from "../errors.ts";
 import type { CozeCall, CozeHttp } from "../http.ts";
 import { type CozePacer, paced, pacedStream } from "../pacer.ts";
 import {
@@ -15,7 +15,7 @@ import {
   toStoredMessage,
 } from "../stored.ts";
 import { askChat, type ChatCall, streamChat } from "../stream/chat-stream.ts";
-import { chatSchema, messageListSchema } from "../wire/chats.ts";
+import { chatSchema, messageListSchema, type WireChat } from "../wire/chats.ts";
 
 /** Polls are at least this far apart per chat (coze-api.md §14), and get rarer while nothing happens. */
 const FIRST_POLL_MS = 1_000;
@@ -108,7 +108,8 @@ export class ChatsApi {
 
   async retrieve(chat: ChatIds, { signal }: Abortable): Promise<StoredChat> {
     const call: CozeCall = { method: "GET", path: "/v3/chat/retrieve", query: toQuery(chat), signal };
-    const look = async (): Promise<StoredChat> => toStoredChat(await this.#http.call(call, chatSchema), chat);
+    const look = async (): Promise<StoredChat> =>
+      this.#toStored(await this.#http.call(call, chatSchema), chat);
     return paced(this.#pacer.polls(chat.chatId), signal, look);
   }
 
@@ -157,16 +158,21 @@ export class ChatsApi {
   async #start({ path, query, json }: ChatCall, { signal }: Abortable): Promise<StoredChat> {
     const call: CozeCall = { method: "POST", path, json, signal, ...(query !== undefined && { query }) };
     const chat = await paced(this.#pacer.chats, signal, () => this.#http.call(call, chatSchema));
-    return toStoredChat(chat, { conversationId: query?.["conversation_id"] ?? "", chatId: "" });
+    return this.#toStored(chat, { conversationId: query?.["conversation_id"] ?? "", chatId: "" });
+  }
+
+  /** Why it failed stands in Coze's own words. */
+  #toStored(chat: WireChat, asked: ChatIds): StoredChat {
+    const { failure, ...stored } = toStoredChat(chat, asked);
+    if (failure === undefined) return stored;
+    return { ...stored, failure: { ...failure, text: this.#http.redact(failure.text) } };
   }
 
   async #settle(started: StoredChat, options: Patience): Promise<ChatResult> {
     const chat = await this.#waitOrCancel(started, options);
     if (chat.status === "failed") {
-      const { code, text } = chat.failure ?? { code: 0, text: "" };
       const { conversationId, chatId } = chat;
-      const facts = { call: "GET /v3/chat/retrieve", conversationId, chatId };
-      throw toCozeError({ code, text: this.#http.redact(text) }, facts);
+      throw chatFailed(chat.failure, { call: "GET /v3/chat/retrieve", conversationId, chatId });
     }
     return { chat, messages: await this.listMessages(chat, options) };
   }

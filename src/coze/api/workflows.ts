@@ -115,7 +115,12 @@ export class WorkflowsApi {
     const path = `/v1/workflows/${toPathPart(run.workflowId)}/run_histories/${toPathPart(run.executeId)}`;
     const call: CozeCall = { method: "GET", path, signal };
     const look = (): Promise<WireRunRecord> => this.#http.call(call, runRecordSchema);
-    return toStoredRun(run.executeId, await paced(this.#pacer.workflows, signal, look));
+    const { failure, ...stored } = toStoredRun(
+      run.executeId,
+      await paced(this.#pacer.workflows, signal, look),
+    );
+    // Why it failed stands in Coze's own words.
+    return { ...stored, failure: failure && { ...failure, text: this.#http.redact(failure.text) } };
   }
 
   #run<T>(json: object, schema: z.ZodType<T>, { signal }: Abortable): Promise<T> {

@@ -1,7 +1,7 @@
 import type { AnswerEvent } from "../../core/answer-state.ts";
 import { CozeError } from "../../core/errors.ts";
 import type { Abortable, Log } from "../../core/ports.ts";
-import { type CallFacts, streamBroken, toCozeError } from "../errors.ts";
+import { type CallFacts, chatFailed, streamBroken } from "../errors.ts";
 import type { CozeHttp } from "../http.ts";
 import { type AnswerEnd, isOver, NOT_ENDED, reduceEnd } from "./answer-end.ts";
 import { toAnswerEvent } from "./chat-events.ts";
@@ -19,7 +19,7 @@ export interface ChatCall {
 /** After `done` nothing comes but the end of the body; reading it lets the connection be used again. */
 const DRAIN_MS = 250;
 
-/** The answer of a chat, and a judgement about its end. @see AnswerSource.ask */
+/** The answer of a chat, and a judgement about its end. @see ChatsApi.stream */
 export async function* askChat(
   http: CozeHttp,
   call: ChatCall,
@@ -33,7 +33,7 @@ export async function* askChat(
     for await (const event of streamChat(http, call, { signal, log, idleMs: wait, known })) {
       end = reduceEnd(end, event);
       yield event;
-      const failure = toFailure(event, end, { http, facts: known.facts });
+      const failure = toFailure(event, end, known.facts);
       if (failure !== undefined) throw failure;
     }
   } catch (error) {
@@ -46,24 +46,16 @@ export async function* askChat(
 }
 
 /** The error an event is, if it is one. Once the chat's end is proven, an error event is noise (§22.29). */
-function toFailure(
-  event: AnswerEvent,
-  end: AnswerEnd,
-  { http, facts }: { http: CozeHttp; facts: CallFacts },
-): CozeError | undefined {
+function toFailure(event: AnswerEvent, end: AnswerEnd, facts: CallFacts): CozeError | undefined {
   if (event.type === "chat" && event.status === "failed") {
-    const { code, text } = event.error ?? { code: 0, text: "" };
-    return toCozeError({ code, text: http.redact(text) }, facts, { answered: end.answered });
+    return chatFailed(event.error, facts, { answered: end.answered });
   }
   if (isOver(end)) return undefined;
-  if (event.type === "error") {
-    const { code, text } = event.error;
-    return streamBroken("an error event", facts, { code, text: http.redact(text) });
-  }
+  if (event.type === "error") return streamBroken("an error event", facts, event.error);
   return event.type === "end" ? streamBroken("done, but the chat is not", facts) : undefined;
 }
 
-/** The events of one chat until the body ends. @see CozeClient.chatStream */
+/** The events of one chat until the body ends. @see ChatsApi.events */
 export async function* streamChat(
   http: CozeHttp,
   call: ChatCall,
@@ -78,12 +70,19 @@ export async function* streamChat(
   const sent = { method: "POST", path, json, signal, ...(query !== undefined && { query }) } as const;
   for await (const events of streamEvents(http, sent, { known, idleMs })) {
     for (const sse of events) {
-      const event = toAnswerEvent(sse);
+      const event = redact(toAnswerEvent(sse), http);
       if (event.type === "unknown") log.debug({ name: event.name }, "coze sent an event we do not know");
       if (event.type === "chat") known.facts = { ...known.facts, ...noteIds(event, conversationId, log) };
       yield event;
     }
   }
+}
+
+/** Why something failed stands in Coze's own words. */
+function redact(event: AnswerEvent, http: CozeHttp): AnswerEvent {
+  if (event.type !== "error" && event.type !== "chat") return event;
+  const { error } = event;
+  return error === undefined ? event : { ...event, error: { ...error, text: http.redact(error.text) } };
 }
 
 function knownOf({ path, conversationId }: ChatCall): Known {

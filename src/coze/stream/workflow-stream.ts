@@ -1,6 +1,6 @@
 import { CozeError } from "../../core/errors.ts";
 import type { Abortable, Log } from "../../core/ports.ts";
-import { streamBroken, toCozeError } from "../errors.ts";
+import { type CallFacts, streamBroken, toCozeError } from "../errors.ts";
 import type { CozeHttp } from "../http.ts";
 import { type Known, streamEvents } from "./event-stream.ts";
 import { toWorkflowEvent, type WorkflowEvent } from "./workflow-events.ts";
@@ -34,11 +34,12 @@ export async function* streamWorkflow(
   const call = { method: "POST", path, json, signal } as const;
   try {
     for await (const group of streamEvents(http, call, { known, idleMs: wait })) {
-      for (const event of group.map(toWorkflowEvent)) {
+      for (const sse of group) {
+        const event = redact(toWorkflowEvent(sse), http);
         if (event.type === "unknown") log.debug({ name: event.name }, "coze sent an event we do not know");
         end = reduceEnd(end, event);
         yield event;
-        if (event.type === "error" && !end.over) throw toFailure(event, end, { http, known });
+        if (event.type === "error" && !end.over) throw toFailure(event, end, known.facts);
       }
     }
   } catch (error) {
@@ -69,8 +70,12 @@ function reduceEnd(end: RunEnd, event: WorkflowEvent): RunEnd {
 function toFailure(
   { code, text, debugUrl }: WorkflowEvent & { type: "error" },
   { began }: RunEnd,
-  { http, known }: { http: CozeHttp; known: Known },
+  facts: CallFacts,
 ): CozeError {
-  const facts = { ...known.facts, debugUrl };
-  return toCozeError({ code, text: http.redact(text) }, facts, { answered: began });
+  return toCozeError({ code, text }, { ...facts, debugUrl }, { answered: began });
+}
+
+/** Why it failed stands in Coze's own words. */
+function redact(event: WorkflowEvent, http: CozeHttp): WorkflowEvent {
+  return event.type === "error" ? { ...event, text: http.redact(event.text) } : event;
 }
