@@ -161,7 +161,7 @@ export class ChatsApi {
     return this.#toStored(chat, { conversationId: query?.["conversation_id"] ?? "", chatId: "" });
   }
 
-  /** Why it failed stands in Coze's own words. */
+  /** Coze's words for a failure might repeat our token. */
   #toStored(chat: WireChat, asked: ChatIds): StoredChat {
     const { failure, ...stored } = toStoredChat(chat, asked);
     if (failure === undefined) return stored;

@@ -119,7 +119,7 @@ export class WorkflowsApi {
       run.executeId,
       await paced(this.#pacer.workflows, signal, look),
     );
-    // Why it failed stands in Coze's own words.
+    // Coze's words for a failure might repeat our token.
     return { ...stored, failure: failure && { ...failure, text: this.#http.redact(failure.text) } };
   }
 

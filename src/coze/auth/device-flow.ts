@@ -3,7 +3,7 @@ import { CozeError } from "../../core/errors.ts";
 import type { Abortable } from "../../core/ports.ts";
 import { workspacePart } from "./code-flow.ts";
 import { demandGranted, type OAuthEndpoint, type TimedAnswer, TOKEN_PATH } from "./oauth-endpoint.ts";
-import { type OAuthTokens, tokensSchema, toTokens, type WireTokens } from "./tokens.ts";
+import { type OAuthTokens, seconds, tokensSchema, toTokens, type WireTokens } from "./tokens.ts";
 
 /** A sign-in that a person finishes in any browser (coze-api.md §2.4). */
 export interface DeviceCode {
@@ -17,11 +17,6 @@ export interface DeviceCode {
   /** Wait between two questions, in ms. */
   readonly intervalMs: number;
 }
-
-const seconds = z
-  .union([z.number(), z.string().transform(Number)])
-  .optional()
-  .catch(undefined);
 
 const deviceCodeSchema = z.object({
   device_code: z.string().min(1),

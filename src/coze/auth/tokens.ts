@@ -9,14 +9,15 @@ export interface OAuthTokens {
   readonly refreshToken?: string;
 }
 
-const number = z
+/** Seconds, a number or its digits; what is neither counts as absent. */
+export const seconds: z.ZodType<number | undefined> = z
   .union([z.number(), z.string().transform(Number)])
   .optional()
   .catch(undefined);
 
 export const tokensSchema: z.ZodType<WireTokens> = z.object({
   access_token: z.string().min(1),
-  expires_in: number,
+  expires_in: seconds,
   refresh_token: z.string().min(1).optional().catch(undefined),
 });
 

@@ -5,7 +5,7 @@ import { type CallFacts, chatFailed, streamBroken } from "../errors.ts";
 import type { CozeHttp } from "../http.ts";
 import { type AnswerEnd, isOver, NOT_ENDED, reduceEnd } from "./answer-end.ts";
 import { toAnswerEvent } from "./chat-events.ts";
-import { type Known, streamEvents } from "./event-stream.ts";
+import { type Known, patienceMs, streamEvents } from "./event-stream.ts";
 
 /** A call that answers with the events of one chat: a new one, one that goes on, or a chatflow's. */
 export interface ChatCall {
@@ -16,21 +16,17 @@ export interface ChatCall {
   readonly conversationId?: string | undefined;
 }
 
-/** After `done` nothing comes but the end of the body; reading it lets the connection be used again. */
-const DRAIN_MS = 250;
-
 /** The answer of a chat, and a judgement about its end. @see ChatsApi.stream */
 export async function* askChat(
   http: CozeHttp,
   call: ChatCall,
   { signal, log }: Abortable & { log: Log },
 ): AsyncGenerator<AnswerEvent, void, undefined> {
-  const { idleMs, graceMs } = http.timeouts;
   const known = knownOf(call);
   let end = NOT_ENDED;
-  const wait = (): number => (!isOver(end) ? idleMs : end.marked ? DRAIN_MS : graceMs);
+  const idleMs = (): number => patienceMs({ over: isOver(end), marked: end.marked }, http.timeouts);
   try {
-    for await (const event of streamChat(http, call, { signal, log, idleMs: wait, known })) {
+    for await (const event of streamChat(http, call, { signal, log, idleMs, known })) {
       end = reduceEnd(end, event);
       yield event;
       const failure = toFailure(event, end, known.facts);
@@ -70,7 +66,7 @@ export async function* streamChat(
   const sent = { method: "POST", path, json, signal, ...(query !== undefined && { query }) } as const;
   for await (const events of streamEvents(http, sent, { known, idleMs })) {
     for (const sse of events) {
-      const event = redact(toAnswerEvent(sse), http);
+      const event = withoutToken(toAnswerEvent(sse), http);
       if (event.type === "unknown") log.debug({ name: event.name }, "coze sent an event we do not know");
       if (event.type === "chat") known.facts = { ...known.facts, ...noteIds(event, conversationId, log) };
       yield event;
@@ -78,8 +74,8 @@ export async function* streamChat(
   }
 }
 
-/** Why something failed stands in Coze's own words. */
-function redact(event: AnswerEvent, http: CozeHttp): AnswerEvent {
+/** Coze's words for a failure might repeat our token. */
+function withoutToken(event: AnswerEvent, http: CozeHttp): AnswerEvent {
   if (event.type !== "error" && event.type !== "chat") return event;
   const { error } = event;
   return error === undefined ? event : { ...event, error: { ...error, text: http.redact(error.text) } };

@@ -1,7 +1,7 @@
 import { CozeError } from "../../core/errors.ts";
 import { Deadline } from "../deadline.ts";
 import { type CallFacts, streamBroken, timedOut } from "../errors.ts";
-import type { CozeCall, CozeHttp, OpenResponse } from "../http.ts";
+import type { CozeCall, CozeHttp, CozeTimeouts, OpenResponse } from "../http.ts";
 import { JsonInsteadOfStream, SseDecoder, type SseEvent } from "./sse.ts";
 
 /** What is known of a running call; filled by the stream as it learns, read by whoever words an error. */
@@ -13,6 +13,22 @@ export interface StreamOptions {
   readonly known: Known;
   /** How long the next event may take; asked before each wait. */
   readonly idleMs?: (() => number) | undefined;
+}
+
+/** After the end mark nothing comes but the end of the body; reading it lets the connection be used again. */
+const DRAIN_MS = 250;
+
+/**
+ * How long the next event may take, in ms.
+ *
+ * @param end - `over`: the end of what was asked for is certain. `marked`: the end mark was seen.
+ */
+export function patienceMs(
+  end: { readonly over: boolean; readonly marked: boolean },
+  { idleMs, graceMs }: CozeTimeouts,
+): number {
+  if (!end.over) return idleMs;
+  return end.marked ? DRAIN_MS : graceMs;
 }
 
 /**

@@ -2,7 +2,7 @@ import { CozeError } from "../../core/errors.ts";
 import type { Abortable, Log } from "../../core/ports.ts";
 import { type CallFacts, streamBroken, toCozeError } from "../errors.ts";
 import type { CozeHttp } from "../http.ts";
-import { type Known, streamEvents } from "./event-stream.ts";
+import { type Known, patienceMs, streamEvents } from "./event-stream.ts";
 import { toWorkflowEvent, type WorkflowEvent } from "./workflow-events.ts";
 
 /** How far a stream has proven the end of its run. */
@@ -14,9 +14,6 @@ interface RunEnd {
   readonly began: boolean;
 }
 
-/** After `Done` nothing comes but the end of the body; reading it lets the connection be used again. */
-const DRAIN_MS = 250;
-
 /**
  * The events of a run, and a judgement about its end: returns normally only after `Done` or an interrupt.
  *
@@ -27,15 +24,14 @@ export async function* streamWorkflow(
   { path, json }: { path: string; json: object },
   { signal, log }: Abortable & { log: Log },
 ): AsyncGenerator<WorkflowEvent, void, undefined> {
-  const { idleMs, graceMs } = http.timeouts;
   const known: Known = { facts: { call: `POST ${path}` } };
   let end: RunEnd = { over: false, marked: false, began: false };
-  const wait = (): number => (!end.over ? idleMs : end.marked ? DRAIN_MS : graceMs);
+  const idleMs = (): number => patienceMs(end, http.timeouts);
   const call = { method: "POST", path, json, signal } as const;
   try {
-    for await (const group of streamEvents(http, call, { known, idleMs: wait })) {
+    for await (const group of streamEvents(http, call, { known, idleMs })) {
       for (const sse of group) {
-        const event = redact(toWorkflowEvent(sse), http);
+        const event = withoutToken(toWorkflowEvent(sse), http);
         if (event.type === "unknown") log.debug({ name: event.name }, "coze sent an event we do not know");
         end = reduceEnd(end, event);
         yield event;
@@ -75,7 +71,7 @@ function toFailure(
   return toCozeError({ code, text }, { ...facts, debugUrl }, { answered: began });
 }
 
-/** Why it failed stands in Coze's own words. */
-function redact(event: WorkflowEvent, http: CozeHttp): WorkflowEvent {
+/** Coze's words for a failure might repeat our token. */
+function withoutToken(event: WorkflowEvent, http: CozeHttp): WorkflowEvent {
   return event.type === "error" ? { ...event, text: http.redact(event.text) } : event;
 }
