@@ -1,3 +1,4 @@
+import { checkPage, toPage } from "./pages.ts";
 import type { Outcome } from "./routes.ts";
 import { type Fields, isRefusal, refuse } from "./rules.ts";
 import { type CozeService, tooMany } from "./service.ts";
@@ -9,6 +10,8 @@ export const STAND_IN_VOICE = "7380000000000000401";
 
 /** How many voices there are: more than two pages hold. */
 const VOICES = 230;
+/** Voices of a page, at most and when nobody says (coze-api.md §11). */
+const VOICES_OF_A_PAGE = 100;
 /** The largest recording, in bytes, and the longest text, in bytes of UTF-8 (coze-api.md §11). */
 const MAX_RECORDING = 10 * 1024 * 1024;
 const MAX_INPUT = 1024;
@@ -60,10 +63,8 @@ export class AudioService {
   }
 
   voices(query: (name: string) => string): Outcome {
-    const page = Number(query("page_num") || 1);
-    const size = Number(query("page_size") || 100);
-    if (!Number.isInteger(page) || page < 1) return refuse(4000, "page_num is 1 or more");
-    if (!Number.isInteger(size) || size < 1 || size > 100) return refuse(4000, "page_size is 1 to 100");
+    const asked = checkPage(query, { defaultSize: VOICES_OF_A_PAGE, maxSize: VOICES_OF_A_PAGE });
+    if (isRefusal(asked)) return asked;
     const filters = ["", "true", "false"];
     if (!filters.includes(query("filter_system_voice")))
       return refuse(4000, "filter_system_voice is no bool");
@@ -73,8 +74,8 @@ export class AudioService {
         (query("model_type") === "" || query("model_type") === voice.model_type) &&
         (query("voice_state") === "" || query("voice_state") === voice.state),
     );
-    const voices = found.slice((page - 1) * size, page * size);
-    return { body: { data: { voice_list: voices, has_more: page * size < found.length } } };
+    const { page, hasMore } = toPage(found, asked);
+    return { body: { data: { voice_list: page, has_more: hasMore } } };
   }
 }
 

@@ -1,6 +1,5 @@
 import type { BotMemory } from "./bot.ts";
-import type { EnterMessage } from "./rules.ts";
-import { parseObjects } from "./rules.ts";
+import { type EnterMessage, parseObjects } from "./rules.ts";
 
 /** A message as the service stores it. */
 export interface StoredMessage {

@@ -72,7 +72,8 @@ export class MessagesService {
     if (isRefusal(conversation)) return conversation;
     const { order = "desc", limit = 50, chat_id: chatId, before_id: before, after_id: after } = body;
     if (order !== "asc" && order !== "desc") return refuse(4000, "order is asc or desc");
-    if (typeof limit !== "number" || limit < 1 || limit > 50) return refuse(4000, "limit is 1 to 50");
+    if (typeof limit !== "number" || !Number.isInteger(limit) || limit < 1 || limit > 50)
+      return refuse(4000, "limit is 1 to 50");
     const listed = listPage(conversation, {
       order,
       limit,

@@ -1,6 +1,6 @@
 import { type Refusal, refuse } from "./rules.ts";
 
-/** Largest page of every list that is paged by number (coze-api.md §9.1, §12.3). */
+/** Largest page of most lists that are paged by number (coze-api.md §9.1, §12.3). */
 const MAX_PAGE_SIZE = 50;
 
 export interface PageRequest {
@@ -11,13 +11,13 @@ export interface PageRequest {
 /** Which page is asked for; `query` gives an empty string for what is absent. */
 export function checkPage(
   query: (name: string) => string,
-  { defaultSize }: { defaultSize: number },
+  { defaultSize, maxSize = MAX_PAGE_SIZE }: { defaultSize: number; maxSize?: number },
 ): PageRequest | Refusal {
   const pageNumber = Number(query("page_num") || 1);
   const pageSize = Number(query("page_size") || defaultSize);
   if (!Number.isInteger(pageNumber) || pageNumber < 1) return refuse(4000, "page_num is 1 or more");
-  if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > MAX_PAGE_SIZE) {
-    return refuse(4000, `page_size is 1 to ${MAX_PAGE_SIZE}`);
+  if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > maxSize) {
+    return refuse(4000, `page_size is 1 to ${maxSize}`);
   }
   return { pageNumber, pageSize };
 }
