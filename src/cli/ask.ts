@@ -1,4 +1,3 @@
-import { access, constants, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import {
   type AnswerEvent,
@@ -9,14 +8,15 @@ import {
   reduceAnswer,
 } from "../core/answer-state.ts";
 import { CozeError } from "../core/errors.ts";
-import type { BroughtFile, LocalFile } from "../core/ports.ts";
+import type { BroughtFile } from "../core/ports.ts";
 import type { ChatRequest } from "../coze/chat-request.ts";
 import { toContent } from "../coze/question.ts";
 import { followChat, toAnswerEvents } from "../coze/recovery.ts";
 import type { ChatIds } from "../coze/stored.ts";
 import { CommandError } from "./command-error.ts";
-import type { CozeTools } from "./coze-command.ts";
+import { type CozeTools, demandBot } from "./coze-tools.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
+import { localFile } from "./local-file.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What `coze-bridge ask` is asked to do. */
@@ -42,8 +42,7 @@ const MAX_STDIN_BYTES = 1024 * 1024;
 
 /** Asks the bot, and writes its answer: as it grows for somebody who looks on, whole into a pipe. */
 export async function ask(command: AskCommand, tools: CozeTools): Promise<ExitCode> {
-  const botId = command.bot ?? tools.botId;
-  if (botId === undefined) throw new CommandError(EXIT.config, "Which bot? Give --bot, or set COZE_BOT_ID.");
+  const botId = demandBot(command.bot, tools);
   const text = await readQuestion(command.text, tools);
   if (text.trim() === "" && command.files.length === 0) {
     throw new CommandError(EXIT.usage, "There is no question: nothing came from stdin.");
@@ -88,19 +87,6 @@ async function bringFiles(
   }
   terminal.status();
   return files;
-}
-
-/** A file of the user's: looked at, never removed. @throws {CommandError} */
-export async function localFile(path: string): Promise<LocalFile> {
-  try {
-    await access(path, constants.R_OK);
-    const found = await stat(path);
-    if (!found.isFile()) throw new CommandError(EXIT.notFound, `${path} is no file.`);
-    return { path, bytes: found.size, [Symbol.asyncDispose]: async () => undefined };
-  } catch (error) {
-    if (error instanceof CommandError) throw error;
-    throw new CommandError(EXIT.notFound, `${path} can't be read.`, { cause: error });
-  }
 }
 
 /** Waits for the whole answer, without a stream. */

@@ -26,7 +26,7 @@ export interface LoginCommand {
  *
  * @throws {CozeError} `COZE_AUTH` when they said no or took too long.
  */
-export async function login(
+export async function authLogin(
   { clientId, workspace, json }: LoginCommand,
   { env, terminal, signal }: { env: Environment; terminal: Terminal } & Abortable,
 ): Promise<ExitCode> {

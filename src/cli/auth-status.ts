@@ -3,7 +3,7 @@ import { CozeError } from "../core/errors.ts";
 import type { CozeUser } from "../coze/api/users.ts";
 import { probeRegion } from "../coze/auth/probe-region.ts";
 import { regionOf } from "../coze/auth/region.ts";
-import type { CozeTools } from "./coze-command.ts";
+import type { CozeTools } from "./coze-tools.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { toLine } from "./lines.ts";
 

@@ -2,10 +2,10 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import type { StoredBot } from "../coze/stored-bot.ts";
 import { CommandError } from "./command-error.ts";
-import type { CozeTools } from "./coze-command.ts";
+import type { CozeTools } from "./coze-tools.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
+import { uploadOne } from "./files-upload.ts";
 import { toDate, toLine, toTable } from "./lines.ts";
-import { uploadOne } from "./upload.ts";
 
 /** What `coze-bridge bots` is asked to do. */
 export type BotsCommand = ListBots | ShowBot | CreateBot | PublishBot;

@@ -1,6 +1,5 @@
 import type { StoredMessage } from "../coze/stored.ts";
-import { CommandError } from "./command-error.ts";
-import type { CozeTools } from "./coze-command.ts";
+import { type CozeTools, demandBot } from "./coze-tools.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { toDate, toLine, toTable } from "./lines.ts";
 
@@ -44,11 +43,11 @@ export async function conversations(command: ConversationsCommand, tools: CozeTo
 
 async function list(
   command: Extract<ConversationsCommand, { act: "conversations list" }>,
-  { coze, botId: usual, terminal, signal }: CozeTools,
+  tools: CozeTools,
 ): Promise<ExitCode> {
   const { limit, json } = command;
-  const botId = command.bot ?? usual;
-  if (botId === undefined) throw new CommandError(EXIT.config, "Which bot? Give --bot, or set COZE_BOT_ID.");
+  const { coze, terminal, signal } = tools;
+  const botId = demandBot(command.bot, tools);
   const rows: string[][] = [];
   let count = 0;
   for await (const conversation of coze.conversations.list({ botId, signal })) {

@@ -1,22 +1,23 @@
 import { readFileSync } from "node:fs";
 import { OWN_CLOCK } from "../clock.ts";
-import { type CozeConfig, type Environment, loadCozeConfig, secretsOf } from "../config.ts";
+import { type Environment, loadCozeConfig, secretsOf } from "../config.ts";
 import { CozeError } from "../core/errors.ts";
 import { Gates } from "../core/gate.ts";
-import type { Abortable, AnswerSource } from "../core/ports.ts";
+import type { Abortable } from "../core/ports.ts";
 import { createAnswerSource } from "../coze/answer-source.ts";
-import { type CozeClient, createCozeClient } from "../coze/coze-client.ts";
+import { createCozeClient } from "../coze/coze-client.ts";
 import { createLog } from "../log.ts";
-import { type CozeTokens, openCozeTokens } from "../open-coze-tokens.ts";
+import { openCozeTokens } from "../open-coze-tokens.ts";
 import type { AskCommand } from "./ask.ts";
+import type { LoginCommand } from "./auth-login.ts";
 import type { StatusCommand } from "./auth-status.ts";
 import type { BotsCommand } from "./bots.ts";
 import { CommandError } from "./command-error.ts";
 import type { ConversationsCommand } from "./conversations.ts";
+import type { CozeTools, Input } from "./coze-tools.ts";
 import { EXIT, type ExitCode, exitCodeFor } from "./exit-code.ts";
-import type { LoginCommand } from "./login.ts";
+import type { UploadCommand } from "./files-upload.ts";
 import type { Terminal } from "./terminal.ts";
-import type { UploadCommand } from "./upload.ts";
 import type { WorkspacesCommand } from "./workspaces.ts";
 
 /** What the commands that talk to Coze can be asked. */
@@ -29,21 +30,6 @@ export type CozeCommand =
   | LoginCommand
   | StatusCommand;
 
-/** The slice of stdin that is needed. */
-export type Input = NodeJS.ReadableStream & { readonly isTTY?: boolean };
-
-/** What they get to do it with. */
-export interface CozeTools extends Abortable {
-  readonly coze: CozeClient;
-  readonly source: AnswerSource;
-  readonly config: CozeConfig;
-  readonly tokens: CozeTokens;
-  /** The bot of the configuration, if there is one. */
-  readonly botId: string | undefined;
-  readonly terminal: Terminal;
-  readonly stdin: Input;
-}
-
 export interface CozeCommandOptions extends Abortable {
   readonly env: Environment;
   readonly terminal: Terminal;
@@ -55,8 +41,8 @@ export async function runCozeCommand(command: CozeCommand, options: CozeCommandO
   const { env, terminal, signal } = options;
   try {
     if (command.act === "auth login") {
-      const { login } = await import("./login.ts");
-      return await login(command, options);
+      const { authLogin } = await import("./auth-login.ts");
+      return await authLogin(command, options);
     }
     const config = loadCozeConfig(env, (path) => readFileSync(path, "utf8"));
     const { baseUrl, botId, chatsPerSecond } = config.coze;
@@ -87,8 +73,8 @@ async function dispatch(command: Exclude<CozeCommand, LoginCommand>, tools: Coze
       return ask(command, tools);
     }
     case "files upload": {
-      const { upload } = await import("./upload.ts");
-      return upload(command, tools);
+      const { filesUpload } = await import("./files-upload.ts");
+      return filesUpload(command, tools);
     }
     case "bots list":
     case "bots show":

@@ -1,10 +1,9 @@
-import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import type { StoredFile } from "../coze/stored.ts";
-import { CommandError } from "./command-error.ts";
-import type { CozeTools } from "./coze-command.ts";
+import type { CozeTools } from "./coze-tools.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { toLine } from "./lines.ts";
+import { localFile } from "./local-file.ts";
 
 /** What `coze-bridge files upload` is asked to do. */
 export interface UploadCommand {
@@ -17,7 +16,7 @@ export interface UploadCommand {
 const BAR_CELLS = 20;
 
 /** Brings files to Coze, one after the other; prints the id of each as soon as it is there. */
-export async function upload({ paths, json }: UploadCommand, tools: CozeTools): Promise<ExitCode> {
+export async function filesUpload({ paths, json }: UploadCommand, tools: CozeTools): Promise<ExitCode> {
   for (const path of paths) {
     const file = await uploadOne(path, tools);
     tools.terminal.write(json ? toLine(file) : `${file.fileId}  ${file.name}\n`);
@@ -28,7 +27,7 @@ export async function upload({ paths, json }: UploadCommand, tools: CozeTools): 
 /** Uploads one file, with a bar that shows how far it is. */
 export async function uploadOne(path: string, { coze, terminal, signal }: CozeTools): Promise<StoredFile> {
   const name = basename(path);
-  const bytes = await sizeOf(path);
+  const { bytes } = await localFile(path);
   const onProgress = (sent: number): void => terminal.status(toBar(name, sent, bytes));
   onProgress(0);
   const file = await coze.files.upload({ path }, { name, signal, onProgress });
@@ -41,12 +40,4 @@ function toBar(name: string, sent: number, bytes: number): string {
   const full = Math.round(share * BAR_CELLS);
   const bar = "█".repeat(full) + "░".repeat(BAR_CELLS - full);
   return `${bar} ${Math.floor(share * 100)} % ${name}`;
-}
-
-async function sizeOf(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    throw new CommandError(EXIT.notFound, `${path} can't be read.`, { cause: error });
-  }
 }

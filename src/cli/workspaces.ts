@@ -1,4 +1,4 @@
-import type { CozeTools } from "./coze-command.ts";
+import type { CozeTools } from "./coze-tools.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { toLine, toTable } from "./lines.ts";
 
