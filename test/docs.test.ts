@@ -36,7 +36,7 @@ describe.each(pages)("%s", (page) => {
   });
 
   it("names only scripts that exist", () => {
-    for (const [, script = ""] of read(page).matchAll(/npm run ([a-z:-]+)/g)) {
+    for (const [, script = ""] of read(page).matchAll(/npm run (?:--\S+ )*([a-z:-]+)/g)) {
       expect(scripts, `${page}: npm run ${script}`).toHaveProperty([script]);
     }
   });

@@ -330,7 +330,7 @@ const REQUESTS: readonly Defect[] = [
       const conversationId = await newConversation(judged);
       for (const said of [first, second])
         await readOurs(client.chats.stream(ourQuestion(said, { conversationId }), options));
-      const [ours] = (await client.messages.page({ conversationId, signal })).messages;
+      const [ours] = (await client.messages.page({ conversationId, signal })).items;
       return { theirs: { users: new Set(users).size, answer: theirs }, ours: { answer: ours?.text } };
     },
     theirs: { users: 2, answer: "You have not told me your name yet." },

@@ -248,7 +248,7 @@ describe("messages of conversations: ids, texts, roles and meta data", () => {
       read.push(...page.data.map(({ content }) => content));
       [after_id, more] = [page.last_id, page.has_more];
     }
-    const all = await Array.fromAsync(client.messages.list({ conversationId, limit: 2, signal }));
+    const all = await Array.fromAsync(client.messages.list({ conversationId, pageSize: 2, signal }));
     expect(all.map(({ text }) => text)).toEqual(read);
     expect(read).toEqual(["5", "4", "3", "2", "1"]);
   });
@@ -417,8 +417,10 @@ describe("audio", () => {
         );
         more = page.has_more;
       }
-      const voices = await Array.fromAsync(judged.client.audio.voices({ ...ours, signal }));
-      expect(voices.map(({ id, name, languageCode }) => `${id} ${name} ${languageCode}`)).toEqual(read);
+      const voices = await Array.fromAsync(judged.client.audio.listVoices({ ...ours, signal }));
+      expect(voices.map(({ voiceId, name, languageCode }) => `${voiceId} ${name} ${languageCode}`)).toEqual(
+        read,
+      );
       expect(read.length).toBeGreaterThan(10);
     },
   );
