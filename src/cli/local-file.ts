@@ -3,7 +3,11 @@ import type { LocalFile } from "../core/ports.ts";
 import { CommandError } from "./command-error.ts";
 import { EXIT } from "./exit-code.ts";
 
-/** A file of the user's: looked at, never removed. @throws {CommandError} */
+/**
+ * A file of the user's: looked at, never removed. What is none, e.g. a named pipe, might never be opened.
+ *
+ * @throws {CommandError}
+ */
 export async function localFile(path: string): Promise<LocalFile> {
   try {
     await access(path, constants.R_OK);

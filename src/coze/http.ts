@@ -1,6 +1,5 @@
-import { pipeline, Readable } from "node:stream";
-import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
-import { Agent, type Dispatcher, request } from "undici";
+import { Readable } from "node:stream";
+import { type Agent, type Dispatcher, request } from "undici";
 import type { z } from "zod";
 import { CozeError } from "../core/errors.ts";
 import type { Abortable } from "../core/ports.ts";
@@ -15,6 +14,7 @@ import {
   toTransportError,
 } from "./errors.ts";
 import { parseJsonObject } from "./json.ts";
+import { createAgent, type OpenResponse, toOpenResponse } from "./open-response.ts";
 import { chatSchema } from "./wire/chats.ts";
 import { envelopeSchema } from "./wire/envelope.ts";
 
@@ -63,16 +63,6 @@ export interface UploadBody {
   open(): Readable;
 }
 
-/** A response whose body is still to be read. */
-export interface OpenResponse {
-  readonly status: number;
-  readonly contentType: string;
-  readonly logId: string | undefined;
-  readonly retryAfterMs: number | undefined;
-  /** Decoded, if it was compressed. */
-  readonly body: Readable;
-}
-
 export interface CozeHttpOptions {
   /** Without a trailing slash. */
   readonly baseUrl: string;
@@ -110,16 +100,7 @@ export class CozeHttp implements AsyncDisposable {
   constructor(options: CozeHttpOptions) {
     this.#options = options;
     this.timeouts = options.timeouts;
-    // HTTP/1.1: one socket per running answer, so that a reset cuts one answer only. Time-outs are ours (Deadline).
-    this.#agent =
-      options.dispatcher === undefined
-        ? new Agent({
-            allowH2: false,
-            connect: { timeout: options.timeouts.connectMs },
-            headersTimeout: 0,
-            bodyTimeout: 0,
-          })
-        : undefined;
+    this.#agent = options.dispatcher === undefined ? createAgent(options.timeouts) : undefined;
   }
 
   /**
@@ -400,61 +381,6 @@ function callName(call: CozeCall): string {
 
 function ids(response: OpenResponse): Pick<CallFacts, "logId" | "retryAfterMs"> {
   return { logId: response.logId, retryAfterMs: response.retryAfterMs };
-}
-
-function toOpenResponse(response: Dispatcher.ResponseData, facts: CallFacts): OpenResponse {
-  const header = (name: string): string | undefined => {
-    const value = response.headers[name];
-    return Array.isArray(value) ? value[0] : value;
-  };
-  return {
-    status: response.statusCode,
-    contentType: header("content-type")?.toLowerCase() ?? "",
-    // Hosted and self-hosted name it differently (coze-api.md §1.4).
-    logId: header("x-tt-logid") ?? header("x-log-id"),
-    retryAfterMs: toRetryAfterMs(header("retry-after"), Date.now()),
-    body: decompress(response.body, header("content-encoding") ?? "identity", response.statusCode, facts),
-  };
-}
-
-/** We do not ask for compression; gateways may still send it (coze-api.md §22.8). */
-function decompress(body: Readable, encoding: string, status: number, facts: CallFacts): Readable {
-  const decoder = createDecoder(encoding.trim().toLowerCase());
-  if (decoder === "none") return body;
-  if (decoder === undefined) {
-    body.on("error", () => undefined).destroy();
-    throw toGatewayError(status, { ...facts, cause: new Error("unknown content encoding") });
-  }
-  // The reader of the decoder sees the error; the callback only keeps it from being thrown twice.
-  return pipeline(body, decoder, () => undefined);
-}
-
-function createDecoder(encoding: string): ReturnType<typeof createGunzip> | "none" | undefined {
-  switch (encoding) {
-    case "":
-    case "identity":
-      return "none";
-    case "gzip":
-    case "x-gzip":
-      return createGunzip();
-    case "br":
-      return createBrotliDecompress();
-    case "deflate":
-      return createInflate();
-    case "zstd":
-      return createZstdDecompress();
-    default:
-      return undefined;
-  }
-}
-
-/** Seconds or a date; anything else is ignored. */
-export function toRetryAfterMs(value: string | undefined, now: number): number | undefined {
-  if (value === undefined || value.trim() === "") return undefined;
-  const seconds = Number(value);
-  if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }
 
 function toError(reason: unknown): Error {

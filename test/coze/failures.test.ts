@@ -6,7 +6,7 @@ import { Gates } from "../../src/core/gate.ts";
 import { staticToken } from "../../src/coze/auth/token-source.ts";
 import { createCozeClient } from "../../src/coze/coze-client.ts";
 import { COZE_CODES } from "../../src/coze/error-codes.ts";
-import { toRetryAfterMs } from "../../src/coze/http.ts";
+import { toRetryAfterMs } from "../../src/coze/open-response.ts";
 import {
   aQuestion,
   ask,

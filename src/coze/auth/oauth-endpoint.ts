@@ -1,9 +1,10 @@
-import { Agent, type Dispatcher, request } from "undici";
+import { type Agent, type Dispatcher, request } from "undici";
 import type { z } from "zod";
 import { CozeError } from "../../core/errors.ts";
 import type { Abortable } from "../../core/ports.ts";
 import { Deadline } from "../deadline.ts";
 import { type CallFacts, timedOut, toGatewayError, toTransportError } from "../errors.ts";
+import { createAgent, headerOf } from "../open-response.ts";
 import {
   type OAuthAnswer,
   type OAuthRefusal,
@@ -72,15 +73,7 @@ export class OAuthEndpoint implements AsyncDisposable {
     this.now = options.now ?? Date.now;
     this.#options = options;
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
-    this.#agent =
-      options.dispatcher === undefined
-        ? new Agent({
-            allowH2: false,
-            connect: { timeout: this.#timeouts.connectMs },
-            headersTimeout: 0,
-            bodyTimeout: 0,
-          })
-        : undefined;
+    this.#agent = options.dispatcher === undefined ? createAgent(this.#timeouts) : undefined;
   }
 
   /** Asks for tokens. @throws {CozeError} also when they are refused. */
@@ -172,11 +165,6 @@ async function readBounded(
     chunks.push(chunk);
   }
   return new TextDecoder().decode(Buffer.concat(chunks));
-}
-
-function headerOf(response: Dispatcher.ResponseData, name: string): string | undefined {
-  const value = response.headers[name];
-  return Array.isArray(value) ? value[0] : value;
 }
 
 /** Coze's words, without our secrets should it repeat them. */

@@ -76,9 +76,9 @@ export async function* streamChat(
 
 /** Coze's words for a failure might repeat our token. */
 function withoutToken(event: AnswerEvent, http: CozeHttp): AnswerEvent {
-  if (event.type !== "error" && event.type !== "chat") return event;
-  const { error } = event;
-  return error === undefined ? event : { ...event, error: { ...error, text: http.redact(error.text) } };
+  if ((event.type !== "chat" && event.type !== "error") || event.error === undefined) return event;
+  const { code, text } = event.error;
+  return { ...event, error: { code, text: http.redact(text) } };
 }
 
 function knownOf({ path, conversationId }: ChatCall): Known {

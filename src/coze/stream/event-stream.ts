@@ -1,7 +1,8 @@
 import { CozeError } from "../../core/errors.ts";
 import { Deadline } from "../deadline.ts";
 import { type CallFacts, streamBroken, timedOut } from "../errors.ts";
-import type { CozeCall, CozeHttp, CozeTimeouts, OpenResponse } from "../http.ts";
+import type { CozeCall, CozeHttp, CozeTimeouts } from "../http.ts";
+import type { OpenResponse } from "../open-response.ts";
 import { JsonInsteadOfStream, SseDecoder, type SseEvent } from "./sse.ts";
 
 /** What is known of a running call; filled by the stream as it learns, read by whoever words an error. */
