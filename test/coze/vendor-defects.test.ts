@@ -130,7 +130,7 @@ const FRAMING: readonly Defect[] = [
   {
     defect: "makes an error of the last event when no empty line follows it",
     source: "§21.2, §22.6",
-    show: playing(packet(CREATED, delta("Hello")), text(END).trimEnd()),
+    show: playing(packet(CREATED, delta("Hello")), text(packet(COMPLETED)).trimEnd()),
     theirs: { said: "Hello", ended: "Could not parse message into JSON" },
     ours: { said: "Hello", ended: "well" },
   },
@@ -147,7 +147,7 @@ const FRAMING: readonly Defect[] = [
   {
     defect: "breaks at an error event in plain words",
     source: "§7.4, §22.29",
-    show: playing(packet(CREATED, delta("Hello")), "event:error\ndata:the model is gone\n\n"),
+    show: playing(packet(CREATED, delta("Hello")), "event:error\ndata:the model is gone\n\n", END),
     theirs: { said: "Hello", ended: "Could not parse message into JSON" },
     ours: { said: "Hello", ended: "COZE_STREAM_BROKEN" },
   },

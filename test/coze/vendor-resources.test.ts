@@ -63,9 +63,10 @@ describe("files: name, size and time of the same file", () => {
     await using file = await aNamedFile("a.exe", Buffer.from("MZ"));
     const theirs = await errorOf(judged.vendor.files.upload({ file: createReadStream(file.path) }));
     expect(theirs).toMatchObject({ code: 4303, logid: lastLogId(judged) });
-    expect(await errorOf(judged.client.files.upload(file, { name: "a.exe", signal }))).toMatchObject({
-      code: "FILE_TYPE",
-    });
+    const before = judged.coze.traffic.exchanges.length;
+    const ours = await errorOf(judged.client.files.upload(file, { name: "a.exe", signal }));
+    expect(ours).toMatchObject({ code: "FILE_TYPE" });
+    expect(judged.coze.traffic.exchanges).toHaveLength(before);
   });
 });
 

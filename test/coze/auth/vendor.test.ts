@@ -92,6 +92,8 @@ describe("signing in on a device", () => {
     const waiting = { signal, sleep: () => Promise.resolve() };
     const waited = waitForDevice(pair.endpoint, { clientId: NATIVE_APP, code: ours }, waiting);
     expect(await errorOf(waited)).toMatchObject({ code: "COZE_AUTH" });
+    // Nobody asked again.
+    expect(pair.tokenRequests()).toBe(2);
   });
 });
 
