@@ -218,7 +218,7 @@ describe("messages of conversations: ids, texts, roles and meta data", () => {
   it.each([
     ["as it comes", {}, {}],
     ["oldest first", { order: "asc" }, { order: "asc" }],
-    ["two of them", { limit: 2 }, { limit: 2 }],
+    ["two of them", { limit: 2 }, { pageSize: 2 }],
   ] as const)("listed %s", async (_name, theirs, ours) => {
     await using judged = await openJudged();
     const { vendor, client } = judged;
@@ -228,7 +228,7 @@ describe("messages of conversations: ids, texts, roles and meta data", () => {
     const listed = await vendor.conversations.messages.list(conversationId, theirs);
     const page = await client.messages.page({ conversationId, ...ours, signal });
     expect(page).toMatchObject({
-      messages: listed.data.map(messageOf),
+      items: listed.data.map(messageOf),
       firstId: listed.first_id,
       lastId: listed.last_id,
       hasMore: listed.has_more,
