@@ -147,7 +147,8 @@ function answersOf({ messages }: Ended): readonly string[] {
  */
 const UNCOUNTED = { switches: { limits: undefined } };
 
-describe("a blocking chat: status, usage, ids and messages", () => {
+// Together: ours looks at a chat once a second, so that nearly all of their time is waiting.
+describe.concurrent("a blocking chat: status, usage, ids and messages", () => {
   it("chat.create, a look when it is over, and its messages", async () => {
     await using judged = await openJudged();
     const { vendor, client, coze } = judged;
