@@ -5,6 +5,7 @@ import {
   type BotInfo,
   type ChatV3Message,
   type Conversation,
+  type ListMessageReq,
   RoleType,
   SuggestReplyMode,
 } from "@coze/api";
@@ -12,6 +13,7 @@ import { describe, expect, it } from "vitest";
 import { STAND_IN_WORKSPACE } from "../../sandbox/coze/accounts.ts";
 import { STAND_IN_VOICE } from "../../sandbox/coze/audio.ts";
 import { STAND_IN_BOT, UNPUBLISHED_BOT } from "../../sandbox/coze/coze-stand-in.ts";
+import type { ListMessagesOptions } from "../../src/coze/api/messages.ts";
 import type { StoredMessage } from "../../src/coze/stored.ts";
 import type { StoredBot } from "../../src/coze/stored-bot.ts";
 import type { StoredConversation } from "../../src/coze/stored-conversation.ts";
@@ -215,11 +217,11 @@ describe("messages of conversations: ids, texts, roles and meta data", () => {
     }
   });
 
-  it.each([
+  it.each<[string, ListMessageReq, Partial<ListMessagesOptions>]>([
     ["as it comes", {}, {}],
     ["oldest first", { order: "asc" }, { order: "asc" }],
     ["two of them", { limit: 2 }, { pageSize: 2 }],
-  ] as const)("listed %s", async (_name, theirs, ours) => {
+  ])("listed %s", async (_name, theirs, ours) => {
     await using judged = await openJudged();
     const { vendor, client } = judged;
     const conversationId = await newConversation(judged);
