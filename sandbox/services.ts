@@ -31,7 +31,7 @@ export interface Services extends AsyncDisposable {
   readonly fileOrigins: readonly string[];
 }
 
-const COZE_VARIABLES = VARIABLE_NAMES.filter((name) => /^COZE_(API|OAUTH|BOT)_/.test(name)).flatMap(
+const COZE_VARIABLES = VARIABLE_NAMES.filter((name) => /^COZE_(FLAVOR$|(API|OAUTH|BOT)_)/.test(name)).flatMap(
   spellings,
 );
 
@@ -41,7 +41,12 @@ export async function startServices({ env, speed = 1, ...options }: ServicesOpti
   const coze = stack.use(await startCoze({ pace: { speed }, ...options.coze }));
   const discord = stack.use(await startDiscord(options.discord));
   const slack = stack.use(await startSlack(options.slack));
-  const standInCoze = { COZE_API_TOKEN: STAND_IN_TOKEN, COZE_BOT_ID: STAND_IN_BOT, COZE_API_BASE: coze.url };
+  const standInCoze = {
+    COZE_FLAVOR: coze.flavor,
+    COZE_API_TOKEN: STAND_IN_TOKEN,
+    COZE_BOT_ID: STAND_IN_BOT,
+    COZE_API_BASE: coze.url,
+  };
   const given = COZE_VARIABLES.flatMap((name) =>
     env[name] === undefined ? [] : [[name, env[name]] as const],
   );

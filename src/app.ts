@@ -88,9 +88,9 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   stack.use(await serveControl());
   const tokens = stack.use(await openCozeTokens(config, { log }));
   stack.use(new ExpiryWatch({ ...tokens, log, now: Date.now, clock: OWN_CLOCK }));
-  const { baseUrl, chatsPerSecond } = config.coze;
+  const { baseUrl, flavor, chatsPerSecond } = config.coze;
   const gates = new Gates(OWN_CLOCK, buckets);
-  const coze = createCozeClient({ baseUrl, tokens: tokens.source, chatsPerSecond, log, gates });
+  const coze = createCozeClient({ baseUrl, flavor, tokens: tokens.source, chatsPerSecond, log, gates });
   const source = createAnswerSource(stack.use(coze));
   const tools = {
     log,

@@ -4,12 +4,14 @@ import type { DiscordSettings } from "../adapters/discord/settings.ts";
 import type { SlackSettings } from "../adapters/slack/settings.ts";
 import { BridgeError } from "./core/errors.ts";
 import { parsePrivateKey } from "./coze/auth/jwt.ts";
+import { FLAVOR_NAMES, type FlavorName } from "./coze/flavor.ts";
 import { MAX_DURATION_MS, parseDuration } from "./duration.ts";
 import { parseStreamStyles, type StreamStyles } from "./stream-style.ts";
 
 /** The whole configuration, typed; nothing else reads the environment. */
 export interface Config extends StorageConfig {
   readonly coze: {
+    readonly flavor: FlavorName;
     readonly signIn: CozeSignIn;
     readonly baseUrl: string;
     readonly botId: string;
@@ -81,11 +83,14 @@ interface Variable {
   readonly help: string;
 }
 
-/** Loopback may be plain http: that is where stand-ins and proxies of one's own live. */
-const httpUrl = z
+/** Whatever its host, plain http too. */
+const anyUrl = z
   .url({ protocol: /^https?$/ })
-  .refine((text) => URL.canParse(text) && isSafe(new URL(text)))
+  .refine((text) => URL.canParse(text))
   .transform((text) => text.replace(/\/+$/, ""));
+
+/** Loopback may be plain http: that is where stand-ins and proxies of one's own live. */
+const httpUrl = anyUrl.refine((text) => isSafe(new URL(text)));
 
 function isSafe({ protocol, hostname }: URL): boolean {
   return protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
@@ -103,6 +108,7 @@ const COZE_TOKEN_HELP =
 
 /** Every variable there is, in the order of `.env.example`. */
 export const VARIABLE_NAMES = [
+  "COZE_FLAVOR",
   "COZE_API_TOKEN",
   "COZE_API_TOKEN_EXPIRES",
   "COZE_OAUTH_CLIENT_ID",
@@ -138,6 +144,10 @@ export const VARIABLE_NAMES = [
 type Name = (typeof VARIABLE_NAMES)[number];
 
 const VARIABLES: Readonly<Record<Name, Variable>> = {
+  COZE_FLAVOR: {
+    schema: z.enum(FLAVOR_NAMES),
+    help: "hosted (coze.cn and coze.com, the default) or studio (a Coze Studio of your own)",
+  },
   COZE_API_TOKEN: {
     aliases: ["coze_api_token"],
     secret: true,
@@ -175,8 +185,9 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
   },
   COZE_API_BASE: {
     aliases: ["COZE_BASE_URL", "COZE_CN_BASE_URL"],
-    schema: httpUrl,
-    help: "https://api.coze.cn or https://api.coze.com, where the token was made",
+    // Of a studio in a network of one's own, plain http is no mistake: see cozeProblems.
+    schema: anyUrl,
+    help: "https://api.coze.cn or https://api.coze.com, where the token was made; the server's own with COZE_FLAVOR=studio",
   },
   COZE_CHATS_PER_SECOND: {
     schema: z.string().regex(/^([1-9]\d{0,2}|1000)$/),
@@ -286,7 +297,7 @@ export function loadCozeConfig(env: Environment, readFile: (path: string) => str
   const names = VARIABLE_NAMES.filter((name) => name.startsWith("COZE_"));
   const { values, problems, spoiled } = readVariables(env, readFile, [...names, "DATA_DIR", "SECRET_KEY"]);
   const has = (name: Name): boolean => values[name] !== undefined || spoiled.has(name);
-  problems.push(...signInProblems(values, has, () => isSignedIn(values, readFile)));
+  problems.push(...cozeProblems(values, has, readFile));
   demandNone(problems);
   const { dataDir } = toStorageConfig(values);
   return {
@@ -324,7 +335,7 @@ export function loadLoginConfig(
 export function loadConfig(env: Environment, readFile: (path: string) => string): Config {
   const { values, problems, spoiled } = readVariables(env, readFile);
   const has = (name: Name): boolean => values[name] !== undefined || spoiled.has(name);
-  problems.push(...signInProblems(values, has, () => isSignedIn(values, readFile)), ...missing({ has }));
+  problems.push(...cozeProblems(values, has, readFile), ...missing({ has }));
   demandNone(problems);
   return toConfig(values);
 }
@@ -453,6 +464,38 @@ function isSet(env: Environment, spelling: string): boolean {
 const JWT_NAMES = ["COZE_OAUTH_CLIENT_ID", "COZE_OAUTH_PUBLIC_KEY_ID", "COZE_OAUTH_PRIVATE_KEY"] as const;
 const JWT_OPTIONS = ["COZE_OAUTH_ACCOUNT_ID", "COZE_OAUTH_SESSION_NAME"] as const;
 
+function cozeProblems(
+  values: Values,
+  has: (name: Name) => boolean,
+  readFile: (path: string) => string,
+): string[] {
+  if (values.COZE_FLAVOR === "studio") return studioProblems(has);
+  const { COZE_API_BASE: base } = values;
+  const isPlain = base !== undefined && !isSafe(new URL(base));
+  return [
+    ...(isPlain ? [`COZE_API_BASE does not fit: ${VARIABLES.COZE_API_BASE.help}`] : []),
+    ...signInProblems(values, has, () => isSignedIn(values, readFile)),
+  ];
+}
+
+/** A server of one's own has an address that nobody can guess, and knows personal access tokens only (coze-api.md §18). */
+function studioProblems(has: (name: Name) => boolean): string[] {
+  const oauth = [...JWT_NAMES, ...JWT_OPTIONS].filter(has);
+  return [
+    ...(has("COZE_API_BASE")
+      ? []
+      : [
+          "COZE_API_BASE is missing with COZE_FLAVOR=studio: your server's address, e.g. http://10.0.0.5:8888",
+        ]),
+    ...(has("COZE_API_TOKEN")
+      ? []
+      : ["COZE_API_TOKEN is missing: your Coze Studio's own page for API tokens makes one"]),
+    ...oauth.map(
+      (name) => `${name} is set, but a Coze Studio has no OAuth apps: remove it, and set COZE_API_TOKEN`,
+    ),
+  ];
+}
+
 /** Exactly one way to sign in to Coze. */
 function signInProblems(values: Values, has: (name: Name) => boolean, isStored: () => boolean): string[] {
   const problems: string[] = [];
@@ -539,6 +582,7 @@ function toBaseUrl(values: Values): string {
 
 function toCozeConfig(values: Values): Config["coze"] {
   return {
+    flavor: values.COZE_FLAVOR === "studio" ? "studio" : "hosted",
     signIn: toSignIn(values),
     botId: values.COZE_BOT_ID ?? "",
     baseUrl: toBaseUrl(values),

@@ -34,6 +34,7 @@ describe("configuration", () => {
   it("needs only Coze and one platform", () => {
     expect(loadConfig({ ...COZE, ...DISCORD }, noFiles)).toEqual({
       coze: {
+        flavor: "hosted",
         signIn: { kind: "token", token: "coze-secret-value" },
         botId: "7380000000000000009",
         baseUrl: "https://api.coze.cn",
@@ -65,6 +66,7 @@ describe("configuration", () => {
     };
     const config = loadConfig(env, noFiles);
     expect(config.coze).toEqual({
+      flavor: "hosted",
       signIn: { kind: "token", token: "a-token" },
       botId: "1",
       baseUrl: "https://api.coze.com",

@@ -26,15 +26,18 @@ answerOrders((baseUrl) => {
     gates,
     chatsPerSecond: CHATS_PER_SECOND,
   });
-  const request = toChatRequest({
-    botId: "7379462189365198898",
-    conversationId: "7381473525342978089",
-    userId: "bench",
-    turnId: "bench",
-    text: "Hello",
-    files: [],
-    context: [],
-  });
+  const request = toChatRequest(
+    {
+      botId: "7379462189365198898",
+      conversationId: "7381473525342978089",
+      userId: "bench",
+      turnId: "bench",
+      text: "Hello",
+      files: [],
+      context: [],
+    },
+    client.flavor,
+  );
   return async () => {
     let [events, deltas, characters] = [0, 0, 0];
     for await (const event of client.chats.events(request, { signal: new AbortController().signal })) {

@@ -12,13 +12,17 @@ import { chatRoutes } from "./chat-routes.ts";
 import type { ChatRun } from "./chat-run.ts";
 import { conversationRoutes } from "./conversation-routes.ts";
 import { OpenExchange } from "./exchange.ts";
+import { hostedManners, type Manners, type SentRefusal } from "./manners.ts";
 import { OAuthService, withoutTokens } from "./oauth.ts";
 import { oauthRoutes } from "./oauth-routes.ts";
-import { matchRoute, type Outcome, type Route } from "./routes.ts";
-import { isRefusal, type Refusal, refuse } from "./rules.ts";
-import { CozeService, RATE_LIMITED } from "./service.ts";
+import { type EventTranslator, matchRoute, type Outcome, type Route } from "./routes.ts";
+import { isRefusal, type Refusal } from "./rules.ts";
+import { CozeService } from "./service.ts";
 import { type Framing, frameEvents, type PlainEvent } from "./sse-bytes.ts";
-import { type CozeSwitches, DEFAULT_SWITCHES } from "./switches.ts";
+import { StudioService } from "./studio.ts";
+import { studioRoutes } from "./studio-routes.ts";
+import { studioManners } from "./studio-wire.ts";
+import { type CozeSwitches, DEFAULT_SWITCHES, STUDIO_SWITCHES } from "./switches.ts";
 import { workflowRoutes } from "./workflow-routes.ts";
 import { WorkflowService } from "./workflows.ts";
 
@@ -34,7 +38,11 @@ export interface CozeStandInOptions {
   readonly clock?: StandInClock;
   readonly pace?: Partial<BotPace>;
   readonly switches?: Partial<CozeSwitches>;
+  /** The hosted service (default), or a self-hosted Coze Studio (coze-api.md §18). */
+  readonly flavor?: CozeFlavor;
 }
+
+export type CozeFlavor = "hosted" | "studio";
 
 /** A response written byte by byte, in place of the next chat's. */
 export interface RawResponse {
@@ -52,6 +60,7 @@ export interface CozeStandIn extends AsyncDisposable {
   readonly url: string;
   readonly traffic: Traffic;
   readonly faults: Faults;
+  readonly flavor: CozeFlavor;
   /** Turn them while it runs. */
   readonly switches: CozeSwitches;
   /** What the service knows: conversations, chats and their messages, files; `script` replaces the bot. */
@@ -84,19 +93,10 @@ export async function startCoze(options: CozeStandInOptions = {}): Promise<CozeS
 const MAX_BODY_BYTES = 15 * 1024 * 1024;
 /** Long enough for a reader on this machine to take a packet before the next one is written, in ms. */
 const PACKET_GAP_MS = 1;
-/** HTTP status by code, where the service is believed to use one. */
-const MATCHING_STATUS: ReadonlyMap<number, number> = new Map([
-  [4100, 401],
-  [4101, 403],
-  [4200, 404],
-  [4013, 429],
-  [RATE_LIMITED, 429],
-  [5000, 500],
-]);
-
 class HttpCozeStandIn implements CozeStandIn {
   readonly traffic = new Traffic();
   readonly faults = new Faults();
+  readonly flavor: CozeFlavor;
   readonly switches: CozeSwitches;
   readonly service: CozeService;
   readonly tokens = new Set([STAND_IN_TOKEN]);
@@ -106,15 +106,18 @@ class HttpCozeStandIn implements CozeStandIn {
   readonly #clock: StandInClock;
   readonly #server: Server;
   readonly #routes: readonly Route[];
+  readonly #manners: Manners;
   readonly #raw = new Map<string, RawResponse[]>();
   #url = "";
   #requests = 0;
   connections = 0;
   openConnections = 0;
 
-  constructor({ clock = REAL_CLOCK, pace, switches }: CozeStandInOptions) {
+  constructor({ clock = REAL_CLOCK, pace, switches, flavor = "hosted" }: CozeStandInOptions) {
     this.#clock = clock;
-    this.switches = { ...DEFAULT_SWITCHES, ...switches };
+    this.flavor = flavor;
+    const own = flavor === "studio" ? STUDIO_SWITCHES : {};
+    this.switches = { ...DEFAULT_SWITCHES, ...own, ...switches };
     const shared = { clock, switches: this.switches, accounts: this.accounts };
     this.bots = new BotsService({
       ...shared,
@@ -130,7 +133,7 @@ class HttpCozeStandIn implements CozeStandIn {
     if (pace !== undefined) this.setPace(pace);
     const workflows = new WorkflowService(this.service, { switches: this.switches, bots: this.bots });
     const audio = new AudioService(this.service, this.switches);
-    this.#routes = [
+    const hosted = [
       ...chatRoutes(this.service, this.switches),
       ...conversationRoutes(this.service.threads, this.service.messages),
       ...botRoutes(this.bots, this.accounts),
@@ -138,6 +141,14 @@ class HttpCozeStandIn implements CozeStandIn {
       ...workflowRoutes(workflows),
       ...audioRoutes(audio),
     ];
+    if (flavor === "studio") {
+      const studio = new StudioService(this.service, { ...shared, bots: this.bots });
+      this.#routes = studioRoutes(studio, hosted);
+      this.#manners = studioManners(this.switches);
+    } else {
+      this.#routes = hosted;
+      this.#manners = hostedManners(this.switches);
+    }
     // A body over the limit, or a bug of ours: the socket is cut, so that nobody waits for it.
     this.#server = createServer((request, response) => {
       const { socket } = request;
@@ -193,7 +204,7 @@ class HttpCozeStandIn implements CozeStandIn {
     const route = typeof match === "object" ? match.route : undefined;
     const exchange = new OpenExchange(`${method} ${route?.path ?? url.pathname}`, url, request, response);
     this.#requests += 1;
-    response.setHeader("x-tt-logid", this.#logId());
+    response.setHeader(this.#manners.logIdHeader, this.#logId());
     response.setHeader("date", new Date(this.#clock.now()).toUTCString());
     const fault = this.faults.take(exchange.name);
     if (fault?.do === "delay")
@@ -204,7 +215,8 @@ class HttpCozeStandIn implements CozeStandIn {
       return this.#misbehave(exchange, fault);
     }
     const raw = this.#raw.get(exchange.name)?.shift();
-    const refusal = route?.open === true ? undefined : this.#refusesCaller(exchange);
+    const isOpen = route?.open === true || (route === undefined && this.flavor === "studio");
+    const refusal = isOpen ? undefined : this.#refusesCaller(exchange);
     if (raw !== undefined && refusal === undefined) return this.#play(exchange, raw);
     const outcome =
       refusal ??
@@ -216,34 +228,29 @@ class HttpCozeStandIn implements CozeStandIn {
       return this.#misbehave(exchange, fault);
     }
     if (outcome !== undefined) return this.#sendOutcome(exchange, outcome);
-    if (match === "other method") this.#sendText(exchange, 405, "405 method not allowed");
-    else this.#sendText(exchange, 404, "404 page not found");
+    if (typeof match !== "object") this.#sendRefusal(exchange, this.#manners.missing(match));
   }
 
   #refusesCaller({ bearer }: OpenExchange): Refusal | undefined {
     this.oauth.expire();
-    return this.tokens.has(bearer) ? undefined : refuse(4100, "authentication is invalid");
+    return this.tokens.has(bearer) ? undefined : this.#manners.unknownCaller;
   }
 
   async #sendOutcome(exchange: OpenExchange, outcome: Outcome): Promise<void> {
-    const detail = { logid: exchange.logId };
     if ("run" in outcome) return this.#stream(exchange, outcome);
     if ("events" in outcome) return this.#streamEvents(exchange, outcome);
     if ("bare" in outcome) return this.#sendJson(exchange, outcome.status, outcome.bare);
     if ("location" in outcome) return this.#redirect(exchange, outcome.location);
     if ("bytes" in outcome) return this.#sendBytes(exchange, outcome);
-    if (isRefusal(outcome)) {
-      const { code } = outcome;
-      const status = this.switches.refusalStatus === "ok" ? 200 : (MATCHING_STATUS.get(code) ?? 400);
-      const retryAfter = this.switches.retryAfterSeconds;
-      if (code === RATE_LIMITED && retryAfter !== undefined) {
-        exchange.response.setHeader("retry-after", String(retryAfter));
-      }
-      this.#sendJson(exchange, status, { ...outcome, detail });
-      return;
-    }
-    const bare = exchange.name === "POST /v3/chat/cancel" && this.switches.cancelWithoutCode;
-    this.#sendJson(exchange, 200, bare ? outcome.body : { code: 0, msg: "", ...outcome.body, detail });
+    const { name, logId } = exchange;
+    if (isRefusal(outcome)) this.#sendRefusal(exchange, this.#manners.refuse(name, outcome, logId));
+    else this.#sendJson(exchange, 200, this.#manners.wrap(name, outcome.body, logId));
+  }
+
+  #sendRefusal(exchange: OpenExchange, { status, body, headers = {} }: SentRefusal): void {
+    for (const [name, value] of Object.entries(headers)) exchange.response.setHeader(name, value);
+    if (typeof body === "string") this.#sendText(exchange, status, body);
+    else this.#sendJson(exchange, status, body);
   }
 
   #sendJson(exchange: OpenExchange, status: number, body: object): void {
@@ -274,16 +281,21 @@ class HttpCozeStandIn implements CozeStandIn {
   }
 
   /** Joins the response to a run. The run is not stopped when the client goes away (coze-api.md §16.1). */
-  #stream(exchange: OpenExchange, { run, framing }: { run: ChatRun; framing?: Framing }): void {
+  #stream(
+    exchange: OpenExchange,
+    { run, framing, translate = same }: { run: ChatRun; framing?: Framing; translate?: EventTranslator },
+  ): void {
     const { response } = exchange;
     this.#record(exchange, 200, "text/event-stream");
     response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
     response.flushHeaders();
     const stopKeepAlive = this.#keepAlive(response);
     const leave = run.listen({
-      event: (event) => {
-        this.#recordEvent(event);
-        response.write(frameEvents([event], framing));
+      event: (said) => {
+        for (const event of translate(said)) {
+          this.#recordEvent(event);
+          response.write(frameEvents([event], framing));
+        }
       },
       end: () => void response.end(),
       cut: () => void response.socket?.resetAndDestroy(),
@@ -386,4 +398,8 @@ class HttpCozeStandIn implements CozeStandIn {
   #logId(): string {
     return `20260101120000${String(this.#requests).padStart(18, "0")}`;
   }
+}
+
+function same(event: PlainEvent): readonly PlainEvent[] {
+  return [event];
 }

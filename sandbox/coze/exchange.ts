@@ -25,7 +25,7 @@ export class OpenExchange {
   }
 
   get logId(): string {
-    return String(this.response.getHeader("x-tt-logid"));
+    return String(this.response.getHeader("x-tt-logid") ?? this.response.getHeader("x-log-id"));
   }
 
   get bearer(): string {

@@ -3,6 +3,9 @@ import { type Fields, type Refusal, refuse } from "./rules.ts";
 import type { Framing, PlainEvent } from "./sse-bytes.ts";
 import type { UploadPart } from "./upload-rules.ts";
 
+/** What is sent in place of an event of a run. */
+export type EventTranslator = (event: PlainEvent) => readonly PlainEvent[];
+
 /** What a call comes to. */
 export type Outcome =
   /** JSON, in the envelope (coze-api.md §1.3). */
@@ -14,7 +17,7 @@ export type Outcome =
   | { readonly bytes: Uint8Array; readonly contentType: string }
   | { readonly events: AsyncIterable<PlainEvent>; readonly framing?: Framing }
   /** A chat whose events are to be streamed; it goes on without its reader. */
-  | { readonly run: ChatRun; readonly framing?: Framing }
+  | { readonly run: ChatRun; readonly framing?: Framing; readonly translate?: EventTranslator }
   /** Workflows tell where their failure can be looked at. */
   | (Refusal & { readonly debug_url?: string });
 

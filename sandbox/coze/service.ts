@@ -99,6 +99,11 @@ export class CozeService {
     this.#plan = plan;
   }
 
+  /** What the bot does with a question. */
+  plan(question: BotQuestion): BotPlan {
+    return this.#plan(question);
+  }
+
   /** The next id of anything. */
   newId(): string {
     this.#lastId += 1n;

@@ -62,6 +62,16 @@ export interface CozeSwitches {
   workflowRefusals: "json" | "event";
   /** Which model listens to recordings; the small one understands fewer formats (§11). */
   asrModel: "big" | "small";
+  /** Self-hosted: whether a model's error is followed by `conversation.chat.completed` (§18). */
+  studioErrorThenCompleted: boolean;
+  /** Self-hosted: what a stream says of a chat that can't begin (§18). */
+  studioSetUpFailure: "error" | "silent";
+  /** Self-hosted: whether the last event tells the usage (§18). */
+  studioUsageInCompleted: boolean;
+  /** Self-hosted: whether a run that ends writes over the status that a cancel stored (§18). */
+  studioCancelOverwritten: boolean;
+  /** Self-hosted: whether errors that are told as text have their code in them. */
+  studioErrorsTellCode: boolean;
 }
 
 export const DEFAULT_SWITCHES: CozeSwitches = {
@@ -97,4 +107,16 @@ export const DEFAULT_SWITCHES: CozeSwitches = {
   doneAfterInterrupt: false,
   workflowRefusals: "json",
   asrModel: "big",
+  studioErrorThenCompleted: false,
+  studioSetUpFailure: "error",
+  studioUsageInCompleted: false,
+  studioCancelOverwritten: false,
+  studioErrorsTellCode: true,
+};
+
+/** What is different in a self-hosted Coze Studio from the start (§18). */
+export const STUDIO_SWITCHES: Partial<CozeSwitches> = {
+  maxUploadBytes: 200 * 1024 * 1024,
+  // Nobody counts.
+  limits: undefined,
 };

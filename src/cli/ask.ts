@@ -103,6 +103,7 @@ async function stream(request: ChatRequest, command: AskCommand, tools: CozeTool
   terminal.status("waiting for the answer …");
   try {
     await view.read(coze.chats.stream(request, { signal }));
+    await view.addUsage(tools);
   } catch (error) {
     const chat = chatOf(view.state);
     if (signal.aborted && chat !== undefined) await cancel(chat, tools);
@@ -153,6 +154,15 @@ class AnswerView {
       this.state = reduceAnswer(this.state, event);
       if (this.#live) this.#show(event);
     }
+  }
+
+  /** What the answer cost, where only a look at its chat tells. */
+  async addUsage({ coze, signal }: CozeTools): Promise<void> {
+    const chat = chatOf(this.state);
+    if (coze.flavor.usage === "event" || this.state.usage !== undefined || chat === undefined) return;
+    // The answer stands already: without its cost it is no failure.
+    const stored = await coze.chats.retrieve(chat, { signal }).catch(() => undefined);
+    if (stored?.usage !== undefined) this.state = { ...this.state, usage: stored.usage };
   }
 
   /** Ends the line that the answer stands in; what was not written live is written now. */

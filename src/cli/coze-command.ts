@@ -45,11 +45,11 @@ export async function runCozeCommand(command: CozeCommand, options: CozeCommandO
       return await authLogin(command, options);
     }
     const config = loadCozeConfig(env, (path) => readFileSync(path, "utf8"));
-    const { baseUrl, botId, chatsPerSecond } = config.coze;
+    const { baseUrl, flavor, botId, chatsPerSecond } = config.coze;
     const log = createLog({ level: "error", secrets: secretsOf(config) });
     await using tokens = await openCozeTokens(config, { log });
     await using coze = createCozeClient({
-      ...{ baseUrl, chatsPerSecond, log, tokens: tokens.source },
+      ...{ baseUrl, flavor, chatsPerSecond, log, tokens: tokens.source },
       gates: new Gates(OWN_CLOCK),
     });
     return await dispatch(command, {

@@ -48,7 +48,8 @@ export function afterFailure(
   if (error instanceof PlatformError) {
     return error.retryable && attempt < MAX_ATTEMPTS ? { do: "retry", afterMs } : { do: "give-up" };
   }
-  const limit = error.code === "COZE_OCCUPIED" ? MAX_ATTEMPTS_WHILE_OCCUPIED : MAX_ATTEMPTS;
+  const usual = error.code === "COZE_OCCUPIED" ? MAX_ATTEMPTS_WHILE_OCCUPIED : MAX_ATTEMPTS;
+  const limit = Math.min(usual, error.maxAttempts ?? usual);
   const tooLate = afterMs > LONGEST_TOLD_MS;
   if (error.retryable && options.repeatable && !tooLate && attempt < limit) return { do: "retry", afterMs };
   // "Occupied" means nothing to the asker: after all this time it is simply busy.

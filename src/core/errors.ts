@@ -58,6 +58,8 @@ export interface BridgeErrorOptions {
   readonly retryable?: boolean;
   /** Earliest sensible retry, in ms from now, when the other side told us. */
   readonly retryAfterMs?: number;
+  /** How often the whole is tried at most, where that is less than usual; the first time counts. */
+  readonly maxAttempts?: number;
 }
 
 /**
@@ -71,12 +73,14 @@ export class BridgeError extends Error {
   readonly code: ErrorCode;
   readonly retryable: boolean;
   readonly retryAfterMs: number | undefined;
+  readonly maxAttempts: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: BridgeErrorOptions = {}) {
     super(message, { cause: options.cause });
     this.code = code;
     this.retryable = options.retryable ?? false;
     this.retryAfterMs = options.retryAfterMs;
+    this.maxAttempts = options.maxAttempts;
   }
 }
 

@@ -30,11 +30,12 @@ class CozeAnswerSource implements AnswerSource {
   upload(file: LocalFile, { name, signal }: { name: string } & Abortable): Promise<BroughtFile> {
     const upload = async (options: { name: string } & Abortable): Promise<string> =>
       (await this.#client.files.upload(file, options)).fileId;
-    return toBroughtFile(file, { name, signal, upload });
+    const maxBytes = this.#client.flavor.maxUploadBytes;
+    return toBroughtFile(file, { name, signal, maxBytes, upload });
   }
 
   ask(question: Question, options: Abortable): AsyncIterable<AnswerEvent> {
-    return this.#client.chats.stream(toChatRequest(question), options);
+    return this.#client.chats.stream(toChatRequest(question, this.#client.flavor), options);
   }
 
   findChat(

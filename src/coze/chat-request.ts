@@ -1,3 +1,4 @@
+import type { Flavor } from "./flavor.ts";
 import { checkLength, refuse } from "./refusal.ts";
 
 /** Limits of `meta_data` (coze-api.md §4); in characters, of which nobody says how they are counted (§22.43). */
@@ -21,7 +22,7 @@ export interface ChatRequest {
   readonly messages: readonly EnterMessage[];
   /** Default true. Without history nothing can be looked up later, and no blocking chat can be asked. */
   readonly autoSaveHistory?: boolean;
-  /** Told again when the chat is retrieved. */
+  /** Told again when the chat is retrieved; by a self-hosted server with the question, when messages are listed. */
   readonly metaData?: MetaData;
   /** Values for `{{name}}` in the bot's prompt. */
   readonly customVariables?: Readonly<Record<string, string>>;
@@ -63,8 +64,11 @@ export type ObjectItem =
  *
  * @throws {CozeError} `COZE_BAD_REQUEST` for what Coze would refuse anyway, in words that say what to change.
  */
-export function toChatBody(request: ChatRequest, { stream }: { stream: boolean }): object {
-  const { autoSaveHistory = true, messages, shortcutCommand, metaData } = request;
+export function toChatBody(
+  request: ChatRequest,
+  { stream, marks }: { stream: boolean; marks: Flavor["marks"] },
+): object {
+  const { autoSaveHistory = true, messages, shortcutCommand, metaData, extraParams } = request;
   if (!stream && !autoSaveHistory)
     refuse("a blocking chat needs its history saved: its answer is looked up there");
   if (messages.length > MAX_MESSAGES) refuse(`${messages.length} messages; Coze takes ${MAX_MESSAGES}`);
@@ -80,10 +84,10 @@ export function toChatBody(request: ChatRequest, { stream }: { stream: boolean }
     stream,
     auto_save_history: autoSaveHistory,
     additional_messages: messages.length === 0 ? undefined : messages.map(toWireMessage),
-    meta_data: metaData,
+    meta_data: marks === "meta_data" ? metaData : undefined,
     custom_variables: request.customVariables,
     parameters: request.parameters,
-    extra_params: request.extraParams,
+    extra_params: marks === "extra_params" && metaData ? { ...extraParams, ...metaData } : extraParams,
     shortcut_command: shortcutCommand && toWireCommand(shortcutCommand),
     enable_card: request.enableCard,
     publish_status: request.publishStatus,

@@ -19,6 +19,8 @@ export function toChatStatus(status: string | null | undefined): ChatStatus {
       return "failed";
     case "canceled":
     case "cancelled":
+    // What a self-hosted server stores (coze-api.md §18).
+    case "conversation.chat.cancelled":
       return "canceled";
     case "requires_action":
     case "required_action":

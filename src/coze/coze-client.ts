@@ -12,12 +12,15 @@ import { UsersApi } from "./api/users.ts";
 import { WorkflowsApi } from "./api/workflows.ts";
 import { WorkspacesApi } from "./api/workspaces.ts";
 import type { TokenSource } from "./auth/token-source.ts";
+import { type Flavor, type FlavorName, flavorOf } from "./flavor.ts";
 import { CozeHttp, type CozeTimeouts, DEFAULT_TIMEOUTS } from "./http.ts";
 import { CozePacer } from "./pacer.ts";
 
 export interface CozeClientOptions {
   /** Host of the API; mandatory, since tokens belong to one region (coze-api.md §17). */
   readonly baseUrl: string;
+  /** Which Coze it is, default `hosted`. */
+  readonly flavor?: FlavorName;
   readonly tokens: TokenSource;
   readonly log: Log;
   /** Where Coze's limits are kept to; on the world's clock. */
@@ -33,6 +36,7 @@ export interface CozeClientOptions {
 
 /** Coze, resource by resource. Dispose it to close its connections. */
 export interface CozeClient extends AsyncDisposable {
+  readonly flavor: Flavor;
   readonly chats: ChatsApi;
   readonly conversations: ConversationsApi;
   readonly messages: MessagesApi;
@@ -48,15 +52,18 @@ export interface CozeClient extends AsyncDisposable {
 /** A client for one Coze under one identity. */
 export function createCozeClient(options: CozeClientOptions): CozeClient {
   const { baseUrl, tokens, log, timeouts, userAgent = "coze-bridge", dispatcher } = options;
+  const flavor = flavorOf(options.flavor ?? "hosted");
   const pacer = new CozePacer(options.gates, options.chatsPerSecond);
   const http = new CozeHttp({
     baseUrl: baseUrl.replace(/\/+$/, ""),
     tokens,
     userAgent,
+    flavor,
     timeouts: { ...DEFAULT_TIMEOUTS, ...timeouts },
     ...(dispatcher !== undefined && { dispatcher }),
   });
   return {
+    flavor,
     chats: new ChatsApi(http, { pacer, log }),
     conversations: new ConversationsApi(http),
     messages: new MessagesApi(http),

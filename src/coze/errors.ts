@@ -129,6 +129,20 @@ export function streamBroken(why: string, facts: CallFacts, failure?: VendorFail
   });
 }
 
+/** The stream ended before it told anything (coze-api.md §22.11). */
+export function streamSilent(
+  facts: CallFacts,
+  { hint, maxAttempts }: { hint: string; maxAttempts?: number },
+): CozeError {
+  const what = "the stream stopped before the chat ended, without a single event";
+  return new CozeError("COZE_STREAM_BROKEN", words(facts, what, [hint]), {
+    ...options(facts),
+    retryable: true,
+    outcome: "unknown",
+    ...(maxAttempts !== undefined && { maxAttempts }),
+  });
+}
+
 /** One of our own time-outs fired. */
 export function timedOut(what: string, ms: number, facts: CallFacts): CozeError {
   return new CozeError("COZE_TIMEOUT", words(facts, `${what} for ${ms} ms`), {

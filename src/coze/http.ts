@@ -13,6 +13,7 @@ import {
   toGatewayError,
   toTransportError,
 } from "./errors.ts";
+import { demandCall, type Flavor, failureInText, unknownCall } from "./flavor.ts";
 import { parseJsonObject } from "./json.ts";
 import { createAgent, type OpenResponse, toOpenResponse } from "./open-response.ts";
 import { chatSchema } from "./wire/chats.ts";
@@ -69,6 +70,7 @@ export interface CozeHttpOptions {
   readonly tokens: TokenSource;
   readonly userAgent: string;
   readonly timeouts: CozeTimeouts;
+  readonly flavor: Flavor;
   /** Used instead of connections of our own, e.g. a proxy; not closed by us. */
   readonly dispatcher?: Dispatcher;
 }
@@ -92,6 +94,7 @@ const MAX_JSON_BYTES = 32 * 1024 * 1024;
  */
 export class CozeHttp implements AsyncDisposable {
   readonly timeouts: CozeTimeouts;
+  readonly flavor: Flavor;
   readonly #options: CozeHttpOptions;
   readonly #agent: Agent | undefined;
   /** The last tokens used, as Coze might repeat them in its words. */
@@ -100,6 +103,7 @@ export class CozeHttp implements AsyncDisposable {
   constructor(options: CozeHttpOptions) {
     this.#options = options;
     this.timeouts = options.timeouts;
+    this.flavor = options.flavor;
     this.#agent = options.dispatcher === undefined ? createAgent(options.timeouts) : undefined;
   }
 
@@ -123,9 +127,11 @@ export class CozeHttp implements AsyncDisposable {
    * @throws {CozeError}
    */
   async authorized<T>(
-    { signal, upload }: Pick<CozeCall, "signal" | "upload">,
+    call: Pick<CozeCall, "method" | "path" | "signal" | "upload">,
     run: (token: string) => Promise<T>,
   ): Promise<T> {
+    const { signal, upload } = call;
+    demandCall(this.flavor, callName(call));
     const token = await this.#token({ signal });
     try {
       return await run(token);
@@ -346,11 +352,20 @@ export class CozeHttp implements AsyncDisposable {
     const body = parseJsonObject(text);
     const envelope = envelopeSchema.safeParse(body);
     const { baseUrl } = this.#options;
-    if (body === undefined || !envelope.success) throw toGatewayError(status, { ...facts, baseUrl });
+    if (body === undefined || !envelope.success) {
+      const told = failureInText(this.flavor, text);
+      if (told === undefined) throw toGatewayError(status, { ...facts, baseUrl });
+      throw toCozeError({ ...told, text: this.redact(told.text) }, { ...facts, baseUrl });
+    }
     const { code, msg, detail, error, debug_url: debugUrl } = envelope.data;
     const logId = facts.logId ?? detail?.logid ?? error?.logid;
     if (code !== 0) {
-      throw toCozeError({ code, text: this.redact(msg) }, { ...facts, logId, debugUrl, baseUrl });
+      const told = failureInText(this.flavor, msg) ?? { code, text: msg };
+      const failure = { ...told, text: this.redact(told.text) };
+      throw (
+        unknownCall(this.flavor, facts.call, msg) ??
+        toCozeError(failure, { ...facts, logId, debugUrl, baseUrl })
+      );
     }
     if (status >= 400) throw toGatewayError(status, { ...facts, logId, baseUrl });
     return body;
@@ -375,7 +390,7 @@ function withoutAbsent(query: NonNullable<CozeCall["query"]>): Record<string, st
 }
 
 /** Method and path with ids left out of neither: they are what the log needs. */
-function callName(call: CozeCall): string {
+function callName(call: Pick<CozeCall, "method" | "path">): string {
   return `${call.method} ${call.path}`;
 }
 

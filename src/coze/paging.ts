@@ -2,7 +2,7 @@ import { CozeError } from "../core/errors.ts";
 import { refuse } from "./refusal.ts";
 
 /** Largest page of a list (coze-api.md §9.1, §9.2, §12.3). */
-const MAX_PAGE_SIZE = 50;
+export const MAX_PAGE_SIZE = 50;
 /** Most pages of one list: more are a server that never comes to an end. */
 const MAX_PAGES = 2_000;
 /** Pages in a row that tell nothing new, before a list is given up. One can be a list that grew meanwhile. */

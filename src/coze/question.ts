@@ -1,6 +1,7 @@
 import type { ContextMessage, InlineText, Question, UploadedFile } from "../core/ports.ts";
 import { MAX_CONVERSATION_NAME, type NewConversation } from "./api/conversations.ts";
 import { type ChatRequest, type EnterMessage, MAX_MESSAGES, toMetaValue } from "./chat-request.ts";
+import type { Flavor } from "./flavor.ts";
 
 /** The key under which a turn's id stands in the `meta_data` of its chat and its question. */
 export const TURN_ID_KEY = "turn_id";
@@ -11,9 +12,14 @@ const CONVERSATION_KEY = "conversation_key";
 const FILES_ONLY_TEXT = "Please look at the attached file.";
 
 /** A question of the bridge as a chat, findable after a crash by the turn's id (coze-api.md §16.2). */
-export function toChatRequest(question: Question): ChatRequest {
+export function toChatRequest(
+  question: Question,
+  { contextByUser }: Pick<Flavor, "contextByUser">,
+): ChatRequest {
   const metaData = { [TURN_ID_KEY]: toMetaValue(question.turnId) };
-  const context = question.context.slice(-(MAX_MESSAGES - 1)).map(toContextMessage);
+  // Where the conversation remembers for all, it knows already what others said.
+  const others = contextByUser ? question.context : [];
+  const context = others.slice(-(MAX_MESSAGES - 1)).map(toContextMessage);
   return {
     botId: question.botId,
     userId: question.userId,

@@ -70,7 +70,9 @@ it.each(["stream", "events"] as const)(
     });
     let deltas = 0;
     let last: unknown;
-    for await (const event of client.chats[way](toChatRequest(aQuestion()), { signal: noAbort() })) {
+    for await (const event of client.chats[way](toChatRequest(aQuestion(), client.flavor), {
+      signal: noAbort(),
+    })) {
       last = event;
       if (event.type !== "delta") continue;
       deltas += 1;

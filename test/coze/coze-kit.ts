@@ -76,6 +76,7 @@ export async function openPair(
   const log = new KeptLog();
   const client = createCozeClient({
     baseUrl: `${coze.url}/`,
+    flavor: coze.flavor,
     tokens: options.tokens ?? staticToken(STAND_IN_TOKEN),
     log,
     gates: new Gates(CLOCK),

@@ -230,7 +230,8 @@ function eventViolations({ name, response }: Exchange): string[] {
 
 const compiled = new Map<string, ValidateFunction>();
 
-function check(what: string, schema: SchemaObject, value: unknown): string[] {
+/** What is wrong with a value, line by line. */
+export function check(what: string, schema: SchemaObject, value: unknown): string[] {
   // Compiling is slow and there are few schemas, but thousands of events.
   const key = JSON.stringify(schema);
   const validate = compiled.get(key) ?? ajv.compile(schema);
@@ -247,7 +248,7 @@ function toLine(what: string, { instancePath, message = "", params }: ErrorObjec
   return `${what} ${instancePath} ${message}${typeof extra === "string" ? `: ${extra}` : ""}`;
 }
 
-function fields(value: unknown): Readonly<Record<string, unknown>> {
+export function fields(value: unknown): Readonly<Record<string, unknown>> {
   // Proven in the line itself: what is no object has no fields.
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }

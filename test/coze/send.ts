@@ -30,7 +30,8 @@ export async function send(
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
-  expect(response.headers.get("x-tt-logid")).toMatch(/^\d{32}$/);
+  const logId = coze.flavor === "studio" ? "x-log-id" : "x-tt-logid";
+  expect(response.headers.get(logId)).toMatch(/^\d{32}$/);
   const text = await response.text();
   // The stand-in's own JSON objects; anything else is kept out by the brace.
   const json = text.startsWith("{") ? (JSON.parse(text) as Record<string, unknown>) : {};

@@ -58,7 +58,7 @@ export class ChatsApi {
    * just stops throws `COZE_STREAM_BROKEN`, silence `COZE_TIMEOUT`, a failed chat the error of its code.
    */
   stream(request: ChatRequest, options: Abortable): AsyncIterable<AnswerEvent> {
-    return this.#judged(() => toChatCall(request, { stream: true }), options);
+    return this.#judged(() => this.#toChatCall(request, { stream: true }), options);
   }
 
   /**
@@ -69,13 +69,13 @@ export class ChatsApi {
    */
   events(request: ChatRequest, options: Abortable & { idleMs?: () => number }): AsyncIterable<AnswerEvent> {
     const open = (): AsyncIterable<AnswerEvent> =>
-      streamChat(this.#http, toChatCall(request, { stream: true }), { ...options, log: this.#log });
+      streamChat(this.#http, this.#toChatCall(request, { stream: true }), { ...options, log: this.#log });
     return pacedStream(this.#pacer.chats, options.signal, open);
   }
 
   /** Starts a chat that nobody listens to; {@link wait} tells how it ends. */
   async create(request: ChatRequest, options: Abortable): Promise<StoredChat> {
-    return this.#start(toChatCall(request, { stream: false }), options);
+    return this.#start(this.#toChatCall(request, { stream: false }), options);
   }
 
   /**
@@ -133,7 +133,9 @@ export class ChatsApi {
   /** All messages of a chat but the question; the list is not chronological (coze-api.md §6.7), this is: by time. */
   async listMessages(chat: ChatIds, { signal }: Abortable): Promise<readonly StoredMessage[]> {
     const call: CozeCall = { method: "GET", path: "/v3/chat/message/list", query: toQuery(chat), signal };
-    const messages = (await this.#http.call(call, messageListSchema)).map(toStoredMessage);
+    const listed = (await this.#http.call(call, messageListSchema)).map(toStoredMessage);
+    // A self-hosted server lists the question, too (coze-api.md §18).
+    const messages = listed.filter(({ kind }) => kind !== "question");
     return messages.toSorted((a, b) => (a.createdAt ?? 0) - (b.createdAt ?? 0));
   }
 
@@ -147,6 +149,17 @@ export class ChatsApi {
       if (error instanceof CozeError && NOT_CANCELLABLE.has(error.cozeCode)) return false;
       throw error;
     }
+  }
+
+  #toChatCall(request: ChatRequest, { stream }: { stream: boolean }): ChatCall {
+    const { conversationId } = request;
+    return {
+      path: "/v3/chat",
+      // In the query, never in the body (coze-api.md §4).
+      query: conversationId === undefined ? {} : { conversation_id: conversationId },
+      json: toChatBody(request, { stream, marks: this.#http.flavor.marks }),
+      conversationId,
+    };
   }
 
   /** @param toCall - Called by the reader's first step, which throws what it throws. */
@@ -191,17 +204,6 @@ export class ChatsApi {
       return this.retrieve(chat, options);
     }
   }
-}
-
-function toChatCall(request: ChatRequest, { stream }: { stream: boolean }): ChatCall {
-  const { conversationId } = request;
-  return {
-    path: "/v3/chat",
-    // In the query, never in the body (coze-api.md §4).
-    query: conversationId === undefined ? {} : { conversation_id: conversationId },
-    json: toChatBody(request, { stream }),
-    conversationId,
-  };
 }
 
 function toOutputsCall(

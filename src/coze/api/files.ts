@@ -18,19 +18,20 @@ export class FilesApi {
   }
 
   /**
-   * Uploads a file of at most 512 MB. Coze keeps it for three months. Every call stores another one: an upload whose
+   * Uploads a file of at most 512 MB, 200 MB to a self-hosted server. Coze keeps it for three months. Every call stores another one: an upload whose
    * outcome is `unknown` is for the caller to repeat.
    *
    * @throws {CozeError} `FILE_EMPTY`, `FILE_TOO_LARGE`, `FILE_TYPE` before anything is sent; of a stream only name and
    * size are looked at. `FILE_GONE` when the source ends early, goes on for too long, or breaks.
    */
   async upload(source: UploadSource, options: UploadOptions): Promise<StoredFile> {
+    const checked = { ...options, maxBytes: this.#http.flavor.maxUploadBytes };
     const call = {
       ...options,
       path: "/v1/files/upload",
       source,
       gate: this.#pacer.uploads,
-      check: (file: CheckedFile) => checkUpload(file, options),
+      check: (file: CheckedFile) => checkUpload(file, checked),
     };
     return toStoredFile(await sendUpload(this.#http, call, fileSchema));
   }

@@ -8,7 +8,7 @@ import {
   toWireMessage,
 } from "../chat-request.ts";
 import type { CozeCall, CozeHttp } from "../http.ts";
-import { checkPageSize, readList } from "../paging.ts";
+import { checkPageSize, MAX_PAGE_SIZE, readList } from "../paging.ts";
 import { refuse } from "../refusal.ts";
 import { type MessagePage, type StoredMessage, toMessagePage, toStoredMessage } from "../stored.ts";
 import { changedMessageSchema, messagePageSchema, messageSchema } from "../wire/chats.ts";
@@ -29,13 +29,13 @@ export interface MessageChange {
 
 export interface ListMessagesOptions extends Abortable {
   readonly conversationId: string;
-  /** Only messages of this chat. */
+  /** Only messages of this chat; a self-hosted server can't tell them apart, {@link ChatsApi.listMessages} can. */
   readonly chatId?: string;
   /** Default `desc`: newest first. */
   readonly order?: "asc" | "desc";
   /** Only what follows this message in the list. Page towards the back: the previous `lastId`. */
   readonly afterId?: string;
-  /** 1–50, default 50. */
+  /** 1–50, default 50. A self-hosted server counts questions, each with all that was answered. */
   readonly pageSize?: number;
   /** Also how answers came about: tool calls, control packets, suggestions. Default false. */
   readonly includeMiddle?: boolean;
@@ -96,8 +96,13 @@ export class MessagesApi {
    * @param options.beforeId - Page towards the front: the previous `firstId`.
    */
   async page(options: ListMessagesOptions & { readonly beforeId?: string }): Promise<MessagePage> {
-    const { conversationId, chatId, order, beforeId, afterId, pageSize, includeMiddle, signal } = options;
-    if (pageSize !== undefined) checkPageSize(pageSize);
+    const { conversationId, chatId, order, beforeId, afterId, includeMiddle, signal } = options;
+    const { pageSize = MAX_PAGE_SIZE } = options;
+    checkPageSize(pageSize);
+    const byTime = this.#http.flavor.messageCursors === "time";
+    if (byTime && (order === "asc" || chatId !== undefined)) {
+      refuse("a self-hosted Coze Studio lists messages newest first, those of all chats");
+    }
     const page = await this.#http.call(
       {
         method: "POST",
@@ -106,8 +111,9 @@ export class MessagesApi {
         json: {
           order,
           chat_id: chatId,
-          before_id: beforeId,
-          after_id: afterId,
+          // What stands after a message in the list is what was said before it.
+          before_id: byTime ? afterId : beforeId,
+          after_id: byTime ? beforeId : afterId,
           limit: pageSize,
           include_middle_message: includeMiddle,
         },
@@ -116,7 +122,8 @@ export class MessagesApi {
       messagePageSchema,
       { whole: true },
     );
-    return toMessagePage(page);
+    const { firstId, lastId, ...found } = toMessagePage(page);
+    return byTime ? { ...found, firstId: lastId, lastId: firstId } : { ...found, firstId, lastId };
   }
 }
 

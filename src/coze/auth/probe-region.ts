@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { CozeError } from "../../core/errors.ts";
 import type { Abortable } from "../../core/ports.ts";
+import { HOSTED } from "../flavor.ts";
 import { CozeHttp, DEFAULT_TIMEOUTS } from "../http.ts";
 import { staticToken } from "./token-source.ts";
 
@@ -29,6 +30,8 @@ async function knows(baseUrl: string, { token, signal }: RegionProbe): Promise<b
     tokens: staticToken(token),
     userAgent: "coze-bridge",
     timeouts: DEFAULT_TIMEOUTS,
+    // Only the hosted service has regions.
+    flavor: HOSTED,
   });
   try {
     await http.call({ method: "GET", path: "/v1/users/me", signal }, z.unknown());

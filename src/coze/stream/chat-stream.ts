@@ -1,7 +1,8 @@
 import type { AnswerEvent } from "../../core/answer-state.ts";
 import { CozeError } from "../../core/errors.ts";
 import type { Abortable, Log } from "../../core/ports.ts";
-import { type CallFacts, chatFailed, streamBroken } from "../errors.ts";
+import { type CallFacts, chatFailed, streamBroken, streamSilent } from "../errors.ts";
+import { type Flavor, failureInText } from "../flavor.ts";
 import type { CozeHttp } from "../http.ts";
 import { type AnswerEnd, isOver, NOT_ENDED, reduceEnd } from "./answer-end.ts";
 import { toAnswerEvent } from "./chat-events.ts";
@@ -24,9 +25,12 @@ export async function* askChat(
 ): AsyncGenerator<AnswerEvent, void, undefined> {
   const known = knownOf(call);
   let end = NOT_ENDED;
+  let silent = true;
   const idleMs = (): number => patienceMs({ over: isOver(end), marked: end.marked }, http.timeouts);
   try {
-    for await (const event of streamChat(http, call, { signal, log, idleMs, known })) {
+    for await (const told of streamChat(http, call, { signal, log, idleMs, known })) {
+      const event = isOver(end) ? told : judged(told, http.flavor);
+      silent = false;
       end = reduceEnd(end, event);
       yield event;
       const failure = toFailure(event, end, known.facts);
@@ -38,7 +42,17 @@ export async function* askChat(
     log.debug({ err: error }, "coze stream was left after its chat had ended");
     return;
   }
-  if (!isOver(end)) throw streamBroken("the stream stopped before the chat ended", known.facts);
+  if (isOver(end)) return;
+  throw silent
+    ? streamSilent(known.facts, http.flavor.silence)
+    : streamBroken("the stream stopped before the chat ended", known.facts);
+}
+
+/** Where an error is the chat's own failure, it is told as one; what the server says after it is no answer. */
+function judged(event: AnswerEvent, flavor: Flavor): AnswerEvent {
+  if (event.type !== "error" || flavor.errorEvent === "doubt") return event;
+  const error = failureInText(flavor, event.error.text) ?? event.error;
+  return { type: "chat", status: "failed", error };
 }
 
 /** The error an event is, if it is one. Once the chat's end is proven, an error event is noise (§22.29). */

@@ -5,8 +5,6 @@ import { toPlainFileName } from "../../core/file-name.ts";
 import type { Abortable, BroughtFile, LocalFile } from "../../core/ports.ts";
 import { refuse } from "../refusal.ts";
 
-/** Largest file Coze takes (coze-api.md §10). */
-const MAX_UPLOAD_BYTES = 512 * 1024 * 1024;
 /** Largest text that is written into a question instead, in bytes; a model's context is the real limit. */
 const MAX_INLINE_BYTES = 64 * 1024;
 /** Longest file name we send, in characters, without extension. */
@@ -127,10 +125,13 @@ export interface CheckedFile {
  *
  * @throws {CozeError} `FILE_EMPTY`, `FILE_TOO_LARGE`, `FILE_TYPE`.
  */
-export async function checkUpload(file: CheckedFile, { signal }: Abortable): Promise<void> {
+export async function checkUpload(
+  file: CheckedFile,
+  { signal, maxBytes }: Abortable & { maxBytes: number },
+): Promise<void> {
   const { path, name, bytes } = file;
   const given = extensionOf(name);
-  checkSize(file);
+  checkSize(file, maxBytes);
   if (!ACCEPTED.has(given)) {
     refuse(
       `Coze takes no files named like "${name}"; the extension must be that of the content`,
@@ -152,16 +153,17 @@ export async function checkUpload(file: CheckedFile, { signal }: Abortable): Pro
 }
 
 /** @throws {CozeError} `FILE_EMPTY`, `FILE_TOO_LARGE`. */
-function checkSize({ name, bytes }: CheckedFile): void {
+function checkSize({ name, bytes }: CheckedFile, maxBytes: number): void {
   if (bytes === 0) refuse(`"${name}" is empty`, "FILE_EMPTY");
-  if (bytes > MAX_UPLOAD_BYTES) {
-    refuse(`"${name}" has ${bytes} bytes; Coze takes ${MAX_UPLOAD_BYTES}`, "FILE_TOO_LARGE");
+  if (bytes > maxBytes) {
+    refuse(`"${name}" has ${bytes} bytes; Coze takes ${maxBytes}`, "FILE_TOO_LARGE");
   }
 }
 
 /**
  * Brings a file to Coze: uploaded, or as text where Coze takes no such file.
  *
+ * @param maxBytes - Largest file this Coze takes.
  * @param upload - Does the upload under the given name and answers with Coze's file id.
  * @throws {CozeError} `FILE_EMPTY`, `FILE_TOO_LARGE`, `FILE_TYPE` before anything is sent.
  */
@@ -170,14 +172,16 @@ export async function toBroughtFile(
   {
     name,
     signal,
+    maxBytes,
     upload,
   }: {
     name: string;
     signal: AbortSignal;
+    maxBytes: number;
     upload: (options: { name: string; signal: AbortSignal }) => Promise<string>;
   },
 ): Promise<BroughtFile> {
-  checkSize({ name, bytes: file.bytes });
+  checkSize({ name, bytes: file.bytes }, maxBytes);
   const kind = await readFileKind(file, { name, signal });
   switch (kind.kind) {
     case "refused":
