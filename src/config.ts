@@ -108,7 +108,6 @@ const COZE_TOKEN_HELP =
 
 /** Every variable there is, in the order of `.env.example`. */
 export const VARIABLE_NAMES = [
-  "COZE_FLAVOR",
   "COZE_API_TOKEN",
   "COZE_API_TOKEN_EXPIRES",
   "COZE_OAUTH_CLIENT_ID",
@@ -118,6 +117,7 @@ export const VARIABLE_NAMES = [
   "COZE_OAUTH_SESSION_NAME",
   "COZE_BOT_ID",
   "COZE_API_BASE",
+  "COZE_FLAVOR",
   "COZE_CHATS_PER_SECOND",
   "DISCORD_BOT_TOKEN",
   "DISCORD_API_URL",
@@ -144,10 +144,6 @@ export const VARIABLE_NAMES = [
 type Name = (typeof VARIABLE_NAMES)[number];
 
 const VARIABLES: Readonly<Record<Name, Variable>> = {
-  COZE_FLAVOR: {
-    schema: z.enum(FLAVOR_NAMES),
-    help: "hosted (coze.cn and coze.com, the default) or studio (a Coze Studio of your own)",
-  },
   COZE_API_TOKEN: {
     aliases: ["coze_api_token"],
     secret: true,
@@ -188,6 +184,10 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
     // Of a studio in a network of one's own, plain http is no mistake: see cozeProblems.
     schema: anyUrl,
     help: "https://api.coze.cn or https://api.coze.com, where the token was made; the server's own with COZE_FLAVOR=studio",
+  },
+  COZE_FLAVOR: {
+    schema: z.enum(FLAVOR_NAMES),
+    help: "hosted (coze.cn and coze.com, the default) or studio (a Coze Studio of your own)",
   },
   COZE_CHATS_PER_SECOND: {
     schema: z.string().regex(/^([1-9]\d{0,2}|1000)$/),
@@ -469,7 +469,7 @@ function cozeProblems(
   has: (name: Name) => boolean,
   readFile: (path: string) => string,
 ): string[] {
-  if (values.COZE_FLAVOR === "studio") return studioProblems(has);
+  if (values.COZE_FLAVOR === "studio") return studioProblems(values, has);
   const { COZE_API_BASE: base } = values;
   const isPlain = base !== undefined && !isSafe(new URL(base));
   return [
@@ -479,21 +479,26 @@ function cozeProblems(
 }
 
 /** A server of one's own has an address that nobody can guess, and knows personal access tokens only (coze-api.md §18). */
-function studioProblems(has: (name: Name) => boolean): string[] {
-  const oauth = [...JWT_NAMES, ...JWT_OPTIONS].filter(has);
-  return [
-    ...(has("COZE_API_BASE")
-      ? []
-      : [
-          "COZE_API_BASE is missing with COZE_FLAVOR=studio: your server's address, e.g. http://10.0.0.5:8888",
-        ]),
-    ...(has("COZE_API_TOKEN")
-      ? []
-      : ["COZE_API_TOKEN is missing: your Coze Studio's own page for API tokens makes one"]),
-    ...oauth.map(
-      (name) => `${name} is set, but a Coze Studio has no OAuth apps: remove it, and set COZE_API_TOKEN`,
-    ),
-  ];
+function studioProblems({ COZE_API_BASE: base }: Values, has: (name: Name) => boolean): string[] {
+  const problems: string[] = [];
+  const example = "your server's address, e.g. http://10.0.0.5:8888";
+  if (!has("COZE_API_BASE")) problems.push(`COZE_API_BASE is missing with COZE_FLAVOR=studio: ${example}`);
+  if (base !== undefined && isHosted(base)) {
+    problems.push(
+      `COZE_API_BASE is the hosted service, but COZE_FLAVOR is studio: set ${example}, or remove COZE_FLAVOR`,
+    );
+  }
+  if (!has("COZE_API_TOKEN")) {
+    problems.push("COZE_API_TOKEN is missing: your Coze Studio makes one where it offers API tokens");
+  }
+  for (const name of [...JWT_NAMES, ...JWT_OPTIONS].filter(has)) {
+    problems.push(`${name} is set, but a Coze Studio has no OAuth apps: remove it, and set COZE_API_TOKEN`);
+  }
+  return problems;
+}
+
+function isHosted(baseUrl: string): boolean {
+  return /(^|\.)coze\.(cn|com)$/.test(new URL(baseUrl).hostname);
 }
 
 /** Exactly one way to sign in to Coze. */

@@ -19,7 +19,7 @@ const noFiles = (): string => {
 const COZE = { COZE_API_TOKEN: "coze-secret-value", COZE_BOT_ID: "7380000000000000009" };
 const DISCORD = { DISCORD_BOT_TOKEN: "discord-secret-value" };
 
-function problemsOf(env: Environment, readFile = noFiles): string {
+function problemsOf(env: Environment, readFile: (path: string) => string = noFiles): string {
   try {
     loadConfig(env, readFile);
   } catch (error) {
@@ -126,6 +126,49 @@ describe("configuration", () => {
     );
     const local = loadConfig({ ...COZE, ...DISCORD, COZE_API_BASE: "http://127.0.0.1:1234" }, noFiles);
     expect(local.coze.baseUrl).toBe("http://127.0.0.1:1234");
+  });
+
+  describe("for a self-hosted Coze Studio", () => {
+    const STUDIO = { COZE_FLAVOR: "studio", COZE_API_BASE: "http://10.0.0.5:8888/" };
+
+    it("takes plain http to any host, and a token", () => {
+      const { coze } = loadConfig({ ...COZE, ...DISCORD, ...STUDIO }, noFiles);
+      expect(coze).toMatchObject({ flavor: "studio", baseUrl: "http://10.0.0.5:8888" });
+      expect(loadConfig({ ...COZE, ...DISCORD, COZE_FLAVOR: "hosted" }, noFiles).coze.flavor).toBe("hosted");
+      expect(problemsOf({ ...COZE, ...DISCORD, COZE_FLAVOR: "mine" })).toContain(
+        "COZE_FLAVOR does not fit: hosted",
+      );
+    });
+
+    it("has no address that could be guessed", () => {
+      const message = problemsOf({ ...COZE, ...DISCORD, COZE_FLAVOR: "studio" });
+      expect(message).toContain("COZE_API_BASE is missing with COZE_FLAVOR=studio: your server's address");
+      const bad = problemsOf({ ...COZE, ...DISCORD, COZE_FLAVOR: "studio", COZE_API_BASE: "10.0.0.5:8888" });
+      expect(bad).toContain("COZE_API_BASE does not fit");
+      expect(bad).not.toContain("is missing");
+      // As .env.example has it.
+      const left = { COZE_FLAVOR: "studio", COZE_API_BASE: "https://api.coze.cn" };
+      expect(problemsOf({ ...COZE, ...DISCORD, ...left })).toContain("COZE_API_BASE is the hosted service");
+    });
+
+    it("signs in with a token and in no other way", () => {
+      const oauth = {
+        COZE_OAUTH_CLIENT_ID: "1",
+        COZE_OAUTH_PUBLIC_KEY_ID: "2",
+        COZE_OAUTH_PRIVATE_KEY: KEYS.privateKey,
+        COZE_OAUTH_SESSION_NAME: "x",
+      };
+      const message = problemsOf({ COZE_BOT_ID: "1", ...DISCORD, ...STUDIO, ...oauth });
+      expect(message).toContain("COZE_API_TOKEN is missing");
+      for (const name of Object.keys(oauth)) {
+        expect(message).toContain(`${name} is set, but a Coze Studio has no OAuth apps`);
+      }
+      // Nor with what somebody signed in once, which is the hosted service's.
+      const stored = (path: string): string => (path.endsWith("coze.tokens") ? "sealed" : noFiles());
+      expect(problemsOf({ COZE_BOT_ID: "1", ...DISCORD, ...STUDIO }, stored)).toContain(
+        "COZE_API_TOKEN is missing",
+      );
+    });
   });
 
   it("takes Redis, together with the key that all its processes share", () => {

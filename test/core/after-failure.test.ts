@@ -37,6 +37,13 @@ describe("after a failure", () => {
     expect(afterFailure(arrived, 1, repeatable).do).toBe("retry");
   });
 
+  it("tries no more often than makes sense, as the error says", () => {
+    const options = { retryable: true, maxAttempts: 2 };
+    const silent = new CozeError("COZE_STREAM_BROKEN", "not a word", options);
+    expect(afterFailure(silent, 1, repeatable).do).toBe("retry");
+    expect(afterFailure(silent, 2, repeatable).do).toBe("tell");
+  });
+
   it("has more patience while another chat occupies the conversation, and never speaks of it", () => {
     const occupied = new CozeError("COZE_OCCUPIED", "occupied", { retryable: true });
     expect(afterFailure(occupied, 29, repeatable)).toEqual({ do: "retry", afterMs: 30_000 });

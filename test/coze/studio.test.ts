@@ -70,7 +70,8 @@ describe("an answer of a self-hosted Coze Studio", () => {
       { botId: STAND_IN_BOT, userId: "u", messages: [{ role: "user", content: "hello" }] },
       { signal, timeoutMs: 20_000 },
     );
-    expect(chat).toMatchObject({ status: "completed", usage: { total: expect.any(Number) } });
+    expect(chat.status).toBe("completed");
+    expect(chat.usage?.total).toBeGreaterThan(0);
     expect(messages.map(({ role }) => role)).not.toContain("user");
     expect(messages.map(({ text }) => text)).toContain(expectedAnswer({ text: "hello" }));
   });
@@ -282,7 +283,7 @@ describe("messages of a self-hosted Coze Studio", () => {
     const { conversationId } = await askIn(pair, "hello");
     const { messages } = await pair.client.messages.page({ conversationId, ...options });
     const question = messages.find(({ role }) => role === "user");
-    expect(question?.metaData).toMatchObject({ turn_id: aQuestion().turnId, bot_state: expect.any(String) });
+    expect(question?.metaData).toMatchObject({ turn_id: aQuestion().turnId, bot_state: "{}" });
   });
 });
 
@@ -366,10 +367,9 @@ describe("what a self-hosted Coze Studio does not have", () => {
       ["POST", "/v3/chat/retrieve"],
       ["POST", "/api/permission/oauth2/token"],
     ] as const) {
-      expect(await send(pair, method, path)).toMatchObject({
-        status: 200,
-        body: { code: 700012006, msg: expect.stringContaining("missing session_key in cookie") },
-      });
+      const { status, body } = await send(pair, method, path);
+      expect([status, body["code"]]).toEqual([200, 700012006]);
+      expect(body["msg"]).toContain("missing session_key in cookie");
     }
   });
 
