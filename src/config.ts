@@ -316,8 +316,14 @@ export function loadLoginConfig(
   env: Environment,
   readFile: (path: string) => string,
 ): { readonly baseUrl: string; readonly dataDir: string; readonly secretKey?: string } {
-  const names = ["COZE_API_BASE", "DATA_DIR", "SECRET_KEY"] as const;
+  const names = ["COZE_API_BASE", "COZE_FLAVOR", "DATA_DIR", "SECRET_KEY"] as const;
   const { values, problems } = readVariables(env, readFile, names);
+  problems.push(...hostedProblems(values));
+  if (values.COZE_FLAVOR === "studio") {
+    problems.push(
+      "COZE_FLAVOR is studio, and nobody signs in to a Coze Studio here: set COZE_API_TOKEN instead",
+    );
+  }
   demandNone(problems);
   return {
     baseUrl: toBaseUrl(values),
@@ -470,12 +476,13 @@ function cozeProblems(
   readFile: (path: string) => string,
 ): string[] {
   if (values.COZE_FLAVOR === "studio") return studioProblems(values, has);
-  const { COZE_API_BASE: base } = values;
-  const isPlain = base !== undefined && !isSafe(new URL(base));
-  return [
-    ...(isPlain ? [`COZE_API_BASE does not fit: ${VARIABLES.COZE_API_BASE.help}`] : []),
-    ...signInProblems(values, has, () => isSignedIn(values, readFile)),
-  ];
+  return [...hostedProblems(values), ...signInProblems(values, has, () => isSignedIn(values, readFile))];
+}
+
+/** Tokens of the hosted service travel by TLS alone. */
+function hostedProblems({ COZE_API_BASE: base, COZE_FLAVOR: flavor }: Values): string[] {
+  const isPlain = flavor !== "studio" && base !== undefined && !isSafe(new URL(base));
+  return isPlain ? [`COZE_API_BASE does not fit: ${VARIABLES.COZE_API_BASE.help}`] : [];
 }
 
 /** A server of one's own has an address that nobody can guess, and knows personal access tokens only (coze-api.md §18). */

@@ -5,6 +5,7 @@ import {
   configuredServices,
   type Environment,
   loadConfig,
+  loadLoginConfig,
   loadStorageConfig,
   secretsOf,
   VARIABLE_NAMES,
@@ -149,6 +150,12 @@ describe("configuration", () => {
       // As .env.example has it.
       const left = { COZE_FLAVOR: "studio", COZE_API_BASE: "https://api.coze.cn" };
       expect(problemsOf({ ...COZE, ...DISCORD, ...left })).toContain("COZE_API_BASE is the hosted service");
+    });
+
+    it("lets nobody sign in, and the hosted service nobody without TLS", () => {
+      expect(() => loadLoginConfig(STUDIO, noFiles)).toThrow("nobody signs in to a Coze Studio here");
+      const plain = { COZE_API_BASE: "http://api.coze.cn" };
+      expect(() => loadLoginConfig(plain, noFiles)).toThrow("COZE_API_BASE does not fit");
     });
 
     it("signs in with a token and in no other way", () => {

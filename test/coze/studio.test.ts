@@ -330,7 +330,7 @@ describe("what a self-hosted Coze Studio does not have", () => {
         Array.fromAsync(client.chats.submitToolOutputs({ conversationId: "1", chatId: "2" }, [], options)),
     ],
     ["speech", ({ client }) => client.audio.speak({ text: "x", voiceId: "1" }, options)],
-    ["voices", ({ client }) => Array.fromAsync(client.audio.voices({}, options))],
+    ["voices", ({ client }) => Array.fromAsync(client.audio.voices(options))],
     ["workspaces", ({ client }) => Array.fromAsync(client.workspaces.list(options))],
     ["users", ({ client }) => client.users.me(options)],
     ["feedback", ({ client }) => client.feedback.create(message, { type: "like" }, options)],
@@ -347,7 +347,7 @@ describe("what a self-hosted Coze Studio does not have", () => {
     ["looking at files", ({ client }) => client.files.retrieve("1", options)],
     [
       "records of workflows",
-      ({ client }) => client.workflows.record({ workflowId: "1", executeId: "2" }, options),
+      ({ client }) => client.workflows.history({ workflowId: "1", executeId: "2" }, options),
     ],
   ];
 
