@@ -42,7 +42,12 @@ const AT_ONCE = { firstDeltaMs: 0, deltaMs: 0, toolMs: 0 };
 
 export async function openCli(options: CozeStandInOptions = {}): Promise<CozeCli> {
   const coze = await startCoze({ ...options, pace: { ...AT_ONCE, ...options.pace } });
-  const usual = { COZE_API_BASE: coze.url, COZE_API_TOKEN: STAND_IN_TOKEN, COZE_BOT_ID: STAND_IN_BOT };
+  const usual = {
+    COZE_FLAVOR: coze.flavor,
+    COZE_API_BASE: coze.url,
+    COZE_API_TOKEN: STAND_IN_TOKEN,
+    COZE_BOT_ID: STAND_IN_BOT,
+  };
   return {
     coze,
     run: (args, given = {}) => run(args, { ...given, env: { ...usual, ...given.env } }),
