@@ -5,7 +5,6 @@ import { STAND_IN_BOT, UNPUBLISHED_BOT } from "../../sandbox/coze/coze-stand-in.
 import type { CozeSwitches } from "../../sandbox/coze/switches.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
 import type { CozeError } from "../../src/core/errors.ts";
-import { STUDIO } from "../../src/coze/flavor.ts";
 import {
   type Asked,
   aFile,
@@ -299,7 +298,7 @@ describe("files for a self-hosted Coze Studio", () => {
 
   it("of more than 200 MB are refused before anything is sent", async () => {
     await using pair = await openStudio();
-    const bytes = STUDIO.maxUploadBytes + 1;
+    const bytes = 200 * 1024 * 1024 + 1;
     const file = { path: "/nowhere", bytes, [Symbol.asyncDispose]: async () => undefined };
     const upload = pair.source.upload(file, { name: "a.png", signal });
     expect(await errorOf(upload)).toMatchObject({ code: "FILE_TOO_LARGE" });
