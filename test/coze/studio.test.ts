@@ -77,9 +77,11 @@ describe("an answer of a self-hosted Coze Studio", () => {
 
   it.each(["local plugin", "ask back"])("to %j ends the chat like any other", async (text) => {
     await using pair = await openStudio();
-    const { state, error } = await askIn(pair, text);
+    const { state, error, conversationId } = await askIn(pair, text);
     expect(error).toBeUndefined();
     expect(state).toMatchObject({ status: "completed", pending: [] });
+    const stored = await pair.client.chats.retrieve({ conversationId, chatId: state.chatId ?? "" }, options);
+    expect(stored).toMatchObject({ status: "completed", pending: [] });
   });
 
   it("knows what others said in the conversation, without being told again", async () => {
