@@ -1,5 +1,6 @@
 import { CozeError } from "../core/errors.ts";
 import type { VendorFailure } from "./errors.ts";
+import { refuse } from "./refusal.ts";
 
 export const FLAVOR_NAMES = ["hosted", "studio"] as const;
 export type FlavorName = (typeof FLAVOR_NAMES)[number];
@@ -89,9 +90,9 @@ export function flavorOf(name: FlavorName): Flavor {
 export function demandCall({ missing }: Flavor, call: string): void {
   const found = missing.find(([pattern]) => pattern.test(call));
   if (found === undefined) return;
-  throw new CozeError(
+  refuse(
+    `a self-hosted Coze Studio has no ${call} (${found[1]}); only the hosted service has.`,
     "COZE_NOT_FOUND",
-    `Nothing was sent to Coze: a self-hosted Coze Studio has no ${call} (${found[1]}); only the hosted service has.`,
   );
 }
 

@@ -66,7 +66,7 @@ it("saves every chat, and remembers no meta_data", async () => {
   const path = `${CHAT}?conversation_id=${conversationId}`;
   const lost = { meta_data: { a: "b" }, auto_save_history: false };
   await send(pair, "POST", path, { ...ASK, ...question("hello"), ...lost, extra_params: { kept: "yes" } });
-  const { messages } = await pair.client.messages.page({ conversationId, signal: noAbort() });
+  const { items: messages } = await pair.client.messages.page({ conversationId, signal: noAbort() });
   expect(messages.map(({ text }) => text)).toContain("hello");
   for (const { metaData } of messages) expect(metaData).toMatchObject({ kept: "yes", token: "0" });
   for (const { metaData } of messages) expect(metaData).not.toHaveProperty("a");

@@ -251,7 +251,9 @@ describe("messages of a self-hosted Coze Studio", () => {
   it("are read page by page from the newest on, with cursors of time (§22.41)", async () => {
     await using pair = await openStudio();
     const conversationId = await threeTurns(pair);
-    const list = await Array.fromAsync(pair.client.messages.list({ conversationId, limit: 1, ...options }));
+    const list = await Array.fromAsync(
+      pair.client.messages.list({ conversationId, pageSize: 1, ...options }),
+    );
     const questions = list.filter(({ role }) => role === "user");
     expect(questions.map(({ text }) => text)).toEqual(["three", "two", "one"]);
     expect(questions.map(({ chatId }) => chatId)).toEqual(pair.coze.chats.map(({ id }) => id).reverse());
@@ -261,12 +263,12 @@ describe("messages of a self-hosted Coze Studio", () => {
   it("are paged towards the front, too", async () => {
     await using pair = await openStudio();
     const conversationId = await threeTurns(pair);
-    const first = await pair.client.messages.page({ conversationId, limit: 1, ...options });
-    const at = { conversationId, limit: 1, ...options };
+    const first = await pair.client.messages.page({ conversationId, pageSize: 1, ...options });
+    const at = { conversationId, pageSize: 1, ...options };
     const second = await pair.client.messages.page({ ...at, afterId: first.lastId ?? "" });
-    expect(second.messages.map(({ text }) => text)).toContain("two");
+    expect(second.items.map(({ text }) => text)).toContain("two");
     const back = await pair.client.messages.page({ ...at, beforeId: second.firstId ?? "" });
-    expect(back.messages.map(({ text }) => text)).toContain("three");
+    expect(back.items.map(({ text }) => text)).toContain("three");
   });
 
   it.each([{ order: "asc" }, { chatId: "1" }] as const)(
@@ -282,7 +284,7 @@ describe("messages of a self-hosted Coze Studio", () => {
   it("carry the marks of their question, beside what the server adds", async () => {
     await using pair = await openStudio();
     const { conversationId } = await askIn(pair, "hello");
-    const { messages } = await pair.client.messages.page({ conversationId, ...options });
+    const { items: messages } = await pair.client.messages.page({ conversationId, ...options });
     const question = messages.find(({ role }) => role === "user");
     expect(question?.metaData).toMatchObject({ turn_id: aQuestion().turnId, bot_state: "{}" });
   });
@@ -331,7 +333,7 @@ describe("what a self-hosted Coze Studio does not have", () => {
         Array.fromAsync(client.chats.submitToolOutputs({ conversationId: "1", chatId: "2" }, [], options)),
     ],
     ["speech", ({ client }) => client.audio.speak({ text: "x", voiceId: "1" }, options)],
-    ["voices", ({ client }) => Array.fromAsync(client.audio.voices(options))],
+    ["voices", ({ client }) => Array.fromAsync(client.audio.listVoices(options))],
     ["workspaces", ({ client }) => Array.fromAsync(client.workspaces.list(options))],
     ["users", ({ client }) => client.users.me(options)],
     ["feedback", ({ client }) => client.feedback.create(message, { type: "like" }, options)],
