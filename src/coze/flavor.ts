@@ -47,7 +47,7 @@ export const HOSTED: Flavor = {
   missing: [],
 };
 
-export const STUDIO: Flavor = {
+const STUDIO: Flavor = {
   name: "studio",
   marks: "extra_params",
   contextByUser: false,
