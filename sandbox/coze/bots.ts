@@ -74,16 +74,15 @@ export class BotsService {
   }
 
   create(body: Fields, token: string): Outcome {
-    const user = this.#options.accounts.userOf(token);
     const workspaceId = body["space_id"];
     if (typeof workspaceId !== "string" || workspaceId === "") return refuse(4000, "space_id is required");
-    if (!this.#options.accounts.isMember(user.id, workspaceId)) return refuse(NO_WORKSPACE, "no permission");
+    if (!this.#isMember(token, workspaceId)) return refuse(NO_WORKSPACE, "no permission");
     const draft = checkConfig(body, EMPTY_CONFIG, this.#options.hasFile);
     if (isRefusal(draft)) return draft;
     const id = this.#options.newId();
     const now = this.#seconds();
     const empty = { createdAt: now, updatedAt: now, online: new Map(), shortcuts: new Map() };
-    this.all.set(id, { id, workspaceId, ownerId: user.id, draft, ...empty });
+    this.all.set(id, { id, workspaceId, ownerId: this.#options.accounts.userOf(token).id, draft, ...empty });
     return { body: { data: { bot_id: id } } };
   }
 
@@ -141,9 +140,7 @@ export class BotsService {
     if (isRefusal(page)) return page;
     const workspaceId = query("workspace_id");
     if (workspaceId === "") return refuse(4000, "workspace_id is required");
-    const { accounts } = this.#options;
-    if (!accounts.isMember(accounts.userOf(token).id, workspaceId))
-      return refuse(NO_WORKSPACE, "no permission");
+    if (!this.#isMember(token, workspaceId)) return refuse(NO_WORKSPACE, "no permission");
     const status = query("publish_status") || "published_online";
     if (!STATUSES.has(status)) return refuse(4000, "publish_status is unknown");
     const connectorId = query("connector_id") || API_CONNECTOR;
@@ -168,11 +165,9 @@ export class BotsService {
     const names: Readonly<Record<string, string>> = { page_num: "page_index" };
     const page = checkPage((name) => query(names[name] ?? name), { defaultSize: DEFAULT_PAGE_SIZE });
     if (isRefusal(page)) return page;
-    const { accounts } = this.#options;
     const workspaceId = query("space_id");
     if (workspaceId === "") return refuse(4000, "space_id is required");
-    if (!accounts.isMember(accounts.userOf(token).id, workspaceId))
-      return refuse(NO_WORKSPACE, "no permission");
+    if (!this.#isMember(token, workspaceId)) return refuse(NO_WORKSPACE, "no permission");
     const listed = [...this.all.values()]
       .filter((bot) => bot.workspaceId === workspaceId)
       .flatMap((bot) => {
@@ -202,10 +197,14 @@ export class BotsService {
   }
 
   #find(botId: unknown, token: string): StandInBot | Refusal {
-    const { accounts } = this.#options;
     const bot = typeof botId === "string" ? this.all.get(botId) : undefined;
-    const isTheirs = bot !== undefined && accounts.isMember(accounts.userOf(token).id, bot.workspaceId);
+    const isTheirs = bot !== undefined && this.#isMember(token, bot.workspaceId);
     return isTheirs ? bot : refuse(4006, "bot not found");
+  }
+
+  #isMember(token: string, workspaceId: string): boolean {
+    const { accounts } = this.#options;
+    return accounts.isMember(accounts.userOf(token).id, workspaceId);
   }
 
   /** Drafts that were never online show nowhere, says the page of creating one; lists have a status for them (§12.1). */

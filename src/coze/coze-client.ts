@@ -28,8 +28,6 @@ export interface CozeClientOptions {
   /** What the plan of the token's owner allows. */
   readonly chatsPerSecond: number;
   readonly timeouts?: Partial<CozeTimeouts>;
-  /** Our product token, default `coze-bridge`. */
-  readonly userAgent?: string;
   /** Instead of connections of its own, e.g. a proxy; not closed by the client. */
   readonly dispatcher?: Dispatcher;
 }
@@ -51,13 +49,12 @@ export interface CozeClient extends AsyncDisposable {
 
 /** A client for one Coze under one identity. */
 export function createCozeClient(options: CozeClientOptions): CozeClient {
-  const { baseUrl, tokens, log, timeouts, userAgent = "coze-bridge", dispatcher } = options;
+  const { baseUrl, tokens, log, timeouts, dispatcher } = options;
   const flavor = flavorOf(options.flavor ?? "hosted");
   const pacer = new CozePacer(options.gates, options.chatsPerSecond);
   const http = new CozeHttp({
     baseUrl: baseUrl.replace(/\/+$/, ""),
     tokens,
-    userAgent,
     flavor,
     timeouts: { ...DEFAULT_TIMEOUTS, ...timeouts },
     ...(dispatcher !== undefined && { dispatcher }),

@@ -143,6 +143,12 @@ export function streamSilent(
   });
 }
 
+/** What stopped a body that was being read: our own error, or the transport's failure. */
+export function toBrokenBody(error: unknown, facts: CallFacts): CozeError {
+  if (error instanceof CozeError) return error;
+  return streamBroken("the connection broke", { ...facts, cause: error });
+}
+
 /** One of our own time-outs fired. */
 export function timedOut(what: string, ms: number, facts: CallFacts): CozeError {
   return new CozeError("COZE_TIMEOUT", words(facts, `${what} for ${ms} ms`), {

@@ -9,13 +9,14 @@ import {
   type CallFacts,
   streamBroken,
   timedOut,
+  toBrokenBody,
   toCozeError,
   toGatewayError,
   toTransportError,
 } from "./errors.ts";
 import { demandCall, type Flavor, failureInText, unknownCall } from "./flavor.ts";
 import { parseJsonObject } from "./json.ts";
-import { createAgent, type OpenResponse, toOpenResponse } from "./open-response.ts";
+import { createAgent, type OpenResponse, toOpenResponse, USER_AGENT } from "./open-response.ts";
 import { chatSchema } from "./wire/chats.ts";
 import { envelopeSchema } from "./wire/envelope.ts";
 
@@ -68,7 +69,6 @@ export interface CozeHttpOptions {
   /** Without a trailing slash. */
   readonly baseUrl: string;
   readonly tokens: TokenSource;
-  readonly userAgent: string;
   readonly timeouts: CozeTimeouts;
   readonly flavor: Flavor;
   /** Used instead of connections of our own, e.g. a proxy; not closed by us. */
@@ -221,9 +221,7 @@ export class CozeHttp implements AsyncDisposable {
       }
     } catch (error) {
       if (deadline.signal.aborted) throw deadline.signal.reason;
-      throw error instanceof CozeError
-        ? error
-        : streamBroken("the connection broke", { ...facts, cause: error });
+      throw toBrokenBody(error, facts);
     }
     if (bytes === 0) throw streamBroken("an empty answer", facts);
   }
@@ -237,7 +235,7 @@ export class CozeHttp implements AsyncDisposable {
       headersMs = this.timeouts.headersMs,
     }: { token: string; deadline: Deadline; headersMs?: number },
   ): Promise<OpenResponse> {
-    const { baseUrl, userAgent } = this.#options;
+    const { baseUrl } = this.#options;
     const facts: CallFacts = { call: callName(call) };
     const dispatcher = this.#options.dispatcher ?? this.#agent;
     try {
@@ -251,7 +249,7 @@ export class CozeHttp implements AsyncDisposable {
             ...(call.query !== undefined && { query: withoutAbsent(call.query) }),
             headers: {
               authorization: `Bearer ${token}`,
-              "user-agent": userAgent,
+              "user-agent": USER_AGENT,
               "accept-encoding": "identity",
               ...bodyHeaders(call),
             },

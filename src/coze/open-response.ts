@@ -3,6 +3,9 @@ import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompre
 import { Agent, type Dispatcher } from "undici";
 import { type CallFacts, toGatewayError } from "./errors.ts";
 
+/** Who we say we are. */
+export const USER_AGENT = "coze-bridge";
+
 /**
  * Connections of our own. HTTP/1.1: one socket per running answer, so that a reset cuts one answer only. All time-outs
  * but the connection's are a `Deadline`'s.

@@ -4,7 +4,7 @@ import { CozeError } from "../../core/errors.ts";
 import type { Abortable } from "../../core/ports.ts";
 import { Deadline } from "../deadline.ts";
 import { type CallFacts, timedOut, toGatewayError, toTransportError } from "../errors.ts";
-import { createAgent, headerOf } from "../open-response.ts";
+import { createAgent, headerOf, USER_AGENT } from "../open-response.ts";
 import {
   type OAuthAnswer,
   type OAuthRefusal,
@@ -17,7 +17,6 @@ import { type OAuthTokens, tokensSchema, toTokens } from "./tokens.ts";
 export interface OAuthEndpointOptions {
   /** The API's host, without a trailing slash. */
   readonly baseUrl: string;
-  readonly userAgent?: string;
   readonly timeouts?: Partial<OAuthTimeouts>;
   /** Used instead of connections of our own; not closed by us. */
   readonly dispatcher?: Dispatcher;
@@ -121,7 +120,7 @@ export class OAuthEndpoint implements AsyncDisposable {
       method: "POST",
       ...(dispatcher !== undefined && { dispatcher }),
       headers: {
-        "user-agent": this.#options.userAgent ?? "coze-bridge",
+        "user-agent": USER_AGENT,
         "accept-encoding": "identity",
         "content-type": "application/json",
         ...(asked.bearer !== undefined && { authorization: `Bearer ${asked.bearer}` }),

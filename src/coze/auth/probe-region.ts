@@ -7,9 +7,9 @@ import { staticToken } from "./token-source.ts";
 
 export interface RegionProbe extends Abortable {
   readonly token: string;
-  /** Base URL that is set. */
+  /** Base URL that is set, without a trailing slash. */
   readonly yours: string;
-  /** Base URL of the other region. */
+  /** Base URL of the other region, likewise. */
   readonly other: string;
 }
 
@@ -26,9 +26,8 @@ export async function probeRegion(probe: RegionProbe): Promise<"yours" | "other"
 /** Asks who the token belongs to: the cheapest call there is (coze-api.md §12.3). */
 async function knows(baseUrl: string, { token, signal }: RegionProbe): Promise<boolean> {
   await using http = new CozeHttp({
-    baseUrl: baseUrl.replace(/\/+$/, ""),
+    baseUrl,
     tokens: staticToken(token),
-    userAgent: "coze-bridge",
     timeouts: DEFAULT_TIMEOUTS,
     // Only the hosted service has regions.
     flavor: HOSTED,

@@ -1,6 +1,5 @@
-import { CozeError } from "../../core/errors.ts";
 import { Deadline } from "../deadline.ts";
-import { type CallFacts, streamBroken, timedOut } from "../errors.ts";
+import { type CallFacts, timedOut, toBrokenBody } from "../errors.ts";
 import type { CozeCall, CozeHttp, CozeTimeouts } from "../http.ts";
 import type { OpenResponse } from "../open-response.ts";
 import { JsonInsteadOfStream, SseDecoder, type SseEvent } from "./sse.ts";
@@ -96,9 +95,7 @@ function explain(
   if (error instanceof JsonInsteadOfStream) {
     return http.toRejection(error.body, facts.httpStatus ?? 200, facts);
   }
-  return error instanceof CozeError
-    ? error
-    : streamBroken("the connection broke", { ...facts, cause: error });
+  return toBrokenBody(error, facts);
 }
 
 /** JSON, HTML and anything but 200 is a rejection; the rest is looked into (coze-api.md §7.1, §7.2). */
