@@ -253,7 +253,8 @@ export class CozeHttp implements AsyncDisposable {
             signal: deadline.signal,
           }),
       );
-      return toOpenResponse(response, facts);
+      const opened = toOpenResponse(response, facts);
+      return { ...opened, logId: this.#redactFact(opened.logId) };
     } catch (error) {
       throw this.explain(error, deadline, facts);
     }
@@ -334,6 +335,10 @@ export class CozeHttp implements AsyncDisposable {
     await this.#agent?.destroy();
   }
 
+  #redactFact(text: string | undefined): string | undefined {
+    return text === undefined ? undefined : this.redact(text);
+  }
+
   async #token(options: Abortable): Promise<string> {
     const token = await this.#options.tokens.token(options);
     if (token !== "" && !this.#used.includes(token)) {
@@ -347,8 +352,9 @@ export class CozeHttp implements AsyncDisposable {
     const envelope = envelopeSchema.safeParse(body);
     const { baseUrl } = this.#options;
     if (body === undefined || !envelope.success) throw toGatewayError(status, { ...facts, baseUrl });
-    const { code, msg, detail, error, debug_url: debugUrl } = envelope.data;
-    const logId = facts.logId ?? detail?.logid ?? error?.logid;
+    const { code, msg, detail, error, debug_url } = envelope.data;
+    const logId = facts.logId ?? this.#redactFact(detail?.logid ?? error?.logid);
+    const debugUrl = this.#redactFact(debug_url);
     if (code !== 0) {
       throw toCozeError({ code, text: this.redact(msg) }, { ...facts, logId, debugUrl, baseUrl });
     }
