@@ -87,7 +87,9 @@ const httpUrl = z
   .refine((text) => URL.canParse(text) && isSafe(new URL(text)))
   .transform((text) => text.replace(/\/+$/, ""));
 
-function isSafe({ protocol, hostname }: URL): boolean {
+/** A password would be shown with the address; a question or a mark would swallow the paths that are added. */
+function isSafe({ protocol, hostname, username, password, href }: URL): boolean {
+  if (username !== "" || password !== "" || /[?#]/.test(href)) return false;
   return protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
 }
 
@@ -141,7 +143,8 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
   COZE_API_TOKEN: {
     aliases: ["coze_api_token"],
     secret: true,
-    schema: z.string(),
+    // What can stand in a header: anything else would fail at each call, in words about the connection.
+    schema: z.string().regex(/^[\x21-\x7e]+$/),
     help: COZE_TOKEN_HELP,
   },
   COZE_API_TOKEN_EXPIRES: {
