@@ -46,7 +46,7 @@ export async function ask(command: AskCommand, tools: CozeTools): Promise<ExitCo
   const botId = demandBot(command.bot, tools);
   const text = await readQuestion(command.text, tools);
   if (text.trim() === "" && command.files.length === 0) {
-    throw new CommandError(EXIT.usage, "There is no question: nothing came from stdin.");
+    throw new CommandError(EXIT.usage, "There is no question: it is empty.");
   }
   const files = await bringFiles(command.files, tools);
   const request: ChatRequest = {

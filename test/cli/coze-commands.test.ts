@@ -205,7 +205,7 @@ describe("conversations", () => {
     const other = await cli.run(["conversations", "list", "--bot", UNPUBLISHED_BOT]);
     expect(other).toMatchObject({ code: 0, out: "", err: matching(/No conversations/) });
     expect(await cli.run(["conversations", "list", "--limit", "0"])).toMatchObject({ code: 64 });
-    expect(await cli.run(["conversations", "show", "1"])).toMatchObject({ code: 75, err: matching(/4002/) });
+    expect(await cli.run(["conversations", "show", "1"])).toMatchObject({ code: 69, err: matching(/4002/) });
   });
 });
 
