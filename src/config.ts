@@ -86,8 +86,13 @@ interface Variable {
 /** Whatever its host, plain http too. */
 const anyUrl = z
   .url({ protocol: /^https?$/ })
-  .refine((text) => URL.canParse(text))
+  .refine((text) => URL.canParse(text) && isPlain(new URL(text)))
   .transform((text) => text.replace(/\/+$/, ""));
+
+/** A password would be shown with the address; a question or a mark would swallow the paths that are added. */
+function isPlain({ username, password, href }: URL): boolean {
+  return username === "" && password === "" && !/[?#]/.test(href);
+}
 
 /** Loopback may be plain http: that is where stand-ins and proxies of one's own live. */
 const httpUrl = anyUrl.refine((text) => isSafe(new URL(text)));
@@ -147,7 +152,8 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
   COZE_API_TOKEN: {
     aliases: ["coze_api_token"],
     secret: true,
-    schema: z.string(),
+    // What can stand in a header: anything else would fail at each call, in words about the connection.
+    schema: z.string().regex(/^[\x21-\x7e]+$/),
     help: COZE_TOKEN_HELP,
   },
   COZE_API_TOKEN_EXPIRES: {

@@ -178,6 +178,26 @@ describe("configuration", () => {
     });
   });
 
+  it.each([
+    "https://me:hidden@api.coze.cn",
+    "https://api.coze.cn@127.0.0.1",
+    "https://api.coze.cn?hidden=1",
+    "https://api.coze.cn/#hidden",
+  ])("refuses an address with a password, a question or a mark in it: %s", (address) => {
+    const message = problemsOf({ ...COZE, ...DISCORD, COZE_API_BASE: address });
+    expect(message).toContain("COZE_API_BASE does not fit");
+    expect(message).not.toContain("hidden");
+  });
+
+  it.each(["two\nlines", "токен", "with a space", "\u001B[31m"])(
+    "refuses a token that none can be: %j",
+    (token) => {
+      const message = problemsOf({ ...COZE, ...DISCORD, COZE_API_TOKEN: token });
+      expect(message).toContain("COZE_API_TOKEN does not fit");
+      expect(message).not.toContain(token);
+    },
+  );
+
   it("takes Redis, together with the key that all its processes share", () => {
     const env = { ...COZE, ...DISCORD, REDIS_URL: "rediss://me:pass%2Fword@redis.example:6380/2" };
     expect(problemsOf(env)).toContain("SECRET_KEY is missing with REDIS_URL");

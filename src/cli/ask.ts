@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { addAbortSignal } from "node:stream";
 import {
   type AnswerEvent,
   type AnswerState,
@@ -45,7 +46,7 @@ export async function ask(command: AskCommand, tools: CozeTools): Promise<ExitCo
   const botId = demandBot(command.bot, tools);
   const text = await readQuestion(command.text, tools);
   if (text.trim() === "" && command.files.length === 0) {
-    throw new CommandError(EXIT.usage, "There is no question: nothing came from stdin.");
+    throw new CommandError(EXIT.usage, "There is no question: it is empty.");
   }
   const files = await bringFiles(command.files, tools);
   const request: ChatRequest = {
@@ -60,13 +61,13 @@ export async function ask(command: AskCommand, tools: CozeTools): Promise<ExitCo
   return report(state, command, tools);
 }
 
-async function readQuestion(text: string | undefined, { stdin }: CozeTools): Promise<string> {
+async function readQuestion(text: string | undefined, { stdin, signal }: CozeTools): Promise<string> {
   if (text !== undefined && text !== "-") return text;
   if (stdin.isTTY === true) throw new CommandError(EXIT.usage, 'What is the question? coze-bridge ask "…"');
   const chunks: Buffer[] = [];
   let bytes = 0;
   // A stream without an encoding yields buffers.
-  for await (const piece of stdin as AsyncIterable<Buffer>) {
+  for await (const piece of addAbortSignal(signal, stdin) as AsyncIterable<Buffer>) {
     bytes += piece.length;
     if (bytes > MAX_STDIN_BYTES) {
       throw new CommandError(EXIT.usage, `A question has at most ${MAX_STDIN_BYTES} bytes; use --file.`);

@@ -35,6 +35,7 @@ export async function authLogin(
   await using endpoint = new OAuthEndpoint({ baseUrl });
   // Opened before anybody signs in: a folder that can't be written to is told now.
   const store = openSignInStore(dataDir, await openBridgeSealer(config));
+  (await store.lock({ signal }))[Symbol.dispose]();
   const app = { clientId, ...(workspace !== undefined && { workspaceId: workspace }) };
   const code = await requestDeviceCode(endpoint, app, { signal });
   const until = new Date(code.expiresAt).toISOString();

@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
-import { basename } from "node:path";
 import type { StoredBot } from "../coze/stored-bot.ts";
 import { CommandError } from "./command-error.ts";
 import type { CozeTools } from "./coze-tools.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { uploadOne } from "./files-upload.ts";
 import { toDate, toLine, toTable } from "./lines.ts";
+import { localFile } from "./local-file.ts";
 
 /** What `coze-bridge bots` is asked to do. */
 export type BotsCommand = ListBots | ShowBot | CreateBot | PublishBot;
@@ -141,10 +141,15 @@ async function onlyWorkspace({ coze, signal }: CozeTools): Promise<string> {
   throw new CommandError(EXIT.usage, `Which workspace?\n${toTable(rows).trimEnd()}`);
 }
 
+/** Longest prompt file that is read, in bytes: far more than a bot takes. */
+const MAX_PROMPT_BYTES = 1024 * 1024;
+
 async function readText(path: string): Promise<string> {
+  const { bytes } = await localFile(path);
+  if (bytes > MAX_PROMPT_BYTES) throw new CommandError(EXIT.badData, `${path} is too long for a prompt.`);
   try {
     return (await readFile(path, "utf8")).trim();
   } catch (error) {
-    throw new CommandError(EXIT.notFound, `${basename(path)} can't be read.`, { cause: error });
+    throw new CommandError(EXIT.notFound, `${path} can't be read.`, { cause: error });
   }
 }

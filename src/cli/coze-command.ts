@@ -59,7 +59,10 @@ export async function runCozeCommand(command: CozeCommand, options: CozeCommandO
       botId: botId || undefined,
     });
   } catch (error) {
-    if (signal.aborted) return EXIT.interrupted;
+    if (signal.aborted) {
+      terminal.status();
+      return EXIT.interrupted;
+    }
     sayError(error, command, terminal);
     return error instanceof CommandError ? error.exitCode : exitCodeFor(error);
   }

@@ -55,9 +55,9 @@ function addAsk(program: Command, run: Run): void {
     .option("--file <path...>", "goes along with the question; may be given several times", [])
     .addOption(new Option("--stream", "prints the answer as it grows, also into a pipe").conflicts("block"))
     .addOption(new Option("--block", "asks without a stream and waits for the whole answer"))
-    .option("--bot <id>", "another bot than COZE_BOT_ID")
-    .option("--conversation <id>", "goes on with a conversation")
-    .option("--user <id>", "who asks, as the bot knows them", DEFAULT_USER)
+    .option("--bot <id>", "another bot than COZE_BOT_ID", toId)
+    .option("--conversation <id>", "goes on with a conversation", toId)
+    .option("--user <id>", "who asks, as the bot knows them", toId, DEFAULT_USER)
     .option(
       "--json",
       "one line of JSON with answer, ids and token usage; with --stream a line for each event",
@@ -111,7 +111,7 @@ function addBots(program: Command, run: Run): void {
       .description(description)
       .option("--json", "JSON for scripts")
       .addHelpText("after", help(...examples));
-  const workspace = ["--workspace <id>", "which workspace; needed where there are several"] as const;
+  const workspace = ["--workspace <id>", "which workspace; needed where there are several", toId] as const;
   add("list", "id, state, time and name of each\n列出智能体", "coze-bridge bots list --all")
     .option(...workspace)
     .option("--all", "also those that are not published")
@@ -119,7 +119,7 @@ function addBots(program: Command, run: Run): void {
       run({ act: "bots list", workspace: id, all, json }),
     );
   add("show", "how a bot is set up\n查看智能体的配置", "coze-bridge bots show 7380000000000000009 --draft")
-    .argument("<bot>", "its id")
+    .argument("<bot>", "its id", toId)
     .option("--draft", "as it is being edited, not as it is online")
     .action((bot: string, { draft = false, json = false }: Json & { draft?: boolean }) =>
       run({ act: "bots show", bot, draft, json }),
@@ -155,7 +155,7 @@ function addBots(program: Command, run: Run): void {
     "puts a bot online as an API service, or what was changed in it\n把智能体发布为 API 服务",
     "coze-bridge bots publish 7380000000000000009",
   )
-    .argument("<bot>", "its id")
+    .argument("<bot>", "its id", toId)
     .action((bot: string, { json = false }: Json) => run({ act: "bots publish", bot, json }));
 }
 
@@ -184,7 +184,7 @@ function addConversations(program: Command, run: Run): void {
     "id, time and name of each, newest first\n列出会话",
     "coze-bridge conversations list --limit 10",
   )
-    .option("--bot <id>", "another bot than COZE_BOT_ID")
+    .option("--bot <id>", "another bot than COZE_BOT_ID", toId)
     .option("--limit <count>", "at most so many", toCount, toCount(DEFAULT_LIMIT))
     .action(({ bot, limit, json = false }: Json & { bot?: string; limit: number }) =>
       run({ act: "conversations list", bot, limit, json }),
@@ -194,7 +194,7 @@ function addConversations(program: Command, run: Run): void {
     "the newest messages, oldest of them first\n查看会话中的消息",
     "coze-bridge conversations show 7390000000000000001",
   )
-    .argument("<conversation>", "its id")
+    .argument("<conversation>", "its id", toId)
     .option("--limit <count>", "at most so many", toCount, toCount(DEFAULT_LIMIT))
     .action((conversation: string, { limit, json = false }: Json & { limit: number }) =>
       run({ act: "conversations show", conversation, limit, json }),
@@ -204,7 +204,7 @@ function addConversations(program: Command, run: Run): void {
     "lets the bot forget what was said; it can still be read\n清除会话的上下文",
     "coze-bridge conversations clear 7390000000000000001",
   )
-    .argument("<conversation>", "its id")
+    .argument("<conversation>", "its id", toId)
     .action((conversation: string, { json = false }: Json) =>
       run({ act: "conversations clear", conversation, json }),
     );
@@ -224,8 +224,8 @@ function addAuth(program: Command, run: Run): void {
   group
     .command("login")
     .description("signs a person in with any browser, once per machine\n用浏览器登录，每台机器一次")
-    .requiredOption("--client-id <id>", "of an OAuth app of the kind for devices, made at Coze")
-    .option("--workspace <id>", "for this workspace alone")
+    .requiredOption("--client-id <id>", "of an OAuth app of the kind for devices, made at Coze", toId)
+    .option("--workspace <id>", "for this workspace alone", toId)
     .option("--json", "one line of JSON each: where to go, and that it is done")
     .addHelpText("after", help("coze-bridge auth login --client-id 1234567890.app.coze"))
     .action(({ clientId, workspace, json = false }: LoginOptions) =>
@@ -243,6 +243,12 @@ function addAuth(program: Command, run: Run): void {
     .action(({ tryOtherRegion = false, json = false }: StatusOptions) =>
       run({ act: "auth status", tryOtherRegion, json }),
     );
+}
+
+/** Nothing is no id, but what a script's unset variable leaves; without it, another thing would be done. */
+function toId(text: string): string {
+  if (text.trim() === "") throw new InvalidArgumentError("it is empty");
+  return text;
 }
 
 function toCount(text: string): number {

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import type { CozeConfig } from "../config.ts";
 import type { Abortable, AnswerSource } from "../core/ports.ts";
 import type { CozeClient } from "../coze/coze-client.ts";
@@ -7,7 +8,7 @@ import { EXIT } from "./exit-code.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The slice of stdin that is needed. */
-export type Input = NodeJS.ReadableStream & { readonly isTTY?: boolean };
+export type Input = Readable & { readonly isTTY?: boolean };
 
 /** What the commands that talk to Coze get from the process. */
 export interface CozeTools extends Abortable {

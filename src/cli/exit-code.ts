@@ -35,6 +35,8 @@ const MAY_PASS: readonly ErrorCode[] = ["QUEUE_OWNED", "QUEUE_UNAVAILABLE", "PLA
 export function exitCodeFor(error: unknown): ExitCode {
   if (!(error instanceof BridgeError)) return EXIT.internal;
   if (NEEDS_THE_OPERATOR.includes(error.code)) return EXIT.config;
+  // The bridge begins another one; a command was told which one.
+  if (error.code === "COZE_CONVERSATION_GONE") return EXIT.refused;
   if (MAY_PASS.includes(error.code) || error.retryable) return EXIT.temporary;
   if (error.code.startsWith("COZE_")) return EXIT.refused;
   return error.code.startsWith("FILE_") ? EXIT.badData : EXIT.internal;

@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import type { StoredFile } from "../coze/stored.ts";
 import type { CozeTools } from "./coze-tools.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
-import { toLine } from "./lines.ts";
+import { toLine, toTable } from "./lines.ts";
 import { localFile } from "./local-file.ts";
 
 /** What `coze-bridge files upload` is asked to do. */
@@ -19,7 +19,7 @@ const BAR_CELLS = 20;
 export async function filesUpload({ paths, json }: UploadCommand, tools: CozeTools): Promise<ExitCode> {
   for (const path of paths) {
     const file = await uploadOne(path, tools);
-    tools.terminal.write(json ? toLine(file) : `${file.fileId}  ${file.name}\n`);
+    tools.terminal.write(json ? toLine(file) : toTable([[file.fileId, file.name]]));
   }
   return EXIT.ok;
 }

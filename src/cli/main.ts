@@ -1,22 +1,35 @@
 #!/usr/bin/env node
-import { existsSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { VERSION } from "../version.ts";
+import { loadEnvFile } from "./env-file.ts";
+import { EXIT, exitCodeFor } from "./exit-code.ts";
 import { runProgram } from "./program.ts";
 import { shutdownSignals } from "./shutdown-signals.ts";
 import type { StoredCommandOptions } from "./stored-command.ts";
 
 // A second start need not compile the SDKs again: about 100 ms.
 enableCompileCache();
-if (existsSync(".env")) process.loadEnvFile(".env");
 const say = (text: string): void => void process.stderr.write(`${text.trimEnd()}\n`);
 const write = (text: string): void => void process.stdout.write(text);
-// Whoever reads has seen enough, e.g. `coze-bridge dead list | head`.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 70));
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  // Whoever reads has seen enough, e.g. `coze-bridge dead list | head`.
+  if (error.code === "EPIPE") process.exit(EXIT.ok);
+  say(`The output can't be written: ${error.code ?? error.message}`);
+  process.exit(EXIT.internal);
+});
+// What is said besides may go unheard; that stops no work.
+process.stderr.on("error", () => undefined);
 const toolsOf = (): StoredCommandOptions => {
   const { shutdown } = shutdownSignals(process);
   return { env: process.env, say, write, signal: shutdown };
 };
+
+try {
+  loadEnvFile(".env", process.env);
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exit(exitCodeFor(error));
+}
 
 // Each command loads its own parts, since --help needs none of them.
 process.exitCode = await runProgram(process.argv.slice(2), {

@@ -1,4 +1,5 @@
 import { CozeError, type CozeErrorOptions } from "../core/errors.ts";
+import { toPlainLine } from "../core/plain-line.ts";
 import { regionHint } from "./auth/region.ts";
 import { COZE_CODES, type CodeMeaning, later, no, unsure } from "./error-codes.ts";
 
@@ -162,7 +163,7 @@ function options(facts: CallFacts): CozeErrorOptions {
   return {
     cause: facts.cause,
     ...(facts.httpStatus !== undefined && { httpStatus: facts.httpStatus }),
-    ...(facts.logId !== undefined && { logId: facts.logId }),
+    ...(facts.logId !== undefined && { logId: clip(facts.logId) }),
     ...(facts.chatId !== undefined && { chatId: facts.chatId }),
     ...(facts.conversationId !== undefined && { conversationId: facts.conversationId }),
     ...(facts.retryAfterMs !== undefined && { retryAfterMs: facts.retryAfterMs }),
@@ -171,7 +172,7 @@ function options(facts: CallFacts): CozeErrorOptions {
 
 /** @param hints - Sentences that follow; empty ones do not. */
 function words(facts: CallFacts, what: string, hints: readonly string[] = []): string {
-  const logId = facts.logId === undefined ? [] : [`log id ${facts.logId}`];
+  const logId = facts.logId === undefined ? [] : [`log id ${clip(facts.logId)}`];
   const debugUrl = facts.debugUrl === undefined ? [] : [`see ${facts.debugUrl}`];
   const found = [...logId, ...debugUrl].join(", ");
   const said = `Coze ${facts.call}: ${what}${found === "" ? "" : ` (${found})`}`;
@@ -191,9 +192,10 @@ function hintFor({ code }: VendorFailure): string {
   return known?.mustAct === true ? known.operator : "";
 }
 
-/** At most so much of what Coze wrote goes into an error. */
+/** At most so much of what Coze wrote goes into an error, and on one line. */
 export function clip(text: string): string {
-  return text.length > MAX_VENDOR_TEXT ? `${text.slice(0, MAX_VENDOR_TEXT)}…` : text;
+  const plain = toPlainLine(text.slice(0, MAX_VENDOR_TEXT));
+  return text.length > MAX_VENDOR_TEXT ? `${plain}…` : plain;
 }
 
 function transportCode(error: unknown): string {

@@ -257,7 +257,8 @@ export class CozeHttp implements AsyncDisposable {
             signal: deadline.signal,
           }),
       );
-      return toOpenResponse(response, facts);
+      const opened = toOpenResponse(response, facts);
+      return { ...opened, logId: this.#redactFact(opened.logId) };
     } catch (error) {
       throw this.explain(error, deadline, facts);
     }
@@ -338,6 +339,10 @@ export class CozeHttp implements AsyncDisposable {
     await this.#agent?.destroy();
   }
 
+  #redactFact(text: string | undefined): string | undefined {
+    return text === undefined ? undefined : this.redact(text);
+  }
+
   async #token(options: Abortable): Promise<string> {
     const token = await this.#options.tokens.token(options);
     if (token !== "" && !this.#used.includes(token)) {
@@ -355,8 +360,9 @@ export class CozeHttp implements AsyncDisposable {
       if (told === undefined) throw toGatewayError(status, { ...facts, baseUrl });
       throw toCozeError({ ...told, text: this.redact(told.text) }, { ...facts, baseUrl });
     }
-    const { code, msg, detail, error, debug_url: debugUrl } = envelope.data;
-    const logId = facts.logId ?? detail?.logid ?? error?.logid;
+    const { code, msg, detail, error, debug_url } = envelope.data;
+    const logId = facts.logId ?? this.#redactFact(detail?.logid ?? error?.logid);
+    const debugUrl = this.#redactFact(debug_url);
     if (code !== 0) {
       const told = failureInText(this.flavor, msg) ?? { code, text: msg };
       const failure = { ...told, text: this.redact(told.text) };

@@ -30,7 +30,7 @@ export function toOpenResponse(response: Dispatcher.ResponseData, facts: CallFac
     status: response.statusCode,
     contentType: header("content-type")?.toLowerCase() ?? "",
     // Hosted and self-hosted name it differently (coze-api.md §1.4).
-    logId: header("x-tt-logid") ?? header("x-log-id"),
+    logId: header("x-tt-logid") || header("x-log-id") || undefined,
     retryAfterMs: toRetryAfterMs(header("retry-after"), Date.now()),
     body: decompress(response.body, header("content-encoding") ?? "identity", response.statusCode, facts),
   };

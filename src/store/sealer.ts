@@ -40,6 +40,18 @@ function checkKey(key: string, source: string): string {
 async function readOrMakeKey(path: string): Promise<string> {
   const found = await readIfThere(path);
   if (found !== undefined) return found;
+  try {
+    return await makeKey(path);
+  } catch (error) {
+    throw new BridgeError(
+      "CONFIG_INVALID",
+      `${path} can't be written; DATA_DIR must be a folder of this user's with room on its disk`,
+      { cause: error },
+    );
+  }
+}
+
+async function makeKey(path: string): Promise<string> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const fresh = `${path}.${process.pid}.${randomBytes(4).toString("hex")}`;
   const handle = await open(fresh, "wx", 0o600);

@@ -70,18 +70,32 @@ export class SecretFile {
   /**
    * Resolves once no other process has it.
    *
-   * @throws {BridgeError} `COZE_TIMEOUT` when another one keeps it for longer than its work takes.
+   * @throws {BridgeError} `COZE_TIMEOUT` when another one keeps it for longer than its work takes; `CONFIG_INVALID` when
+   *   it is something else.
    */
   async lock({ signal }: Abortable): Promise<Disposable> {
-    await this.#makeFolder();
     const path = `${this.#path}.lock`;
-    const held = await holdFile(path, { waitMs: LOCK_WAIT_MS, signal });
+    const held = await this.#hold(path, { signal });
     if (held !== undefined) return held;
     throw new BridgeError(
       "COZE_TIMEOUT",
       `another process has held ${path} for ${LOCK_WAIT_MS / 1000} s: it hangs, stop it`,
       { retryable: true },
     );
+  }
+
+  async #hold(path: string, { signal }: Abortable): Promise<Disposable | undefined> {
+    try {
+      await this.#makeFolder();
+      return await holdFile(path, { waitMs: LOCK_WAIT_MS, signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new BridgeError(
+        "CONFIG_INVALID",
+        `${path} can't be held: DATA_DIR must be a folder of this user's with room on its disk; if it is, remove that file`,
+        { cause: error },
+      );
+    }
   }
 
   async #makeFolder(): Promise<void> {

@@ -214,3 +214,14 @@ it("Ctrl-C cancels the chat at Coze", async () => {
   expect(err).toContain("cancelled at Coze");
   expect(cli.coze.chats.map(({ status }) => status)).toEqual(["canceled"]);
 });
+
+it("Ctrl-C leaves no status on the terminal", async () => {
+  await using cli = await openCli({ pace: { firstDeltaMs: 30_000 } });
+  const stop = new AbortController();
+  const done = cli.run(["ask", "x", "--block"], { signal: stop.signal, terminal: true });
+  await expect.poll(() => cli.coze.chats.length, { interval: 5 }).toBe(1);
+  stop.abort();
+  const { code, err } = await done;
+  expect(code).toBe(130);
+  expect(err).toMatch(/\r\u001B\[2K$/);
+});

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -59,6 +60,32 @@ describe("files upload", () => {
     expect(await cli.run(["files"])).toMatchObject({ code: 64, err: matching(/files --help/) });
     expect(cli.coze.traffic.exchanges).toEqual([]);
   });
+});
+
+it("what is no file is never opened: it might not let go again", async () => {
+  await using cli = await openCli();
+  await using dir = await tempFolder();
+  const pipe = join(dir.path, "pipe");
+  execFileSync("mkfifo", [pipe]);
+  const create = ["bots", "create", "--name", "a", "--workspace", STAND_IN_WORKSPACE];
+  for (const args of [
+    [...create, "--prompt-file", pipe],
+    [...create, "--avatar", pipe],
+    ["files", "upload", pipe],
+    ["files", "upload", dir.path],
+    ["ask", "Look", "--file", pipe],
+  ]) {
+    expect(await cli.run(args)).toMatchObject({ code: 66, err: matching(/ is no file/) });
+  }
+  expect(cli.coze.traffic.exchanges).toEqual([]);
+});
+
+it("a file's name stays on its line", async () => {
+  await using cli = await openCli();
+  await using dir = await tempFolder();
+  const path = join(dir.path, "two\nlines.png");
+  await writeFile(path, PNG);
+  expect((await cli.run(["files", "upload", path])).out).toMatch(/^\d+ {2}two lines\.png\n$/);
 });
 
 describe("bots", () => {
@@ -178,7 +205,7 @@ describe("conversations", () => {
     const other = await cli.run(["conversations", "list", "--bot", UNPUBLISHED_BOT]);
     expect(other).toMatchObject({ code: 0, out: "", err: matching(/No conversations/) });
     expect(await cli.run(["conversations", "list", "--limit", "0"])).toMatchObject({ code: 64 });
-    expect(await cli.run(["conversations", "show", "1"])).toMatchObject({ code: 75, err: matching(/4002/) });
+    expect(await cli.run(["conversations", "show", "1"])).toMatchObject({ code: 69, err: matching(/4002/) });
   });
 });
 

@@ -1,3 +1,5 @@
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { type CozeCli, openCli, type Ran } from "./coze-cli.ts";
 import { tempFolder } from "./temp-folder.ts";
@@ -58,4 +60,18 @@ it("ends when the person says no, and keeps nothing", async () => {
   expect(await login(cli, { dataDir: dir.path, decision: "denied" })).toMatchObject({ code: 78 });
   const env = { COZE_API_TOKEN: "", DATA_DIR: dir.path };
   expect(await cli.run(["auth", "status"], { env })).toMatchObject({ code: 78 });
+});
+
+it("says what is wrong with its folder before anybody signs in", async () => {
+  await using cli = await openCli();
+  await using dir = await tempFolder();
+  await writeFile(join(dir.path, "sign-in"), "in the way");
+  const { code, out, err } = await login(cli, { dataDir: dir.path, decision: "allowed" });
+  expect({ code, out }).toEqual({ code: 78, out: "" });
+  expect(err).toMatch(/coze\.tokens\.lock can't be held/);
+  await rm(join(dir.path, "sign-in"));
+  await mkdir(join(dir.path, "sign-in"));
+  await writeFile(join(dir.path, "sign-in", "coze.tokens.lock"), "no lock of ours, but something else");
+  const other = await login(cli, { dataDir: dir.path, decision: "allowed" });
+  expect({ code: other.code, out: other.out }).toEqual({ code: 78, out: "" });
 });

@@ -136,6 +136,27 @@ it("has an exit code for what the operator must change, for what may pass, and f
   expect(exitCodeFor(new BridgeError("PLATFORM_AUTH", "bad token"))).toBe(78);
   expect(exitCodeFor(new BridgeError("QUEUE_OWNED", "another process"))).toBe(75);
   expect(exitCodeFor(new TypeError("bug"))).toBe(70);
+  // The bridge begins another one; who named it can't.
+  expect(exitCodeFor(new BridgeError("COZE_CONVERSATION_GONE", "gone", { retryable: true }))).toBe(69);
+});
+
+it.each([
+  { args: ["ask", "Hi", "--bot", ""] },
+  { args: ["ask", "Hi", "--conversation", " "] },
+  { args: ["ask", "Hi", "--user", ""] },
+  { args: ["bots", "show", ""] },
+  { args: ["bots", "publish", ""] },
+  { args: ["bots", "list", "--workspace", ""] },
+  { args: ["bots", "create", "--name", "a", "--workspace", ""] },
+  { args: ["conversations", "list", "--bot", ""] },
+  { args: ["conversations", "show", ""] },
+  { args: ["conversations", "clear", ""] },
+  { args: ["auth", "login", "--client-id", ""] },
+  { args: ["auth", "login", "--client-id", "1", "--workspace", ""] },
+])("takes nothing for no id, as a variable leaves it that is not set: %j", async ({ args }) => {
+  const { code, err, commands } = await run(...args);
+  expect({ code, commands }).toEqual({ code: 64, commands: [] });
+  expect(err).toContain("it is empty");
 });
 
 it("asks politely at the first signal and hurries at the second", () => {

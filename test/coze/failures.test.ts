@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { STAND_IN_BOT, STAND_IN_TOKEN, UNPUBLISHED_BOT } from "../../sandbox/coze/coze-stand-in.ts";
 import type { PlainEvent } from "../../sandbox/coze/sse-bytes.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
+import type { CozeError } from "../../src/core/errors.ts";
 import { Gates } from "../../src/core/gate.ts";
 import { staticToken } from "../../src/coze/auth/token-source.ts";
 import { createCozeClient } from "../../src/coze/coze-client.ts";
@@ -31,6 +32,7 @@ import {
 } from "./wire-make.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
+const NO_LOG_ID = { ...JSON_TYPE, "x-tt-logid": "" };
 const SSE_TYPE = { "content-type": "text/event-stream" };
 
 describe("§22.27 a refusal in place of a stream", () => {
@@ -588,4 +590,49 @@ it("works with a base URL with and without a slash at its end", async () => {
     const created = client.conversations.create({ botId: STAND_IN_BOT }, { signal: noAbort() });
     expect((await created).conversationId).toMatch(/^\d+$/);
   }
+});
+
+describe("what Coze says beside the failure itself", () => {
+  const logId = `20260101${STAND_IN_TOKEN}`;
+  const debugUrl = `https://www.coze.cn/run?t=${STAND_IN_TOKEN}`;
+
+  it.each([
+    ["in the body", NO_LOG_ID, { detail: { logid: logId } }],
+    ["in the body of an old server", NO_LOG_ID, { error: { logid: logId } }],
+    ["in a header", { ...JSON_TYPE, "x-tt-logid": logId }, {}],
+  ])("never tells our token: a log id %s", async (_, headers, more) => {
+    await using pair = await openPair();
+    const body = JSON.stringify({ code: 4011, msg: "no", debug_url: debugUrl, ...more });
+    pair.coze.playNext({ headers, packets: [body] });
+    const { error } = await ask(pair.source, aQuestion());
+    expect(error).toMatchObject({ cozeCode: 4011 });
+    expect(error).toMatchObject({ message: expect.stringContaining("[token]") as string });
+    expect(`${String(error)} ${JSON.stringify(error)}`).not.toContain(STAND_IN_TOKEN);
+  });
+
+  it("never tells our token: the failure as an event", async () => {
+    await using pair = await openPair();
+    const failed = chatEvent("failed", { last_error: { code: 5000, msg: `of ${STAND_IN_TOKEN}` } });
+    pair.coze.playNext({ headers: SSE_TYPE, packets: [packet(CREATED, failed)] });
+    const { events } = await ask(pair.source, aQuestion());
+    expect(events.at(-1)).toMatchObject({ type: "chat", error: { text: "of [token]" } });
+    const error = { name: "error", data: JSON.stringify({ code: 5000, msg: `of ${STAND_IN_TOKEN}` }) };
+    pair.coze.playNext({ headers: SSE_TYPE, packets: [packet(CREATED, error)] });
+    const broken = await ask(pair.source, aQuestion());
+    expect(broken.events.at(-1)).toEqual({ type: "error", error: { code: 5000, text: "of [token]" } });
+  });
+
+  it("is one line of bearable length, and steers no terminal", async () => {
+    await using pair = await openPair();
+    const evil = `\u001B[31mred\u0007\r\n\u2028\u202Egnp${"x".repeat(10_000)}`;
+    const body = JSON.stringify({ code: 4011, msg: evil, detail: { logid: evil } });
+    pair.coze.playNext({ headers: NO_LOG_ID, packets: [body] });
+    const { error } = await ask(pair.source, aQuestion());
+    const { message, logId: told = "" } = error as CozeError;
+    for (const text of [message, told]) {
+      expect(text).toContain("red");
+      expect(text).not.toMatch(/[\p{Cc}\u2028\u202E]/u);
+      expect(text.length).toBeLessThan(2_000);
+    }
+  });
 });

@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, it } from "vitest";
@@ -94,3 +94,13 @@ function decoded(sealed: string): string {
   const cut = sealed.lastIndexOf(".");
   return sealed.slice(0, cut + 1) + Buffer.from(sealed.slice(cut + 1), "base64url").toString("hex");
 }
+
+it("says so when it can't keep a key of its own", async () => {
+  await using folder = await makeTestFolder();
+  const keyFile = join(folder.path, "secret.key");
+  await symlink(join(folder.path, "gone"), keyFile);
+  await expect(openSealer({ keyFile })).rejects.toMatchObject({
+    code: "CONFIG_INVALID",
+    message: expect.stringContaining("secret.key can't be written") as string,
+  });
+});

@@ -28,6 +28,8 @@ const deviceCodeSchema = z.object({
 
 /** Coze's default (coze-api.md §2.4), in s. */
 const USUAL_INTERVAL_S = 5;
+/** No server is asked more often, whatever it says, in s. */
+const SHORTEST_INTERVAL_S = 1;
 /** `slow_down` adds 5 s, up to what Coze's own programs wait at most (coze-api.md §2.4); in ms. */
 const SLOWER_MS = 5_000;
 const LONGEST_INTERVAL_MS = 30_000;
@@ -51,7 +53,9 @@ export async function requestDeviceCode(
     userCode: wire.user_code,
     verificationUrl: url.href,
     expiresAt: timed.now + within(wire.expires_in, USUAL_LIFE_S, LONGEST_LIFE_S) * 1000,
-    intervalMs: within(wire.interval, USUAL_INTERVAL_S, LONGEST_INTERVAL_MS / 1000) * 1000,
+    intervalMs:
+      Math.max(SHORTEST_INTERVAL_S, within(wire.interval, USUAL_INTERVAL_S, LONGEST_INTERVAL_MS / 1000)) *
+      1000,
   };
 }
 

@@ -16,7 +16,8 @@ export const seconds: z.ZodType<number | undefined> = z
   .catch(undefined);
 
 export const tokensSchema: z.ZodType<WireTokens> = z.object({
-  access_token: z.string().min(1),
+  // What can stand in a header.
+  access_token: z.string().regex(/^[\x21-\x7e]+$/),
   expires_in: seconds,
   refresh_token: z.string().min(1).optional().catch(undefined),
 });

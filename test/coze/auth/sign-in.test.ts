@@ -75,6 +75,20 @@ describe("a device code", () => {
     expect((await begin(pair)).expiresAt).toBe(NOON + 1_800_000);
   });
 
+  it.each([0.000_001, 0.5, -1, 0])(
+    "is asked about once a second at most, told to do so each %d s",
+    async (interval) => {
+      await using pair = await openDevicePair();
+      const body = JSON.stringify({
+        ...{ device_code: "d", user_code: "u", verification_uri: "https://www.coze.cn/device" },
+        interval,
+      });
+      const headers = { "content-type": "application/json" };
+      pair.coze.playNext({ headers, packets: [body] }, "POST /api/permission/oauth2/device/code");
+      expect((await begin(pair)).intervalMs).toBeGreaterThanOrEqual(1_000);
+    },
+  );
+
   it("may be one of a workspace", async () => {
     await using pair = await openDevicePair();
     await begin(pair, "7300000000000000001");

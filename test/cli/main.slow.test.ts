@@ -1,0 +1,67 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { STAND_IN_BOT, STAND_IN_TOKEN, startCoze } from "../../sandbox/coze/coze-stand-in.ts";
+import { tempFolder } from "./temp-folder.ts";
+
+const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
+
+/** Starts `coze-bridge` in a folder, with nothing in the environment but this. */
+function begin(folder: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder, env, stdio: "pipe" });
+  const said = { out: "", err: "" };
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (said.out += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (said.err += text));
+  const ended = once(child, "close").then(([code]) => ({ code: code as number | null, ...said }));
+  return { child, ended };
+}
+
+function settings(url: string): Record<string, string> {
+  return { COZE_API_BASE: url, COZE_API_TOKEN: STAND_IN_TOKEN, COZE_BOT_ID: STAND_IN_BOT };
+}
+
+it.each(["utf8", "utf16le"] as const)(
+  "reads a .env that an editor began with a mark: %s",
+  async (encoding) => {
+    await using coze = await startCoze();
+    await using dir = await tempFolder();
+    const lines = Object.entries(settings(coze.url)).map(([name, value]) => `${name}="${value}"\r\n`);
+    await writeFile(join(dir.path, ".env"), `\uFEFF${lines.join("")}`, encoding);
+    expect(await begin(dir.path, ["workspaces"]).ended).toMatchObject({ code: 0, err: "" });
+  },
+);
+
+it("what is set already stays, whatever .env says", async () => {
+  await using coze = await startCoze();
+  await using dir = await tempFolder();
+  await writeFile(join(dir.path, ".env"), "COZE_API_TOKEN=of-another\n");
+  expect(await begin(dir.path, ["workspaces"], settings(coze.url)).ended).toMatchObject({ code: 0 });
+});
+
+it("says so when .env is no file", async () => {
+  await using dir = await tempFolder();
+  await mkdir(join(dir.path, ".env"));
+  const { code, err } = await begin(dir.path, ["workspaces"]).ended;
+  expect({ code, err }).toEqual({ code: 78, err: ".env can't be read; it must be a file of this user's\n" });
+});
+
+it("goes on when nobody reads what it says besides", async () => {
+  await using coze = await startCoze();
+  await using dir = await tempFolder();
+  const { child, ended } = begin(dir.path, ["ask", "Hi"], settings(coze.url));
+  child.stderr.destroy();
+  expect(await ended).toMatchObject({ code: 0, out: "You said: Hi\n" });
+});
+
+it("ends when told to while it waits for the question", async () => {
+  await using coze = await startCoze();
+  await using dir = await tempFolder();
+  const { child, ended } = begin(dir.path, ["ask"], settings(coze.url));
+  // The reader is there once it has taken more than a pipe holds.
+  child.stdin.on("error", () => undefined);
+  await new Promise<void>((resolve) => void child.stdin.write("x".repeat(512 * 1024), () => resolve()));
+  child.kill("SIGTERM");
+  expect(await ended).toMatchObject({ code: 130, out: "" });
+});
