@@ -85,8 +85,20 @@ function matchPath(path: string, pathname: string): Readonly<Record<string, stri
     const value = given[index] ?? "";
     if (!part.startsWith(":")) {
       if (part !== value) return undefined;
-    } else if (value === "") return undefined;
-    else params[part.slice(1)] = decodeURIComponent(value);
+      continue;
+    }
+    const param = decode(value);
+    if (param === "") return undefined;
+    params[part.slice(1)] = param;
   }
   return params;
+}
+
+/** What is no encoded text is nothing, which no route fits. */
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return "";
+  }
 }

@@ -250,3 +250,10 @@ describe("the stand-in remembers", () => {
     await expect.poll(list).toBe(2);
   });
 });
+
+it("an address that cannot be decoded is none", async () => {
+  await using pair = await openPair();
+  const headers = { authorization: `Bearer ${STAND_IN_TOKEN}` };
+  const { status } = await fetch(`${pair.coze.url}/v1/bots/%E0%A4%A`, { headers });
+  expect(status).toBe(404);
+});
