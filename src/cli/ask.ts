@@ -9,6 +9,7 @@ import {
   reduceAnswer,
 } from "../core/answer-state.ts";
 import { CozeError } from "../core/errors.ts";
+import { toPlainLine } from "../core/plain-line.ts";
 import type { BroughtFile } from "../core/ports.ts";
 import type { ChatRequest } from "../coze/chat-request.ts";
 import { toContent } from "../coze/question.ts";
@@ -198,7 +199,7 @@ class AnswerView {
 /** What follows an answer: what it cost, how to go on, and what kept it from being one. */
 function report(state: AnswerState, { json }: AskCommand, { terminal }: CozeTools): ExitCode {
   if (json) terminal.write(`${JSON.stringify(toJson(state))}\n`);
-  else for (const line of closingLines(state)) terminal.say(line);
+  else for (const line of closingLines(state)) terminal.say(toPlainLine(line));
   return state.status === "completed" && answerMarkdown(state) !== "" ? EXIT.ok : EXIT.refused;
 }
 

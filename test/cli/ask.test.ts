@@ -225,3 +225,17 @@ it("Ctrl-C leaves no status on the terminal", async () => {
   expect(code).toBe(130);
   expect(err.endsWith("\r\u001B[2K")).toBe(true);
 });
+
+it("what a bot names stays on its line, and steers no terminal that reads it later", async () => {
+  await using cli = await openCli();
+  const evil = "one\n\u001B[31m\u202Etwo";
+  cli.coze.service.script(() => ({
+    steps: [
+      { do: "delta", answer: 0, text: "Yes." },
+      { do: "answer", answer: 0, text: "Yes." },
+      { do: "message", type: "follow_up", content: evil },
+    ],
+  }));
+  const { err } = await cli.run(["ask", "x"]);
+  expect(err).toContain("  ? one [31m two\n");
+});
