@@ -72,7 +72,8 @@ function meaningOfCode(code: number): CodeMeaning {
 export function toGatewayError(httpStatus: number, facts: CallFacts): CozeError {
   const meaning = meaningOfStatus(httpStatus);
   const said = `HTTP ${httpStatus} without Coze's envelope`;
-  return new CozeError(meaning.code, words(facts, said, [homeHint(meaning, facts)]), {
+  const hints = [homeHint(meaning, facts), isRedirect(httpStatus) ? REDIRECT_HINT : ""];
+  return new CozeError(meaning.code, words(facts, said, hints), {
     ...options({ ...facts, httpStatus }),
     retryable: meaning.retryable,
     outcome: meaning.outcome,
@@ -84,11 +85,19 @@ function homeHint({ code }: CodeMeaning, { baseUrl }: CallFacts): string {
   return code === "COZE_AUTH" && baseUrl !== undefined ? regionHint(baseUrl) : "";
 }
 
+/** Followed nowhere: the token would go along. */
+function isRedirect(httpStatus: number): boolean {
+  return httpStatus >= 300 && httpStatus < 400;
+}
+
+const REDIRECT_HINT =
+  "It sends us elsewhere, where we do not go: check that COZE_API_BASE is the API's own address";
+
 /** Status classes for answers that carry no code. */
 function meaningOfStatus(httpStatus: number): CodeMeaning {
   if (httpStatus === 401) return no("COZE_AUTH");
   if (httpStatus === 403) return no("COZE_PERMISSION");
-  if (httpStatus === 404 || httpStatus === 405) return no("COZE_NOT_FOUND");
+  if (httpStatus === 404 || httpStatus === 405 || isRedirect(httpStatus)) return no("COZE_NOT_FOUND");
   if (httpStatus === 413) return no("COZE_PROMPT_TOO_LONG");
   if (httpStatus === 429) return later("COZE_BUSY");
   if (httpStatus === 408) return unsure("COZE_TIMEOUT");

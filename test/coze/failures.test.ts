@@ -385,6 +385,7 @@ describe("§22.37 gateways", () => {
     [500, "record not found", "text/plain", "COZE_UNREACHABLE", "unknown"],
     [200, "<html>sign in</html>", "text/html", "COZE_FAILED", "unknown"],
     [404, "404 page not found", "text/plain", "COZE_NOT_FOUND", "refused"],
+    [302, "", "text/plain", "COZE_NOT_FOUND", "refused"],
     [413, "too large", "text/plain", "COZE_PROMPT_TOO_LONG", "refused"],
     [429, "slow down", "text/plain", "COZE_BUSY", "refused"],
     [500, '{"code":500,"msg":"internal server error"}', "application/json", "COZE_UNREACHABLE", "unknown"],
@@ -399,6 +400,16 @@ describe("§22.37 gateways", () => {
     const chat = { conversationId: CONVERSATION, chatId: CHAT };
     const retrieved = await errorOf(pair.client.chats.retrieve(chat, { signal: noAbort() }));
     expect(retrieved).toMatchObject({ code, outcome, httpStatus: status });
+  });
+
+  it("says where a redirect comes from, and does not follow it", async () => {
+    await using pair = await openPair();
+    await using elsewhere = await openPair();
+    pair.coze.playNext({ status: 307, headers: { location: `${elsewhere.coze.url}/v3/chat` }, packets: [] });
+    const { error } = await ask(pair.source, aQuestion());
+    expect(String(error)).toMatch(/HTTP 307 .*COZE_API_BASE/);
+    expect(error).toMatchObject({ retryable: false });
+    expect(elsewhere.coze.traffic.exchanges).toEqual([]);
   });
 
   it("says when to come back, if it was told", async () => {
