@@ -2,7 +2,7 @@ import type { CozeConfig } from "../config.ts";
 import { CozeError } from "../core/errors.ts";
 import type { CozeUser } from "../coze/api/users.ts";
 import { probeRegion } from "../coze/auth/probe-region.ts";
-import { regionOf } from "../coze/auth/region.ts";
+import { otherRegionOf } from "../coze/auth/region.ts";
 import type { CozeTools } from "./coze-tools.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { toLine } from "./lines.ts";
@@ -48,11 +48,10 @@ async function look({ tryOtherRegion }: StatusCommand, tools: CozeTools): Promis
   } catch (error) {
     if (!(error instanceof CozeError) || error.code !== "COZE_AUTH") throw error;
     const { signIn, baseUrl } = config.coze;
-    const home = regionOf(baseUrl);
-    if (!tryOtherRegion || home === undefined || signIn.kind !== "token") {
+    const other = otherRegionOf(baseUrl);
+    if (!tryOtherRegion || other === undefined || signIn.kind !== "token") {
       return { ...facts, refused: error.message };
     }
-    const other = `https://api.coze.${home === "cn" ? "com" : "cn"}`;
     const region = await probeRegion({ token: signIn.token, yours: baseUrl, other, signal });
     return { ...facts, refused: error.message, region };
   }

@@ -8,13 +8,19 @@ export function regionOf(baseUrl: string): Region | undefined {
   return HOSTS[URL.parse(baseUrl)?.hostname ?? ""];
 }
 
+/** The API of the other region; `undefined` where there are no regions. */
+export function otherRegionOf(baseUrl: string): string | undefined {
+  const region = regionOf(baseUrl);
+  return region === undefined ? undefined : `https://api.coze.${region === "cn" ? "com" : "cn"}`;
+}
+
 /** What the operator may have mixed up when Coze does not know a token; empty where there are no regions. */
 export function regionHint(baseUrl: string): string {
-  const region = regionOf(baseUrl);
-  if (region === undefined) return "";
-  const other = region === "cn" ? "com" : "cn";
+  const other = otherRegionOf(baseUrl);
+  if (other === undefined) return "";
+  const site = (api: string): string => new URL(api).hostname.replace("api.", "");
   return (
-    `Tokens and apps belong to one region, and this is coze.${region}: if yours were made on coze.${other}, ` +
-    `set COZE_API_BASE=https://api.coze.${other}`
+    `Tokens and apps belong to one region, and this is ${site(baseUrl)}: if yours were made on ${site(other)}, ` +
+    `set COZE_API_BASE=${other}`
   );
 }
