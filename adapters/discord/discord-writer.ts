@@ -158,11 +158,11 @@ export class DiscordWriter implements PartWriter {
   }
 
   gate(call: "create" | "edit"): Gate {
-    const { address, pacer } = this.#options;
+    const { turn, address, pacer } = this.#options;
     // Later parts of a command's answer are channel messages where the bot may write: they have nonces.
     const throughHook =
       this.#hook() !== undefined && (call === "edit" || !this.#hasFirst || !this.#viaChannel());
-    return throughHook ? pacer.hook(hookName(address)) : pacer.messages(call, address.channelId);
+    return throughHook ? pacer.hook(turn.id) : pacer.messages(call, address.channelId);
   }
 
   messageKey(messageId: string): string {
@@ -385,10 +385,6 @@ function plainId(messageId: string): string {
 /** All parts come from our own `render`. */
 function asDiscordPart(part: Part): DiscordPart {
   return part as DiscordPart;
-}
-
-function hookName(address: Address): string {
-  return address.kind === "interaction" ? `${address.applicationId}:${address.at}` : "";
 }
 
 /** In a thread of its own question. */

@@ -41,8 +41,8 @@ export class DiscordPacer {
     return this.#gates.of(`discord:react:${channelId}`, REACTIONS, this.overall);
   }
 
-  /** What goes through one interaction: outside the overall limit (discord.md §1.2). */
-  hook(name: string): Gate {
-    return this.#gates.of(`discord:hook:${name}`, MESSAGES);
+  /** What goes through the interaction of one turn: outside the overall limit (discord.md §1.2). */
+  hook(turnId: string): Gate {
+    return this.#gates.of(`discord:hook:${turnId}`, MESSAGES);
   }
 }

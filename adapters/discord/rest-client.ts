@@ -144,6 +144,8 @@ export class DiscordRest {
       retries: 0,
       timeout,
       rejectOnRateLimit: () => true,
+      // It would count calls of interactions, which are outside that limit (discord.md §1.2); ours is a gate.
+      globalRequestsPerSecond: Number.POSITIVE_INFINITY,
       makeRequest: async (url, init) =>
         this.#learn(await DefaultRestOptions.makeRequest(url, await withPlainBody(init))),
     }).setToken(token);

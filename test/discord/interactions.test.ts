@@ -50,6 +50,19 @@ function fromBot(): readonly SeenMessage[] {
 const done = (text: string): { answer: ReturnType<typeof answerOf> } => ({ answer: answerOf(text, true) });
 
 describe("a slash command", () => {
+  it("is answered outside the bot's 50 calls a second, however many others are (§1.2)", async () => {
+    await using bridge = await open();
+    const { length } = Array.from({ length: 60 }, (_, index) =>
+      discord.person(`asker ${index}`).slash(discord.general, { question: "why?" }),
+    );
+    await expect.poll(() => calls(discord, CALLBACK), { timeout: 10_000 }).toHaveLength(length);
+    const replies = await Promise.all(bridge.turns.map((turn) => bridge.reply(turn)));
+    await Promise.all(replies.map((reply) => reply.finish(done("because"))));
+    expect(calls(discord, HOOK_EDIT)).toHaveLength(length);
+    const complaints = bridge.log.filter(({ message }) => message === "reply could not be written");
+    expect(complaints).toEqual([]);
+  });
+
   it("is stored before it is acknowledged, then answered in place", async () => {
     const acknowledged: boolean[] = [];
     await using bridge = await open({
