@@ -3,7 +3,7 @@ import { answerMarkdown } from "../../src/core/answer-state.ts";
 import { BridgeError, PlatformError } from "../../src/core/errors.ts";
 import type { Gate } from "../../src/core/gate.ts";
 import { goesOnAsFile } from "../../src/core/notices.ts";
-import { type Arrivals, arrive, type Permit } from "../../src/core/pacer.ts";
+import { type Arrivals, arrive, type Permit, sendAll } from "../../src/core/pacer.ts";
 import type { FinishedReply, Reply, ReplyContent } from "../../src/core/ports.ts";
 import { messageKey } from "./address.ts";
 import type { AnswerFile } from "./answer-file.ts";
@@ -295,7 +295,7 @@ export class NativeReply implements Reply {
       ...streamContent(plan.rotate ? text + borderOf(text).close : text, cards),
     };
     const first = { shown: text, sent: plan.text, cards };
-    this.#lastWriteAt = this.#now();
+    this.#countsAsSent();
     try {
       const { ts } = await this.#context.api.stream("chat.startStream", started, args, { signal });
       await this.#opened(ts, first);
@@ -395,6 +395,12 @@ export class NativeReply implements Reply {
     }
   }
 
+  /** The pace is from call to call: counted from its answer, each round trip would come on top. */
+  #countsAsSent(): void {
+    this.#lastWriteAt = this.#now();
+    this.#arrivals = sendAll(this.#arrivals);
+  }
+
   async #send(segment: Segment, { text, close, cards }: Piece): Promise<void> {
     const { target, signal } = this.#options;
     const args = {
@@ -402,8 +408,7 @@ export class NativeReply implements Reply {
       ts: segment.ts,
       ...streamContent(text + close, cards),
     };
-    // The pace is from call to call: counted from its answer, each round trip would come on top.
-    this.#lastWriteAt = this.#now();
+    this.#countsAsSent();
     try {
       await this.#context.api.stream("chat.appendStream", anything, args, { signal });
     } catch (error) {

@@ -1,7 +1,7 @@
 import { BridgeError, type ErrorCode } from "./errors.ts";
 import type { Gate } from "./gate.ts";
 import type { Json } from "./json.ts";
-import { type Arrivals, arrive, type Permit } from "./pacer.ts";
+import { type Arrivals, arrive, type Permit, sendAll } from "./pacer.ts";
 import type { FinishedReply, Log, Reply, ReplyContent } from "./ports.ts";
 
 /** One message of a reply as its platform takes it; equal JSON means nothing to edit. */
@@ -276,6 +276,7 @@ export class GrowingReply implements Reply {
     const parts = this.#parts();
     this.#triedFinal = this.#final;
     this.#lastWriteAt = this.#options.now();
+    this.#arrivals = sendAll(this.#arrivals);
     // Drawing takes time.
     const lateMs = this.#lastWriteAt - allowedAt;
     if (step !== "create") this.#options.writer.gate("edit").delayed(lateMs);

@@ -8,6 +8,7 @@ import {
   learn,
   planPermit,
   refill,
+  sendAll,
   spend,
 } from "../../src/core/pacer.ts";
 
@@ -44,8 +45,8 @@ describe("a bucket", () => {
   it("spends its burst early and settles at its rate", () => {
     const gap = (tokens: number): number =>
       waitForPermit({ tokens, at: 0 }, LIMITS, "edit", 0, { lastEditAt: 0, arrivals: undefined, sharers: 1 });
-    expect(gap(5)).toBeCloseTo(1000 / (1 + 4.25 / 1.5));
-    expect(gap(2)).toBeCloseTo(1000 / (1 + 1.25 / 1.5));
+    expect(gap(5)).toBeCloseTo(1000 / (1 + 4.25 / 1.25));
+    expect(gap(2)).toBeCloseTo(1000 / (1 + 1.25 / 1.25));
     expect(gap(1)).toBeGreaterThan(800);
   });
 
@@ -80,28 +81,48 @@ describe("a bucket", () => {
 
 describe("an edit", () => {
   const limits = { ...LIMITS, minGapMs: 260 };
-  /** Pieces every 20 ms until `lastAt`. */
-  const steady = (lastAt: number): Arrivals => ({ lastAt, meanGapMs: 20 });
+  /** Pieces every 20 ms from the last edit until `lastAt`. */
+  const steady = (lastAt: number): Arrivals => ({ lastAt, meanGapMs: 20, unsentSince: 20 });
   const wait = (now: number, arrivals: Arrivals, tokens = 2): number =>
     waitForPermit({ tokens, at: now }, limits, "edit", now, { lastEditAt: 0, arrivals, sharers: 1 });
 
   it("goes out at the arrival that is due, and half a mean gap early", () => {
-    // With two tokens at 750 ms there was half a token to spare after the last edit: 1 / (1 + 0.5 / 1.5) s.
-    expect(wait(750, steady(750))).toBe(0);
-    expect(wait(740, steady(740))).toBe(0);
-    expect(wait(730, steady(730))).toBeGreaterThan(0);
+    // With two tokens at 690 ms there was 0.56 token to spare after the last edit: 1 / (1 + 0.56 / 1.25) s.
+    expect(wait(690, steady(690))).toBe(0);
+    expect(wait(680, steady(680))).toBe(0);
+    expect(wait(665, steady(665))).toBeGreaterThan(0);
   });
 
-  it("does not go between two arrivals, though it is due, but in a pause it does", () => {
-    expect(wait(750, steady(695))).toBeCloseTo(695 + 60 - 750);
-    expect(wait(755, steady(695))).toBe(0);
+  it("does not go between two arrivals before it is due, but in a pause it does", () => {
+    expect(wait(690, steady(650))).toBeCloseTo(650 + 50 - 690);
+    expect(wait(700, steady(650))).toBe(0);
+  });
+
+  it("waits for the next piece where that is near, for half a mean gap beyond it at most", () => {
+    const slow = (lastAt: number): Arrivals => ({ lastAt, meanGapMs: 200, unsentSince: 200 });
+    expect(wait(1_500, slow(1_350))).toBeCloseTo(1_350 + 300 - 1_500);
+    expect(wait(1_500, slow(1_450))).toBe(0);
+  });
+
+  it("uses a little of the kept token where its text has just arrived, and only there", () => {
+    const slow = (lastAt: number): Arrivals => ({ lastAt, meanGapMs: 200, unsentSince: 200 });
+    expect(wait(1_500, slow(1_499), 1.72)).toBe(0);
+    expect(wait(1_500, slow(1_490), 1.72)).toBeCloseTo(90);
+    expect(wait(1_500, slow(1_499), 1.7)).toBeCloseTo(1_499 + 300 - 1_500);
+  });
+
+  it("collects some text after a pause before it goes", () => {
+    const resumed = (lastAt: number): Arrivals => ({ lastAt, meanGapMs: 20, unsentSince: 60_000 });
+    // 0.6 of the shortest gap is 156 ms, less a mean gap, and half of one early.
+    expect(wait(60_000, resumed(60_000), 5)).toBe(50);
+    expect(wait(60_120, resumed(60_120), 5)).toBe(50);
+    expect(wait(60_130, resumed(60_130), 5)).toBe(0);
   });
 
   it("may use the token kept for the end in a pause, and only then", () => {
     expect(wait(2_000, steady(1_000), 1.3)).toBe(0);
     // Due, but 0.51 token short: it has to wait for a pause, which comes sooner if it comes.
-    expect(wait(2_000, steady(2_000), 1.3)).toBeCloseTo(60);
-    expect(wait(2_000, { lastAt: 2_000, meanGapMs: 200 }, 1.3)).toBeCloseTo(510);
+    expect(wait(2_000, steady(2_000), 1.3)).toBeCloseTo(50);
   });
 
   it("collects for a while before it goes in a pause, unless its bucket is full", () => {
@@ -125,7 +146,15 @@ describe("arrivals", () => {
     const steady = Array.from({ length: 50 }, () => 20);
     expect(all(steady)?.lastAt).toBe(1_000);
     expect(all(steady)?.meanGapMs).toBeCloseTo(20, 1);
-    expect(all([...steady, 5_000])?.meanGapMs).toBeLessThan(35);
+    expect(all([...steady, 5_000])?.meanGapMs).toBeLessThan(50);
+  });
+
+  it("know since when something waits to be sent", () => {
+    const two = arrive(arrive(undefined, 100), 120);
+    expect(two.unsentSince).toBe(100);
+    const sent = sendAll(two);
+    expect(sent?.unsentSince).toBeUndefined();
+    expect(arrive(sent, 150).unsentSince).toBe(150);
   });
 
   it("get used to a slow stream", () => {
