@@ -9,6 +9,7 @@
  */
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import type { AskedBy } from "./pacing/bed.ts";
 import { measureCrowd } from "./pacing/crowd.ts";
 import { toTable } from "./pacing/numbers.ts";
 import { installPeer, peerVersions } from "./pacing/peer-packages.ts";
@@ -17,10 +18,16 @@ import { Beds, measureRows } from "./pacing/rows.ts";
 import { measureSharing } from "./pacing/sharing.ts";
 
 const PARTS = ["rows", "sharing", "crowd"];
-/** Answers at once: below Discord's limit of the whole bot, over it, and far over it. */
-const CROWDS = [25, 100, 1_000];
+/** Answers at once: below Discord's limit of the whole bot, over it, and far over it; by its command, which has no such limit. */
+const CROWDS: readonly { answers: number; by: AskedBy }[] = [
+  { answers: 25, by: "message" },
+  { answers: 100, by: "message" },
+  { answers: 1_000, by: "message" },
+  { answers: 100, by: "command" },
+  { answers: 1_000, by: "command" },
+];
 /** For comparing, where it starts to matter. */
-const COMPARED_CROWDS = [100];
+const COMPARED_CROWDS: typeof CROWDS = [{ answers: 100, by: "message" }];
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -54,10 +61,10 @@ if (parts.has("rows") || parts.has("sharing")) {
 }
 if (parts.has("crowd")) {
   const rows = [];
-  for (const answers of compare ? COMPARED_CROWDS : CROWDS) {
+  for (const crowd of compare ? COMPARED_CROWDS : CROWDS) {
     for (const program of programs) {
-      rows.push(await measureCrowd(program, answers));
-      say(`${program.name}, ${answers} answers at once: done`);
+      rows.push(await measureCrowd(program, crowd));
+      say(`${program.name}, ${crowd.answers} answers at once, asked by ${crowd.by}: done`);
     }
   }
   say(`\n${toTable(rows)}`);

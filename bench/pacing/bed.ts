@@ -24,6 +24,9 @@ export interface BedOptions {
   readonly quietMs?: number;
 }
 
+/** A message that mentions the bot, or its slash command. */
+export type AskedBy = "message" | "command";
+
 /** A question and all that came of it. */
 export interface Asking {
   readonly trace: Trace;
@@ -72,6 +75,8 @@ export class Bed implements AsyncDisposable {
   readonly #byChat = new Map<string, Running>();
   #asked = 0;
   #places = 0;
+  #calls = 0;
+  #refused = 0;
 
   private constructor(
     services: Services,
@@ -121,6 +126,11 @@ export class Bed implements AsyncDisposable {
     return new Bed(services, { ...options, socket, log, stack: stack.move() });
   }
 
+  /** Requests to the platform so far, and how many of them were refused for being too many. */
+  get calls(): { readonly all: number; readonly refused: number } {
+    return { all: this.#calls, refused: this.#refused };
+  }
+
   /** What the program warned of so far, each message as often as it came. */
   get warnings(): readonly string[] {
     const messages = this.#log.join("").matchAll(this.program.logged);
@@ -156,7 +166,8 @@ export class Bed implements AsyncDisposable {
       : workspace.addChannel(name, "channel", [workspace.bot.userId, id]).id;
   }
 
-  async askIn(style: Style, trace: string, place: string): Promise<Asking> {
+  /** @param by - How somebody asks: in Slack always by a message. */
+  async askIn(style: Style, trace: string, place: string, by: AskedBy = "message"): Promise<Asking> {
     const { discord, slack } = this.services;
     this.#asked += 1;
     const tag = String(this.#asked);
@@ -164,9 +175,11 @@ export class Bed implements AsyncDisposable {
     const text = `play ${tag}`;
     const askedAt = performance.now();
     const running = this.#begin(tag, { trace: traceNamed(trace), standIn, place, askedAt });
+    const asker = discord.person(`asker-${tag}`);
     let question = "";
-    if (style === "Discord channel") question = discord.person(`asker-${tag}`).say(place, `@Coze ${text}`);
-    else question = this.#sayInSlack(place, text);
+    if (style !== "Discord channel") question = this.#sayInSlack(place, text);
+    else if (by === "command") question = asker.slash(place, { question: text });
+    else question = asker.say(place, `@Coze ${text}`);
     Object.assign(running, { question });
     // A thread that is opened for a question has its id (docs/reference/discord.md §6.1).
     this.#byPlace.set(question, [running]);
@@ -228,6 +241,8 @@ export class Bed implements AsyncDisposable {
 
   #onCall({ kind, name, request: sent, status }: Exchange): void {
     if (kind !== "http") return;
+    this.#calls += 1;
+    if (status === 429) this.#refused += 1;
     // The question says more than the channel, which may hold several.
     const places = name.match(/\d{17,20}/g)?.toReversed() ?? [channelOf(sent) ?? ""];
     const running = places

@@ -23,16 +23,21 @@ interface Stretch {
 /** Coze thinks before it writes, in ms. */
 const THINKING_MS = 400;
 /** A delta comes this much of the mean gap earlier or later. */
-const JITTER = 0.4;
+const JITTER = 0.2;
 
-/** The six of docs/reference/pacing.md, written anew: its figures are those of its own. The same at each start. */
+/**
+ * The six of docs/reference/pacing.md, written anew so that somebody who knows the future can do on them what its table
+ * says, to a few hundredths of a second; and `gusts`, where most of an answer comes in a blink and no program without
+ * foresight gets near that. The same at each start.
+ */
 export const TRACES: readonly Trace[] = [
-  trace("short", prose(120), [even(24, 50)]),
-  trace("story", STORY, [even(500, 50)]),
-  trace("bursty", prose(1_200), bursts()),
-  trace("long", longText(8_000), [even(880, 50)]),
-  trace("plugin", prose(700), [even(60, 50), { afterMs: 20_000, deltas: 80, everyMs: 50 }]),
+  trace("short", prose(160), [even(40, 25)]),
+  trace("story", STORY, [even(500, 27)]),
+  trace("bursty", prose(1_800), bursts([1_000, 3_000, 1_600, 6_000, 2_400, 4_000], 60, 20)),
+  trace("long", longText(8_000), [even(880, 20)]),
+  trace("plugin", prose(800), [even(60, 50), { afterMs: 20_000, deltas: 120, everyMs: 50 }]),
   trace("slow", prose(500), [even(100, 200)]),
+  trace("gusts", prose(1_200), bursts([500, 1_500, 800, 3_000, 1_200, 2_000], 12, 15)),
 ];
 
 /** What each of many answers at once is: some 900 characters in 15 s. */
@@ -52,9 +57,9 @@ function even(deltas: number, everyMs: number): Stretch {
   return { afterMs: everyMs, deltas, everyMs };
 }
 
-/** Six bursts, as a busy model or a proxy that collects hands them on. */
-function bursts(): Stretch[] {
-  return [500, 1_500, 800, 3_000, 1_200, 2_000].map((afterMs) => ({ afterMs, deltas: 12, everyMs: 15 }));
+/** Text, and silence before each stretch of it, as a busy model or a proxy that collects hands them on. */
+function bursts(silencesMs: readonly number[], deltas: number, everyMs: number): Stretch[] {
+  return silencesMs.map((afterMs) => ({ afterMs, deltas, everyMs }));
 }
 
 /** Plain paragraphs out of the story, the heading left out. */
