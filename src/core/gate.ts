@@ -51,6 +51,8 @@ export interface GateOptions {
   readonly outer?: Gate | undefined;
   /** The bucket as all processes see it. */
   readonly shared?: SharedBucket | undefined;
+  /** What this process may do of drafts in all buckets together: a draft's permit includes one of that. */
+  readonly drafts?: Gate | undefined;
 }
 
 /**
@@ -66,7 +68,10 @@ export class Gate {
   readonly #clock: Clock;
   readonly #outer: Gate | undefined;
   readonly #shared: SharedBucket | undefined;
-  readonly #waiting: Waiting[] = [];
+  readonly #drafts: Gate | undefined;
+  /** In the order of asking. */
+  readonly #urgent: Waiting[] = [];
+  readonly #edits: Waiting[] = [];
   #bucket: Bucket;
   #told: Told | undefined;
   #closedUntil = 0;
@@ -82,11 +87,12 @@ export class Gate {
   #isAsking = false;
   #cancelTimer: (() => void) | undefined;
 
-  constructor(limits: BucketLimits, clock: Clock, { outer, shared }: GateOptions = {}) {
+  constructor(limits: BucketLimits, clock: Clock, { outer, shared, drafts }: GateOptions = {}) {
     this.#limits = limits;
     this.#clock = clock;
     this.#outer = outer;
     this.#shared = shared;
+    this.#drafts = drafts;
     this.#bucket = fullBucket(limits, clock.now());
   }
 
@@ -94,7 +100,8 @@ export class Gate {
   get idle(): boolean {
     const now = this.#clock.now();
     const full = refill(this.#bucket, this.#own, now).tokens >= this.#own.burst;
-    return this.#sharers === 0 && this.#waiting.length === 0 && full && now >= this.#closedUntil;
+    const unused = this.#sharers === 0 && this.#urgent.length === 0 && this.#edits.length === 0;
+    return unused && full && now >= this.#closedUntil;
   }
 
   /** Counts a growing reply in, until the result is called. */
@@ -114,9 +121,10 @@ export class Gate {
   /** Resolves when the call may go out, and takes the token. Rejects with the signal's reason. */
   async acquire(permit: Permit, options: AcquireOptions): Promise<void> {
     await this.#acquire(permit, options);
-    if (this.#outer === undefined) return;
+    const { signal } = options;
     try {
-      await this.#outer.acquire(permit, { signal: options.signal });
+      if (permit === "edit") await this.#drafts?.acquire(permit, { signal });
+      await this.#outer?.acquire(permit, { signal });
     } catch (error) {
       this.giveBack();
       throw error;
@@ -132,20 +140,21 @@ export class Gate {
         resolve();
       };
       const waiting: Waiting = { ...options, permit, grant };
+      const queue = this.#queueOf(permit);
       const abort = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+        queue.splice(queue.indexOf(waiting), 1);
         reject(signal.reason);
         this.#pump();
       };
       signal.addEventListener("abort", abort, { once: true });
-      this.#waiting.push(waiting);
+      queue.push(waiting);
       this.#pump();
     });
   }
 
   /** Text has arrived: somebody who waits may go now. */
   look(): void {
-    if (this.#waiting.length > 0) this.#pump();
+    if (this.#edits.length > 0) this.#pump();
   }
 
   /** The platform refused: nothing goes out before `retryAfterMs` (an hour at most) have passed, then one token at most is there. */
@@ -233,9 +242,10 @@ export class Gate {
 
   /** @returns False when it has left by itself. */
   #leaveWith(waiting: Waiting): boolean {
-    const index = this.#waiting.indexOf(waiting);
+    const queue = this.#queueOf(waiting.permit);
+    const index = queue.indexOf(waiting);
     if (index < 0) return false;
-    this.#waiting.splice(index, 1);
+    queue.splice(index, 1);
     waiting.grant();
     return true;
   }
@@ -279,21 +289,44 @@ export class Gate {
     this.#bucket = { tokens, at: Math.max(now, this.#closedUntil), ...window };
   }
 
+  #queueOf(permit: Permit): Waiting[] {
+    return permit === "edit" ? this.#edits : this.#urgent;
+  }
+
   /** The one to serve next: urgent ones before edits; among equals the shortest wait, then the order of asking. */
   #soonest(now: number): { waiting: Waiting; plan: PermitPlan } | undefined {
-    const urgent = this.#waiting.filter(({ permit }) => permit !== "edit");
     const sharers = Math.max(1, this.#sharers + (this.#alone ? 0 : this.#others));
     let best: { waiting: Waiting; plan: PermitPlan } | undefined;
-    for (const waiting of urgent.length > 0 ? urgent : this.#waiting) {
+    for (const waiting of this.#candidates()) {
       const { permit, lastEditAt } = waiting;
       const pace = { lastEditAt, arrivals: waiting.arrivals?.(), sharers };
       const { waitMs, needs } = planPermit(this.#bucket, this.#own, permit, now, pace);
       const plan = { waitMs: Math.max(waitMs, this.#closedUntil - now), needs };
+      if (plan.waitMs <= 0) return { waiting, plan };
       if (best === undefined || plan.waitMs < best.plan.waitMs) best = { waiting, plan };
     }
     return best;
   }
+
+  /** Those who might be next. Where nobody has a pace of its own, that is who asked first. */
+  #candidates(): readonly Waiting[] {
+    const [first] = this.#urgent;
+    if (first !== undefined) return [first];
+    const [edit] = this.#edits;
+    if (this.#edits.some(hasOwnPace)) return this.#edits;
+    return edit === undefined ? [] : [edit];
+  }
 }
+
+function hasOwnPace({ lastEditAt, arrivals }: Waiting): boolean {
+  return lastEditAt !== undefined || arrivals !== undefined;
+}
+
+/**
+ * What one process may show of drafts. Beyond it, drawing them would use up the CPU that commands need to be acknowledged
+ * in time, and first texts and ends to come at once: those are not held up (docs/performance.md, many answers at once).
+ */
+const DRAFTS: BucketLimits = { burst: 30, tokensPerSecond: 300, minGapMs: 0 };
 
 /** Idle gates beyond this many are forgotten. */
 const MAX_GATES = 10_000;
@@ -303,11 +336,13 @@ export class Gates {
   readonly #gates = new Map<string, Gate>();
   readonly #clock: Clock;
   readonly #shared: SharedBuckets | undefined;
+  readonly #drafts: Gate;
 
   /** @param shared - Where other processes spend out of the same buckets. */
   constructor(clock: Clock, shared?: SharedBuckets) {
     this.#clock = clock;
     this.#shared = shared;
+    this.#drafts = new Gate(DRAFTS, clock);
   }
 
   /** @param outer - A limit of several buckets together: a permit of this one includes one of that. */
@@ -316,7 +351,7 @@ export class Gates {
     if (known !== undefined) return known;
     if (this.#gates.size >= MAX_GATES) this.#forgetIdle();
     const shared = this.#shared?.of(bucket, limits, this.#clock.speed ?? 1);
-    const fresh = new Gate(limits, this.#clock, { outer, shared });
+    const fresh = new Gate(limits, this.#clock, { outer, shared, drafts: this.#drafts });
     this.#gates.set(bucket, fresh);
     return fresh;
   }

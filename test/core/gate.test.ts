@@ -217,6 +217,23 @@ describe("a gate", () => {
     expect(log.findIndex((entry) => entry.startsWith("final"))).toBeLessThan(3);
   });
 
+  it("holds the drafts of a process to what it can draw, and nothing else", async () => {
+    const gates = new Gates(clock);
+    const all = (permit: Permit): Promise<unknown> =>
+      Promise.all(
+        Array.from({ length: 630 }, (_, index) =>
+          gates.of(`bucket ${index}`, LIMITS).acquire(permit, { signal: never }),
+        ),
+      );
+    await clock.settle(all("first"));
+    await clock.settle(all("final"));
+    expect(clock.now()).toBe(0);
+    await clock.settle(all("edit"));
+    // The burst goes at once, the rest 300 a second.
+    expect(clock.now()).toBeGreaterThan(1_990);
+    expect(clock.now()).toBeLessThan(2_050);
+  });
+
   it("is idle when it is full, open, and nobody uses it", async () => {
     const gate = new Gate(LIMITS, clock);
     expect(gate.idle).toBe(true);
