@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { answer, callsOf, openBridge, SOON } from "./bridge.ts";
 
@@ -39,4 +40,28 @@ it("streams natively in the app's DM, under the question", async () => {
     recipient_user_id: ada.id,
     recipient_team_id: slack.workspace.team,
   });
+});
+
+it("paces a native stream from call to call: the way there and back is part of the gap", async () => {
+  const timers: number[] = [];
+  await using bridge = await openBridge({
+    slack: { oneWayMs: 60 },
+    onTimer: (ms) => void timers.push(ms),
+  });
+  const { slack } = bridge;
+  slack.person("Ada").dm("tell me a story");
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  const { reply } = await bridge.reply();
+  reply.show({ answer: answer("Once") });
+  await expect.poll(() => callsOf(slack, "chat.startStream").length, SOON).toBe(1);
+  timers.length = 0;
+  for (let text = "Once"; callsOf(slack, "chat.appendStream").length < 3; await setTimeout(5)) {
+    text += " more";
+    reply.show({ answer: answer(text) });
+  }
+  const waits = [...timers];
+  await reply.finish({ answer: answer("Once.") });
+  // 200 ms from call to call (slack.md §1.3), of which 120 pass until the answer is there.
+  expect(waits.filter((ms) => ms > 100 && ms <= 200)).toEqual([]);
+  expect(waits.length).toBeGreaterThan(0);
 });
