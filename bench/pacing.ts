@@ -4,7 +4,7 @@
  * what stands on the screen. What each figure means is in docs/reference/pacing.md §2, §3 and §6, the last results are
  * in docs/performance.md.
  *
- * Parts alone: `npm run bench -- rows sharing crowd`. With `--compare` a peer, Vercel's Chat SDK, is measured beside the
+ * Parts alone: `npm run bench -- policy rows sharing crowd`. With `--compare` a peer, Vercel's Chat SDK, is measured beside the
  * bridge, in turn with it: some ten minutes.
  */
 import { cpus, loadavg } from "node:os";
@@ -13,11 +13,12 @@ import type { AskedBy } from "./pacing/bed.ts";
 import { measureCrowd } from "./pacing/crowd.ts";
 import { toTable } from "./pacing/numbers.ts";
 import { installPeer, peerVersions } from "./pacing/peer-packages.ts";
+import { measurePolicy } from "./pacing/policy.ts";
 import { BRIDGE, PEER } from "./pacing/programs.ts";
 import { Beds, measureRows } from "./pacing/rows.ts";
 import { measureSharing } from "./pacing/sharing.ts";
 
-const PARTS = ["rows", "sharing", "crowd"];
+const PARTS = ["policy", "rows", "sharing", "crowd"];
 /** Answers at once: below Discord's limit of the whole bot, over it, and far over it; by its command, which has no such limit. */
 const CROWDS: readonly { answers: number; by: AskedBy }[] = [
   { answers: 25, by: "message" },
@@ -50,6 +51,7 @@ if (compare) {
       .join(", ")}`,
   );
 }
+if (parts.has("policy") && !compare) measurePolicy(say);
 const programs = compare ? [BRIDGE, PEER] : [BRIDGE];
 if (parts.has("rows") || parts.has("sharing")) {
   await using stack = new AsyncDisposableStack();

@@ -5,7 +5,7 @@ import type { BucketLimits } from "../../src/core/pacer.ts";
 const COLLECT_MS = 150;
 
 /** 5 per 5 s, leaky: create, edit and webhook each count apart (discord.md §1.1). */
-const MESSAGES: BucketLimits = { burst: 5, tokensPerSecond: 1, minGapMs: COLLECT_MS };
+export const MESSAGES: BucketLimits = { burst: 5, tokensPerSecond: 1, minGapMs: COLLECT_MS };
 /** One per 0.25 s and channel (discord.md §1.1). */
 const REACTIONS: BucketLimits = { burst: 1, tokensPerSecond: 4, minGapMs: 0 };
 /**

@@ -23,7 +23,7 @@ const COLLECT_MS = 150;
  * The bursts are assumptions: Slack guarantees only the rates (slack.md §1.9, §8.1; pacing.md §3). Bursts that are
  * too small cost a little time, bursts that are too large cost refusals.
  */
-const SLACK_LIMITS: Readonly<Record<SlackBucket, BucketLimits>> = {
+export const SLACK_LIMITS: Readonly<Record<SlackBucket, BucketLimits>> = {
   // About one a second in a channel, "short bursts" (slack.md §1.8).
   post: { burst: 3, tokensPerSecond: 1, minGapMs: 0 },
   // Tier 3, 50 a minute.

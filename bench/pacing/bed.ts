@@ -6,6 +6,7 @@ import { json } from "node:stream/consumers";
 import { lettersOf } from "../../sandbox/same-text.ts";
 import { type Services, startServices } from "../../sandbox/services.ts";
 import type { Exchange, PlatformStandIn } from "../../sandbox/stand-in.ts";
+import type { TimedLetters } from "./optimum.ts";
 import { LOOP_PATH, type Usage } from "./probe.ts";
 import { CHATS_PER_SECOND, type Program, type Style } from "./programs.ts";
 import { type Arrived, type Growth, lettersShown, type Screen } from "./staleness.ts";
@@ -325,6 +326,12 @@ export function lettersPerDelta({ deltas }: Trace): number[] {
     before = count;
     return more;
   });
+}
+
+/** When the letters of a trace come. */
+export function timedLetters(trace: Trace): readonly TimedLetters[] {
+  const letters = lettersPerDelta(trace);
+  return trace.deltas.map(({ atMs }, index) => ({ atMs, letters: letters[index] ?? 0 }));
 }
 
 /** What the programs of some beds warned of, with how often; empty when all went well. */

@@ -1,5 +1,6 @@
 /**
- * The least staleness that somebody who knows the whole answer beforehand can reach (docs/reference/pacing.md §3).
+ * The least staleness that somebody who knows the whole answer beforehand can reach (docs/reference/pacing.md §3), who
+ * must also end promptly, as the table of §4 has it: the last edit goes out with the last letter.
  *
  * One message. Its create counts against a limit of its own, so it costs nothing and happens at the first letter; every
  * edit takes a token. Neither the round trip nor "at most one call in flight" holds the clairvoyant up. An answer over
@@ -55,12 +56,14 @@ class Search {
   /** Least wait of the arrivals from an index on, by how many edits may show them at any moment. */
   readonly #bounds: readonly Float64Array[];
   readonly #spared: number;
+  readonly #last: number;
 
   constructor(arrivals: readonly Arrival[], budget: Budget) {
     this.#arrivals = arrivals;
     this.#budget = budget;
     this.#waits = new Waits(arrivals);
     this.#spared = (budget.burst - 1) * budget.everySteps;
+    this.#last = arrivals.at(-1)?.step ?? 0;
     const start = { step: arrivals[0]?.step ?? 0, fullAt: arrivals[0]?.step ?? 0 };
     this.#bounds = withoutBucket(arrivals, this.#waits, this.#mostEdits(start));
   }
@@ -89,6 +92,7 @@ class Search {
     const { everySteps } = this.#budget;
     const legalFrom = fullAt - this.#spared;
     for (const at of candidates(this.#arrivals, next, { fullAt, legalFrom, everySteps })) {
+      if (at > this.#last) break;
       const state = {
         fullAt: Math.max(fullAt, at) + everySteps,
         waited: waited + this.#waits.between(next, at),
@@ -103,10 +107,10 @@ class Search {
     return this.#bounds[this.#mostEdits(from)]?.[next] ?? 0;
   }
 
-  /** Edits that can still count: as many as there are tokens until the last arrival, and one that comes after it. */
+  /** Edits that can still count: as many as there are tokens until the last arrival, and one for what rounding takes. */
   #mostEdits({ step, fullAt }: { step: number; fullAt: number }): number {
     const { burst, everySteps } = this.#budget;
-    const left = (this.#arrivals.at(-1)?.step ?? 0) - step;
+    const left = this.#last - step;
     const missing = Math.max(0, fullAt - step);
     return Math.floor(burst + (left - missing) / everySteps + 1e-9) + 1;
   }

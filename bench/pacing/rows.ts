@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Asking, Bed, complaintsOf, lettersPerDelta, ONE_WAY_MS } from "./bed.ts";
+import { type Asking, Bed, complaintsOf, ONE_WAY_MS, timedLetters } from "./bed.ts";
 import { geometricMean, median, toTable } from "./numbers.ts";
 import { optimum } from "./optimum.ts";
 import { startUsage, type Usage } from "./probe.ts";
 import { type Program, STYLES, type Style } from "./programs.ts";
 import { type Figures, figuresOf } from "./staleness.ts";
-import { TRACES, type Trace } from "./traces.ts";
+import { REFERENCE_TRACES, TRACES, type Trace } from "./traces.ts";
 
 const ROUNDS = 3;
 /** Until every bucket is full again, in ms; the slowest is Slack's append, 100 tokens at 100 a minute. */
@@ -18,7 +18,7 @@ const IDLE_SECONDS = 11;
 const BETWEEN_MS = 200;
 
 /** What the stand-ins allow for edits, so what the clairvoyant may spend (sandbox/discord/limits.ts, sandbox/slack/limits.ts). */
-const BUDGETS: Readonly<Record<Style, { burst: number; perSecond: number }>> = {
+export const BUDGETS: Readonly<Record<Style, { burst: number; perSecond: number }>> = {
   "Discord channel": { burst: 5, perSecond: 1 },
   "Slack update": { burst: 3, perSecond: 50 / 60 },
   "Slack native": { burst: 100, perSecond: 100 / 60 },
@@ -187,18 +187,17 @@ function rowOf({ seen }: Measured, style: Style, trace: Trace): Row {
 
 /** The figures of all programs stand side by side, in their order. */
 function tableOf(style: Style, measured: readonly Measured[]): string {
-  const ratios: number[][] = measured.map(() => []);
+  const best = new Map(TRACES.map((trace) => [trace, bestOf(trace, style)]));
+  const ratioOf = (row: Row, trace: Trace): number => row.staleness / (best.get(trace) ?? Number.NaN);
   const rows = TRACES.map((trace) => {
     const all = measured.map((each) => rowOf(each, style, trace));
     const each = (pick: (row: Row) => number, digits: number): string =>
       all.map((row) => (Number.isNaN(pick(row)) ? "–" : pick(row).toFixed(digits))).join(" / ");
-    const best = bestOf(trace, style);
-    for (const [index, { staleness }] of all.entries()) ratios[index]?.push(staleness / best);
     return {
       trace: trace.name,
       "S, s": each(({ staleness }) => staleness, 3),
-      "S*, s": best.toFixed(3),
-      "S ÷ S*": each(({ staleness }) => staleness / best, 2),
+      "S*, s": (best.get(trace) ?? Number.NaN).toFixed(3),
+      "S ÷ S*": each((row) => ratioOf(row, trace), 2),
       "S_all, s": each(({ stalenessAll }) => stalenessAll, 3),
       "pre, ms": each(({ pre }) => pre, 0),
       "post, ms": each(({ post }) => post, 0),
@@ -209,7 +208,11 @@ function tableOf(style: Style, measured: readonly Measured[]): string {
     };
   });
   const names = measured.length > 1 ? `Each cell: ${measured.map(({ name }) => name).join(" / ")}\n\n` : "";
-  const means = ratios.map((each) => geometricMean(each).toFixed(2)).join(" / ");
+  const meanOver = (traces: readonly Trace[]): string =>
+    measured
+      .map((own) => geometricMean(traces.map((trace) => ratioOf(rowOf(own, style, trace), trace))).toFixed(2))
+      .join(" / ");
+  const means = `${meanOver(REFERENCE_TRACES)}; with gusts ${meanOver(TRACES)}`;
   return `${names}${toTable(rows)}\n\nGeometric mean of S ÷ S*: ${means}`;
 }
 
@@ -243,9 +246,7 @@ function ratiosOf([first, ...others]: readonly Measured[]): string {
 }
 
 function bestOf(trace: Trace, style: Style): number {
-  const letters = lettersPerDelta(trace);
-  const arrivals = trace.deltas.map(({ atMs }, index) => ({ atMs, letters: letters[index] ?? 0 }));
-  return optimum(arrivals, { ...BUDGETS[style], oneWayMs: ONE_WAY_MS });
+  return optimum(timedLetters(trace), { ...BUDGETS[style], oneWayMs: ONE_WAY_MS });
 }
 
 /** CPU time of a program's processes while they answer, without what they use while nothing happens. */

@@ -27,16 +27,20 @@ const JITTER = 0.2;
 
 /**
  * The six of docs/reference/pacing.md, written anew so that somebody who knows the future can do on them what its table
- * says, to a few hundredths of a second; and `gusts`, where most of an answer comes in a blink and no program without
- * foresight gets near that. The same at each start.
+ * says, to a few hundredths of a second. The same at each start.
  */
-export const TRACES: readonly Trace[] = [
+export const REFERENCE_TRACES: readonly Trace[] = [
   trace("short", prose(160), [even(40, 25)]),
   trace("story", STORY, [even(500, 27)]),
   trace("bursty", prose(1_800), bursts([1_000, 3_000, 1_600, 6_000, 2_400, 4_000], 60, 20)),
   trace("long", longText(8_000), [even(880, 20)]),
   trace("plugin", prose(800), [even(60, 50), { afterMs: 20_000, deltas: 120, everyMs: 50 }]),
   trace("slow", prose(500), [even(100, 200)]),
+];
+
+/** Those, and one where text comes in blinks, of which no program without foresight can make the best. */
+export const TRACES: readonly Trace[] = [
+  ...REFERENCE_TRACES,
   trace("gusts", prose(1_200), bursts([500, 1_500, 800, 3_000, 1_200, 2_000], 12, 15)),
 ];
 
@@ -100,7 +104,7 @@ function cutInto(text: string, count: number, random: () => number): string[] {
 }
 
 /** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
-function seeded(seed: string): () => number {
+export function seeded(seed: string): () => number {
   let state = Array.from(seed).reduce((sum, letter) => Math.imul(sum, 31) + (letter.codePointAt(0) ?? 0), 7);
   return () => {
     state = (state + 0x6d2b79f5) | 0;

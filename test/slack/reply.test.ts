@@ -61,7 +61,7 @@ it("paces a native stream from call to call: the way there and back is part of t
   }
   const waits = [...timers];
   await reply.finish({ answer: answer("Once.") });
-  // 200 ms from call to call (slack.md §1.3), of which 120 pass until the answer is there.
+  // 200 ms from call to call (pacing.md §4.4), of which 120 pass until the answer is there.
   expect(waits.filter((ms) => ms > 100 && ms <= 200)).toEqual([]);
   expect(waits.length).toBeGreaterThan(0);
 });
