@@ -20,7 +20,8 @@ interface Measured {
   readonly staleness: number;
   readonly longestGapMs: number;
   readonly completionLagMs: number;
-  readonly calls: number;
+  /** Length of what each call showed. */
+  readonly shown: readonly number[];
 }
 
 /** Plays the deltas through a reply on one bucket of Discord's kind. */
@@ -64,7 +65,7 @@ function measure(deltas: readonly Delta[], platform: TextPlatform): Measured {
     staleness: delay / arrived / 1000,
     longestGapMs: Math.max(...gaps),
     completionLagMs: (times.at(-1) ?? 0) - (deltas.at(-1)?.at ?? 0),
-    calls: platform.calls.length,
+    shown: platform.calls.map(({ text }) => text.length),
   };
 }
 
@@ -92,4 +93,14 @@ it("shows a short answer at once and whole", async () => {
   const measured = await play(story(30, 1.5));
   expect(measured.staleness).toBeLessThan(0.3);
   expect(measured.completionLagMs).toBeLessThanOrEqual(200);
+});
+
+it("shows the beginning and the end of what comes after a pause, not its first word alone", async () => {
+  const burst = (from: number): Delta[] => story(20, 0.4).map(({ at, text }) => ({ at: from + at, text }));
+  const { shown } = await play([...burst(0), ...burst(10_000), ...burst(20_000)]);
+  const whole = "words ".length * 20;
+  const after = shown.filter((length) => length > whole);
+  expect(after.some((length) => length < whole + 4 * "words ".length)).toBe(false);
+  expect(shown).toContain(2 * whole);
+  expect(shown.at(-1)).toBe(3 * whole);
 });
