@@ -1,6 +1,12 @@
 import { REPLY_SPACE } from "./accept-turn.ts";
 import { afterFailure } from "./after-failure.ts";
-import { type AnswerState, answerMarkdown, EMPTY_ANSWER, reduceAnswer } from "./answer-state.ts";
+import {
+  type AnswerEvent,
+  type AnswerState,
+  answerMarkdown,
+  EMPTY_ANSWER,
+  reduceAnswer,
+} from "./answer-state.ts";
 import { askCoze } from "./ask-coze.ts";
 import { type BroughtFiles, bringFiles } from "./bring-files.ts";
 import { type ChatIds, Checkpoint } from "./checkpoint.ts";
@@ -179,15 +185,12 @@ async function ask(work: Work): Promise<void> {
 
 async function askIn(work: Work, conversationId: string, signal: AbortSignal): Promise<void> {
   const { turn, reply, log } = work;
-  for await (const event of askCoze(
-    conversationId,
-    () => toQuestion(work, conversationId, signal),
-    work,
-    signal,
-  )) {
+  const onEvent = (event: AnswerEvent): void => {
     work.answer = reduceAnswer(work.answer, event);
     if (work.live) reply.show(contentOf(work));
-  }
+  };
+  const question = (): Promise<Question> => toQuestion(work, conversationId, signal);
+  await askCoze(conversationId, question, { ...work, onEvent }, signal);
   const answered = work.answer.conversationId;
   if (answered !== undefined && answered !== conversationId) {
     log.warn({ conversationId, answered }, "coze answered in another conversation");
@@ -230,13 +233,13 @@ function quoted(quote: { author: string; text: string }, text: string): string {
  * a sentence alone would look like the whole answer.
  */
 function contentOf({ turn, answer, checkpoint }: Work, ending?: string): ReplyContent {
-  if (ending === undefined && answerMarkdown(answer) === "") return { answer };
   const notices = [
     ...(turn.late === true ? [lateNotice(turn.locale)] : []),
     ...(checkpoint.state.brought?.notices ?? []),
     ...(ending === undefined ? [] : [ending]),
   ];
-  return { answer, ...(notices.length > 0 && { notice: notices.join("\n") }) };
+  if (notices.length === 0 || (ending === undefined && answerMarkdown(answer) === "")) return { answer };
+  return { answer, notice: notices.join("\n") };
 }
 
 /** What has to be said below an answer that ended well: why it shows nothing, or not all. */

@@ -10,6 +10,8 @@ export interface AskParts {
   /** Ms since the epoch. */
   readonly wallNow: () => number;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Gets what comes, in order. */
+  readonly onEvent: (event: AnswerEvent) => void;
 }
 
 /** Longest time from the question to the end of its answer, over restarts. */
@@ -30,53 +32,52 @@ const LOST: readonly ErrorCode[] = ["COZE_NOT_FOUND", "COZE_CONVERSATION_GONE"];
  * @param question - Made only when it has to be sent.
  * @see docs/reference/coze-api.md §16
  */
-export async function* askCoze(
+export async function askCoze(
   conversationId: string,
   question: () => Promise<Question>,
   parts: AskParts,
   signal: AbortSignal,
-): AsyncGenerator<AnswerEvent, void, undefined> {
+): Promise<void> {
   const { chat, asked } = parts.checkpoint.state;
   const known =
     chat ??
     (asked === undefined ? undefined : await findLost(await question(), asked.conversationId, parts, signal));
   if (known !== undefined) {
     try {
-      yield* follow(known, parts, signal);
+      await follow(known, parts, signal);
       return;
     } catch (error) {
       if (!(error instanceof CozeError) || !LOST.includes(error.code)) throw error;
       parts.log.warn({ err: error, ...known }, "coze does not know the chat any more, asking again");
     }
   }
-  yield* askAnew(conversationId, await question(), parts, signal);
+  await askAnew(conversationId, await question(), parts, signal);
 }
 
-async function* askAnew(
+async function askAnew(
   conversationId: string,
   question: Question,
   parts: AskParts,
   signal: AbortSignal,
-): AsyncGenerator<AnswerEvent, void, undefined> {
-  const { checkpoint, source, log, wallNow } = parts;
+): Promise<void> {
+  const { checkpoint, source, log, wallNow, onEvent } = parts;
   const askedBefore = checkpoint.state.asked !== undefined;
   await checkpoint.save({
     asked: checkpoint.state.asked ?? { conversationId, at: wallNow() },
     chat: undefined,
   });
   try {
-    for await (const event of forgetFailed(source.ask(question, { signal }), checkpoint)) {
+    for await (const event of source.ask(question, { signal })) {
       // Saved before any further event is shown: from here on the question is never sent again.
-      const chat = chatOf(event, conversationId);
-      if (chat !== undefined && checkpoint.state.chat === undefined) await checkpoint.save({ chat });
-      yield event;
+      if (event.type === "chat") await noteChat(event, conversationId, checkpoint);
+      onEvent(event);
     }
   } catch (error) {
     if (signal.aborted || !(error instanceof CozeError)) throw error;
     const chat = await chatAfter(error, { question, conversationId, askedBefore }, parts, signal);
     if (chat === undefined) throw error;
     log.warn({ err: error, ...chat }, "coze stream failed, the answer is taken from what coze stored");
-    yield* follow(chat, parts, signal);
+    await follow(chat, parts, signal);
   }
 }
 
@@ -121,26 +122,23 @@ async function findLost(
   return undefined;
 }
 
-function follow(chat: ChatIds, parts: AskParts, signal: AbortSignal): AsyncIterable<AnswerEvent> {
-  const since = parts.checkpoint.state.asked?.at ?? parts.wallNow();
-  const timeoutMs = Math.max(LEAST_FOLLOW_MS, since + ANSWER_MS - parts.wallNow());
-  return forgetFailed(parts.source.follow(chat, { signal, timeoutMs }), parts.checkpoint);
-}
-
-/** A failed chat gives no answer any more: another attempt asks anew. */
-async function* forgetFailed(
-  events: AsyncIterable<AnswerEvent>,
-  checkpoint: Checkpoint,
-): AsyncGenerator<AnswerEvent, void, undefined> {
-  for await (const event of events) {
-    if (event.type === "chat" && event.status === "failed") {
-      await checkpoint.save({ asked: undefined, chat: undefined });
-    }
-    yield event;
+async function follow(chat: ChatIds, parts: AskParts, signal: AbortSignal): Promise<void> {
+  const { source, checkpoint, wallNow, onEvent } = parts;
+  const since = checkpoint.state.asked?.at ?? wallNow();
+  const timeoutMs = Math.max(LEAST_FOLLOW_MS, since + ANSWER_MS - wallNow());
+  for await (const event of source.follow(chat, { signal, timeoutMs })) {
+    if (event.type === "chat") await noteChat(event, chat.conversationId, checkpoint);
+    onEvent(event);
   }
 }
 
-function chatOf(event: AnswerEvent, asked: string): ChatIds | undefined {
-  if (event.type !== "chat" || event.chatId === undefined || event.status === "failed") return undefined;
-  return { chatId: event.chatId, conversationId: event.conversationId ?? asked };
+/** A failed chat gives no answer any more: another attempt asks anew. Of any other one the first word is kept. */
+async function noteChat(
+  { status, chatId, conversationId }: AnswerEvent & { type: "chat" },
+  asked: string,
+  checkpoint: Checkpoint,
+): Promise<void> {
+  if (status === "failed") await checkpoint.save({ asked: undefined, chat: undefined });
+  else if (chatId !== undefined && checkpoint.state.chat === undefined)
+    await checkpoint.save({ chat: { chatId, conversationId: conversationId ?? asked } });
 }

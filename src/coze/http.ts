@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { CozeError } from "../core/errors.ts";
 import type { Abortable } from "../core/ports.ts";
 import type { TokenSource } from "./auth/token-source.ts";
+import { BodyReader } from "./body-reader.ts";
 import { Deadline } from "./deadline.ts";
 import {
   type CallFacts,
@@ -214,8 +215,9 @@ export class CozeHttp implements AsyncDisposable {
     facts: CallFacts,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     let bytes = 0;
+    using reader = this.reader(response, deadline, () => facts);
     try {
-      for await (const chunk of this.read(response, deadline, () => facts)) {
+      for await (const chunk of reader) {
         bytes += chunk.length;
         yield chunk;
       }
@@ -268,8 +270,9 @@ export class CozeHttp implements AsyncDisposable {
   async readText(response: OpenResponse, deadline: Deadline, facts: CallFacts): Promise<string> {
     const chunks: Uint8Array[] = [];
     let bytes = 0;
+    using reader = this.reader(response, deadline, () => facts);
     try {
-      for await (const chunk of this.read(response, deadline, () => facts)) {
+      for await (const chunk of reader) {
         bytes += chunk.length;
         if (bytes > MAX_JSON_BYTES) throw toGatewayError(response.status, facts);
         chunks.push(chunk);
@@ -280,32 +283,18 @@ export class CozeHttp implements AsyncDisposable {
     return new TextDecoder().decode(Buffer.concat(chunks));
   }
 
-  /** The body's bytes, each piece awaited at most `idleMs`. Ends the connection when left early. */
-  async *read(
+  /** A reader of the body's bytes, who waits for each piece at most `idleMs`. */
+  reader(
     response: OpenResponse,
     deadline: Deadline,
     facts: () => CallFacts,
     idleMs: () => number = () => this.timeouts.idleMs,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
-    const chunks: AsyncIterator<Uint8Array> = response.body[Symbol.asyncIterator]();
-    const onAbort = (): void => void response.body.destroy(toError(deadline.signal.reason));
-    deadline.signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      for (;;) {
-        const ms = idleMs();
-        const step = await deadline.within(
-          ms,
-          () => timedOut("silence", ms, facts()),
-          () => chunks.next(),
-        );
-        if (step.done === true) return;
-        yield step.value;
-      }
-    } finally {
-      deadline.signal.removeEventListener("abort", onAbort);
-      // An error here would hide the one that brought us here; after a whole body this changes nothing.
-      response.body.on("error", () => undefined).destroy();
-    }
+  ): BodyReader {
+    return new BodyReader(response.body, {
+      deadline,
+      idleMs,
+      toError: (ms) => timedOut("silence", ms, facts()),
+    });
   }
 
   /** What a failed call throws: the abort's own reason, ours, or the transport's failure in our words. */

@@ -37,13 +37,13 @@ class AskedTurn {
       },
     });
     const { source, log } = this.#pair;
-    const parts = { source, checkpoint, log, wallNow: Date.now, sleep: async () => undefined };
     const events: Asked["events"][number][] = [];
+    const onEvent = (event: Asked["events"][number]): void => void events.push(event);
+    const parts = { source, checkpoint, log, wallNow: Date.now, sleep: async () => undefined, onEvent };
     let error: unknown;
     try {
       const { conversationId } = this.#question;
-      const asked = askCoze(conversationId, async () => this.#question, parts, died);
-      for await (const event of asked) events.push(event);
+      await askCoze(conversationId, async () => this.#question, parts, died);
     } catch (caught) {
       error = caught;
     }

@@ -3,10 +3,11 @@ import { CozeError } from "../../core/errors.ts";
 import type { Abortable, Log } from "../../core/ports.ts";
 import { type CallFacts, chatFailed, streamBroken, streamSilent } from "../errors.ts";
 import { type Flavor, failureInText } from "../flavor.ts";
-import type { CozeHttp } from "../http.ts";
+import type { CozeCall, CozeHttp } from "../http.ts";
 import { type AnswerEnd, isOver, NOT_ENDED, reduceEnd } from "./answer-end.ts";
 import { toAnswerEvent } from "./chat-events.ts";
 import { type Known, patienceMs, streamEvents } from "./event-stream.ts";
+import type { SseEvent } from "./sse.ts";
 
 /** A call that answers with the events of one chat: a new one, one that goes on, or a chatflow's. */
 export interface ChatCall {
@@ -28,13 +29,16 @@ export async function* askChat(
   let silent = true;
   const idleMs = (): number => patienceMs({ over: isOver(end), marked: end.marked }, http.timeouts);
   try {
-    for await (const told of streamChat(http, call, { signal, log, idleMs, known })) {
-      const event = isOver(end) ? told : judged(told, http.flavor);
-      silent = false;
-      end = reduceEnd(end, event);
-      yield event;
-      const failure = toFailure(event, end, known.facts);
-      if (failure !== undefined) throw failure;
+    for await (const events of streamEvents(http, toCozeCall(call, signal), { known, idleMs })) {
+      for (const sse of events) {
+        const told = toEvent(sse, { http, call, known, log });
+        const event = isOver(end) ? told : judged(told, http.flavor);
+        silent = false;
+        end = reduceEnd(end, event);
+        yield event;
+        const failure = toFailure(event, end, known.facts);
+        if (failure !== undefined) throw failure;
+      }
     }
   } catch (error) {
     // The chat's end was seen: a reset or silence after it takes nothing away (coze-api.md §22.31).
@@ -69,23 +73,29 @@ function toFailure(event: AnswerEvent, end: AnswerEnd, facts: CallFacts): CozeEr
 export async function* streamChat(
   http: CozeHttp,
   call: ChatCall,
-  {
-    signal,
-    log,
-    idleMs,
-    known = knownOf(call),
-  }: Abortable & { log: Log; idleMs?: (() => number) | undefined; known?: Known },
+  { signal, log, idleMs }: Abortable & { log: Log; idleMs?: (() => number) | undefined },
 ): AsyncGenerator<AnswerEvent, void, undefined> {
-  const { path, query, json, conversationId } = call;
-  const sent = { method: "POST", path, json, signal, ...(query !== undefined && { query }) } as const;
-  for await (const events of streamEvents(http, sent, { known, idleMs })) {
-    for (const sse of events) {
-      const event = withoutToken(toAnswerEvent(sse), http);
-      if (event.type === "unknown") log.debug({ name: event.name }, "coze sent an event we do not know");
-      if (event.type === "chat") known.facts = { ...known.facts, ...noteIds(event, conversationId, log) };
-      yield event;
-    }
+  const known = knownOf(call);
+  for await (const events of streamEvents(http, toCozeCall(call, signal), { known, idleMs })) {
+    for (const sse of events) yield toEvent(sse, { http, call, known, log });
   }
+}
+
+function toCozeCall({ path, query, json }: ChatCall, signal: AbortSignal): CozeCall {
+  return { method: "POST", path, json, signal, ...(query !== undefined && { query }) };
+}
+
+/** An event as it is told, and noted where it says what is known of the chat. */
+function toEvent(
+  sse: SseEvent,
+  { http, call, known, log }: { http: CozeHttp; call: ChatCall; known: Known; log: Log },
+): AnswerEvent {
+  const event = withoutToken(toAnswerEvent(sse), http);
+  if (event.type === "unknown") log.debug({ name: event.name }, "coze sent an event we do not know");
+  if (event.type === "chat") {
+    known.facts = { ...known.facts, ...noteIds(event, call.conversationId, log) };
+  }
+  return event;
 }
 
 /** Coze's words for a failure might repeat our token. */

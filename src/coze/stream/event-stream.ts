@@ -1,3 +1,4 @@
+import type { BodyReader } from "../body-reader.ts";
 import { Deadline } from "../deadline.ts";
 import { type CallFacts, timedOut, toBrokenBody } from "../errors.ts";
 import type { CozeCall, CozeHttp, CozeTimeouts } from "../http.ts";
@@ -42,48 +43,71 @@ export async function* streamEvents(http: CozeHttp, call: CozeCall, options: Str
   const { totalMs } = http.timeouts;
   using deadline = new Deadline(call.signal);
   deadline.limit(totalMs, () => timedOut("no end of the answer", totalMs, known.facts));
-  const begin = async (
-    token: string,
-  ): Promise<{ events: Events; first: IteratorResult<readonly SseEvent[], void> }> => {
-    const events = readEvents(http, call, { ...options, token, deadline });
+  const begin = async (token: string): Promise<{ reader: EventReader; first: readonly SseEvent[] }> => {
+    const response = await openStream(http, call, { known, token, deadline });
+    const reader = new EventReader(http, response, { ...options, deadline });
     // A refusal comes in place of the first event.
-    return { events, first: await events.next() };
+    return { reader, first: await reader.next() };
   };
-  const { events, first } = await http.authorized(call, begin);
-  try {
-    if (first.done === true) return;
-    yield first.value;
-    yield* events;
-  } finally {
-    await events.return();
-  }
+  const { reader, first } = await http.authorized(call, begin);
+  using _ = reader;
+  for (let events = first; events.length > 0; events = await reader.next()) yield events;
 }
 
 type Events = AsyncGenerator<readonly SseEvent[], void, undefined>;
 
-async function* readEvents(
+/** @throws {CozeError} when it is none. */
+async function openStream(
   http: CozeHttp,
   call: CozeCall,
-  { known, idleMs, token, deadline }: StreamOptions & { token: string; deadline: Deadline },
-): Events {
+  { known, token, deadline }: { known: Known; token: string; deadline: Deadline },
+): Promise<OpenResponse> {
   const response = await http.open(call, { token, deadline });
   known.facts = { ...known.facts, httpStatus: response.status, logId: response.logId };
-  if (!mayBeStream(response)) {
-    const facts = { ...known.facts, retryAfterMs: response.retryAfterMs };
-    const text = await http.readText(response, deadline, facts);
-    throw http.toRejection(text, response.status, facts);
+  if (mayBeStream(response)) return response;
+  const facts = { ...known.facts, retryAfterMs: response.retryAfterMs };
+  const text = await http.readText(response, deadline, facts);
+  throw http.toRejection(text, response.status, facts);
+}
+
+/** Reads the events of one response; over once it has thrown. */
+class EventReader implements Disposable {
+  readonly #http: CozeHttp;
+  readonly #options: StreamOptions & { readonly deadline: Deadline };
+  readonly #bytes: BodyReader;
+  readonly #decoder = new SseDecoder();
+  #ended = false;
+
+  constructor(
+    http: CozeHttp,
+    response: OpenResponse,
+    options: StreamOptions & { readonly deadline: Deadline },
+  ) {
+    this.#http = http;
+    this.#options = options;
+    const { known, idleMs, deadline } = options;
+    this.#bytes = http.reader(response, deadline, () => known.facts, idleMs);
   }
-  const decoder = new SseDecoder();
-  const facts = (): CallFacts => known.facts;
-  try {
-    for await (const bytes of http.read(response, deadline, facts, idleMs)) {
-      const events = decoder.push(bytes);
-      if (events.length > 0) yield events;
+
+  /** Those of the next piece that holds any; none at the end. */
+  async next(): Promise<readonly SseEvent[]> {
+    try {
+      while (!this.#ended) {
+        const chunks = await this.#bytes.next();
+        this.#ended = chunks.length === 0;
+        const events = this.#ended ? this.#decoder.end() : chunks.flatMap((each) => this.#decoder.push(each));
+        if (events.length > 0) return events;
+      }
+      return [];
+    } catch (error) {
+      this[Symbol.dispose]();
+      const { known, deadline } = this.#options;
+      throw explain(error, { http: this.#http, deadline, facts: known.facts });
     }
-    const last = decoder.end();
-    if (last.length > 0) yield last;
-  } catch (error) {
-    throw explain(error, { http, deadline, facts: known.facts });
+  }
+
+  [Symbol.dispose](): void {
+    this.#bytes[Symbol.dispose]();
   }
 }
 
