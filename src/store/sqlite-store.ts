@@ -8,8 +8,8 @@ const SWEEP_ROWS = 4;
 const LIST_ROWS = 200;
 
 /**
- * The store on the embedded file. What has no expiry is on the disk when `set` resolves; what has one survives the
- * process, but perhaps not a power loss.
+ * The store on the embedded file. What has no expiry is written to the disk, or gone from it, when the call resolves; what
+ * has one survives the process, but perhaps not a power loss.
  *
  * @param now - Ms since the epoch; default the system's clock.
  */
@@ -23,6 +23,7 @@ class SqliteStore implements Store {
   readonly #get: StatementSync;
   readonly #put: StatementSync;
   readonly #putIfAbsent: StatementSync;
+  readonly #until: StatementSync;
   readonly #drop: StatementSync;
   readonly #list: StatementSync;
   readonly #sweep: StatementSync;
@@ -38,6 +39,7 @@ class SqliteStore implements Store {
       `INSERT INTO kv (space, key, value, until) VALUES (?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET value = excluded.value, until = excluded.until WHERE kv.until <= ?`,
     );
+    this.#until = file.prepare("SELECT until FROM kv WHERE space = ? AND key = ?");
     this.#drop = file.prepare("DELETE FROM kv WHERE space = ? AND key = ? RETURNING until");
     this.#list = file.prepare(
       `SELECT key, value FROM kv WHERE space = ? AND key > ? AND (until IS NULL OR until > ?)
@@ -70,11 +72,13 @@ class SqliteStore implements Store {
   }
 
   async delete(space: string, key: string): Promise<boolean> {
-    return this.#file.commit(() => {
+    const drop = (): boolean => {
       const row = this.#drop.get(space, key);
       if (row === undefined) return false;
       return row["until"] === null || Number(row["until"]) > this.#now();
-    });
+    };
+    const expires = typeof this.#until.get(space, key)?.["until"] === "number";
+    return expires ? this.#file.transaction(drop) : this.#file.commit(drop);
   }
 
   async *list(space: string): AsyncIterable<readonly [key: string, value: Json]> {
