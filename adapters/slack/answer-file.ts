@@ -10,7 +10,7 @@ import { FILE_HOST } from "./files.ts";
 import { MAX_PARTS } from "./render.ts";
 import { isSlackHost } from "./response-url.ts";
 import type { SlackContext } from "./slack-context.ts";
-import { CALL_TIMEOUT_MS } from "./web-api.ts";
+import { anything, CALL_TIMEOUT_MS } from "./web-api.ts";
 
 /** What is known of the file of a question's answer, whatever the question's revision. */
 interface Slot {
@@ -38,7 +38,6 @@ const ticketSchema = z.object({ upload_url: z.string(), file_id: z.string() });
 const infoSchema = z.object({
   file: z.object({ shares: z.record(z.string(), z.record(z.string(), z.unknown())).optional() }),
 });
-const anything = z.object({});
 
 const FEATURE = "answers as files";
 /** What will be refused the next time as well (slack.md §5, §10). */

@@ -10,6 +10,7 @@ import { findTurnMessages, turnMetadata } from "./own-messages.ts";
 import type { Place } from "./place.ts";
 import { createRenderer, type SlackPart, toPlainBlocks } from "./render.ts";
 import type { SlackContext } from "./slack-context.ts";
+import { anything } from "./web-api.ts";
 
 /** Which reply a writer writes. */
 export interface ReplyTarget {
@@ -32,7 +33,6 @@ export interface FormerStreams {
 }
 
 const posted = z.object({ ts: z.string() });
-const anything = z.object({});
 
 /** What Slack says to blocks it cannot digest (slack.md §1.2). */
 const BLOCK_TROUBLE = /^(invalid_blocks(_format)?|msg_blocks_too_long|msg_blocks_too_many|block_mismatch)$/;

@@ -14,6 +14,8 @@ const frame = z.object({
   payload: z.record(z.string(), z.unknown()).optional(),
 });
 
+const named = z.object({ type: z.string() });
+
 /** Frames the SDK may see. Every other type it would emit as an event of that name, `error` and `close` included. */
 const KNOWN: ReadonlySet<string> = new Set(["hello", "events_api", "interactive", "slash_commands"]);
 
@@ -47,7 +49,7 @@ export class GuardedSocket extends SocketModeClient {
 }
 
 function hasEvent(payload: Readonly<Record<string, unknown>> | undefined): boolean {
-  const event = z.object({ type: z.string() }).safeParse(payload?.["event"]);
+  const event = named.safeParse(payload?.["event"]);
   // The SDK emits the event's type; these names mean something else to it.
   return (
     event.success && !/^(error|close|ws_message|slack_event|connected|disconnected)$/.test(event.data.type)

@@ -21,6 +21,7 @@ import {
   type TaskCard,
   taskCards,
 } from "./task-cards.ts";
+import { anything } from "./web-api.ts";
 
 export interface NativeReplyOptions {
   readonly target: ReplyTarget;
@@ -64,7 +65,6 @@ interface Piece {
 }
 
 const started = z.object({ ts: z.string() });
-const anything = z.object({});
 
 /** Errors of `chat.startStream` that say: not like this, and not here again (slack.md §1.2). */
 const NEVER_HERE = /^(unknown_method|method_deprecated|feature_not_enabled)$/;

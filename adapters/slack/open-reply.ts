@@ -1,4 +1,3 @@
-import { z } from "zod";
 import { GrowingReply } from "../../src/core/growing-reply.ts";
 import type { Json } from "../../src/core/json.ts";
 import type { FinishedReply, OpenReplyOptions, Reply, ReplyContent } from "../../src/core/ports.ts";
@@ -13,6 +12,7 @@ import { type Place, parseSaved, type SavedReply, toSaved } from "./place.ts";
 import { ResponseUrlReply } from "./response-url.ts";
 import type { SlackContext } from "./slack-context.ts";
 import { StatusLine } from "./status.ts";
+import { anything } from "./web-api.ts";
 
 /** Opens the reply to a turn, or goes on with one of an earlier attempt. @throws {PlatformError} */
 export async function openSlackReply(
@@ -138,7 +138,7 @@ async function stopStreams(
   for (const ts of open.length > 0 ? open : all) {
     try {
       const metadata = turnMetadata(reference, all.indexOf(ts));
-      await api.stream("chat.stopStream", z.object({}), { channel, ts, metadata }, { signal });
+      await api.stream("chat.stopStream", anything, { channel, ts, metadata }, { signal });
     } catch (error) {
       signal.throwIfAborted();
       // Over already, most likely. If it is not, the edit will say so and stop it then.

@@ -1,8 +1,8 @@
-import { z } from "zod";
 import { PlatformError } from "../../src/core/errors.ts";
 import type { Locale } from "../../src/core/turn.ts";
 import type { Place } from "./place.ts";
 import type { SlackContext } from "./slack-context.ts";
+import { anything } from "./web-api.ts";
 
 const THINKING: Readonly<Record<Locale, string>> = { en: "is thinking…", zh: "正在思考…" };
 
@@ -46,7 +46,7 @@ export class StatusLine {
     if (latches.isOff("status", this.#team)) return;
     const args = { channel_id: this.#place.channel, thread_ts: this.#place.thread, status };
     try {
-      await api.call("assistant.threads.setStatus", z.object({}), args, options);
+      await api.call("assistant.threads.setStatus", anything, args, options);
     } catch (error) {
       const lasting = error instanceof PlatformError && !error.retryable && error.code !== "PLATFORM_GONE";
       if (lasting) latches.turnOff("status", this.#team, error);

@@ -1,8 +1,8 @@
-import { z } from "zod";
 import { PlatformError } from "../../src/core/errors.ts";
 import type { Locale, Turn } from "../../src/core/turn.ts";
 import { parseAddress, type SlackAddress } from "./address.ts";
 import type { SlackContext } from "./slack-context.ts";
+import { anything } from "./web-api.ts";
 
 const SIGN = "hourglass_flowing_sand";
 const WAITING: Readonly<Record<Locale, string>> = { en: "will answer soon…", zh: "排队中，稍后回答…" };
@@ -49,7 +49,7 @@ async function react(
     await gate.acquire("first", { signal });
     try {
       const args = { channel, timestamp: message, name: SIGN };
-      await api.call(waiting ? "reactions.add" : "reactions.remove", z.object({}), args, { signal });
+      await api.call(waiting ? "reactions.add" : "reactions.remove", anything, args, { signal });
       return true;
     } catch (error) {
       if (!(error instanceof PlatformError)) throw error;
@@ -71,5 +71,5 @@ async function setStatus(
 ): Promise<void> {
   if (latches.isOff("status", team)) return;
   const args = { channel_id: channel, thread_ts: thread ?? message, status: WAITING[locale] };
-  await api.call("assistant.threads.setStatus", z.object({}), args, { signal });
+  await api.call("assistant.threads.setStatus", anything, args, { signal });
 }

@@ -39,6 +39,9 @@ const envelope = z.object({
   needed: z.string().optional(),
 });
 
+/** The schema of an answer that says no more than that it worked. */
+export const anything: z.ZodType<object> = z.object({});
+
 /** Slack's Web API with one token: the official client for everything, plain calls for streams. */
 export class SlackWebApi {
   readonly #client: WebClient;
