@@ -256,7 +256,8 @@ export class GatewayClient {
 function createClient(apiUrl: string, buildStrategy: WebSocketOptions["buildStrategy"] & {}): Client {
   return new Client({
     intents: INTENTS,
-    partials: [Partials.Channel, Partials.Message],
+    // Not of messages: the library would build one for each edit of an answer, and drop it.
+    partials: [Partials.Channel],
     allowedMentions: { parse: [], repliedUser: false },
     makeCache: Options.cacheWithLimits({
       ...Options.DefaultMakeCacheSettings,

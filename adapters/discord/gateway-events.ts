@@ -194,6 +194,8 @@ const deletionSchema = z.object({
 
 const placeSchema = z.object({ channel_id: z.string() });
 
+const authoredSchema = z.object({ author: z.object({ id: z.string() }) });
+
 const threadSchema = z.object({ id: z.string().regex(/^\d+$/), owner_id: z.string(), guild_id: z.string() });
 
 const dispatchSchema = z.object({ t: z.string(), d: z.unknown() });
@@ -251,6 +253,11 @@ export function parseThread(data: unknown): { id: string; ownerId: string; guild
 /** @returns The channel of an event, or nothing that any channel is named. */
 export function parsePlace(data: unknown): string {
   return placeSchema.safeParse(data).data?.channel_id ?? "";
+}
+
+/** @returns Who wrote the message of an event, if it says so. */
+export function parseAuthor(data: unknown): string | undefined {
+  return authoredSchema.safeParse(data).data?.author.id;
 }
 
 /** @returns Name and data of a dispatch; `undefined` for any other frame. */

@@ -18,6 +18,7 @@ import { registerCommand } from "./commands.ts";
 import { FollowedPlaces } from "./followed-places.ts";
 import {
   newestMessages,
+  parseAuthor,
   parseDeletion,
   parseGuild,
   parseInteraction,
@@ -183,6 +184,8 @@ export class DiscordIntake implements AsyncDisposable {
         return;
       }
       case "MESSAGE_UPDATE": {
+        // Each edit of an answer comes back to us: nearly all updates are some.
+        if (parseAuthor(data) === this.#context().botId) return;
         const take = (): Promise<void> => this.#messages.takeEdit(data);
         this.#runInOrder(parsePlace(data), "edit could not be taken in", take);
         return;
