@@ -41,3 +41,17 @@ it("takes an expired value for absent even before it is swept away, and sweeps a
   for (let index = 0; index < 10; index += 1) await store.set("s", "other", index);
   expect(rows()).toBe(2);
 });
+
+it("deletes what expires at once, and waits for the disk only where something was to stay", async () => {
+  await using folder = await makeTestFolder();
+  await using file = await openTestFile(folder.path);
+  const store = createSqliteStore(file);
+  const rows = (): unknown => file.prepare("SELECT key FROM kv").all();
+  await store.set("s", "passing", 1, { ttlMs: 60_000 });
+  await store.set("s", "lasting", 1);
+  const deleted = [store.delete("s", "passing"), store.delete("s", "lasting")];
+  // What goes to the disk goes at the end of this turn of the loop.
+  expect(rows()).toEqual([{ key: "lasting" }]);
+  expect(await Promise.all(deleted)).toEqual([true, true]);
+  expect(rows()).toEqual([]);
+});
