@@ -126,6 +126,20 @@ export function deletedMessage(body: unknown, event: unknown, self: SlackSelf): 
   return ts === undefined ? undefined : `slack:${teamOf(outer.data, self)}:${channel}:${ts}`;
 }
 
+const ownChange = z.object({
+  event: z.object({
+    subtype: z.literal("message_changed"),
+    message: z.object({ bot_id: z.string(), subtype: z.string().optional() }),
+  }),
+});
+
+/** Whether a payload only says that a message of ours reads otherwise now, as each edit of an answer does. */
+export function isOwnChange(body: unknown, self: SlackSelf): boolean {
+  const { message } = ownChange.safeParse(body).data?.event ?? {};
+  // A message that was deleted may be a question, posted by us for a command.
+  return message?.bot_id === self.botId && message.subtype !== "tombstone";
+}
+
 const edition = z.object({
   subtype: z.literal("message_changed"),
   channel: z.string(),

@@ -18,7 +18,7 @@ import { parseAddress } from "./address.ts";
 import { fetchSlackFile } from "./files.ts";
 import { createHttpEvents } from "./http-events.ts";
 import { SlackIntake } from "./intake.ts";
-import type { SlackSelf } from "./normalize.ts";
+import { isOwnChange, type SlackSelf } from "./normalize.ts";
 import { openSlackReply } from "./open-reply.ts";
 import { SlackPacer } from "./pacer.ts";
 import { People } from "./people.ts";
@@ -105,7 +105,9 @@ export class SlackAdapter implements Adapter {
       signal: AbortSignal.any([signal, closed.signal, this.#abort.signal]),
     });
     const receiver = this.#openBolt(intake, self);
-    const deliver = (delivery: SlackDelivery): Promise<AckResponse> => receiver.deliver(delivery);
+    const deliver = async (delivery: SlackDelivery): Promise<AckResponse> =>
+      // Bolt has a long way to find that out.
+      isOwnChange(delivery.body, self) ? undefined : receiver.deliver(delivery);
     const { appToken } = settings;
     const socket =
       appToken === undefined ? undefined : this.#openSocket({ appToken, deliver, intake, onFatal });

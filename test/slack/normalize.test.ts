@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { mentionedUsers, toPlainText, withoutMention } from "../../adapters/slack/incoming-text.ts";
 import {
+  isOwnChange,
   type Normalized,
   normalizeCommand,
   normalizeMessage,
@@ -194,4 +195,16 @@ it("reads the recorded slash command", () => {
     sentAt: 5,
     address: { command: { responseUrl: "sealed", question: "some arguments here" } },
   });
+});
+
+it.each([
+  ["an edit of our own message", true, {}],
+  ["an edit of another bot's", false, { bot_id: "B2" }],
+  ["an edit of a person's", false, { bot_id: undefined, user: "U1" }],
+  ["a deletion of ours that has replies", false, { subtype: "tombstone" }],
+])("tells %s from what may be for us", (_name, expected, changes) => {
+  const message = { type: "message", ts: "1700000000.000100", bot_id: SELF.botId, ...changes };
+  const event = { type: "message", subtype: "message_changed", channel: "C1", message };
+  expect(isOwnChange({ type: "event_callback", event }, SELF)).toBe(expected);
+  expect(isOwnChange({ type: "event_callback", event: message }, SELF)).toBe(false);
 });
