@@ -111,6 +111,8 @@ export class NativeReply implements Reply {
   #edit: Reply | undefined;
   #lastWriteAt: number | undefined;
   #arrivals: Arrivals | undefined;
+  /** An append waits for its permit: it may go when text arrives. */
+  #isWaiting = false;
   /** Ends the wait for an interim append: the last one does not stand behind it. */
   readonly #hurry = new AbortController();
   #running: Promise<void> | undefined;
@@ -126,7 +128,7 @@ export class NativeReply implements Reply {
     if (this.#final || this.#stopped || this.#failure !== undefined) return;
     this.#latest = content;
     this.#arrivals = arrive(this.#arrivals, this.#now());
-    this.#gate("append").look();
+    if (this.#isWaiting) this.#gate("append").look();
     if (this.#edit === undefined) this.#start();
     else this.#edit.show(content);
   }
@@ -386,12 +388,15 @@ export class NativeReply implements Reply {
     const permit = this.#permit();
     const waiting = permit === "final" ? signal : AbortSignal.any([signal, this.#hurry.signal]);
     const pace = { lastEditAt: this.#lastWriteAt, arrivals: () => this.#arrivals };
+    this.#isWaiting = true;
     try {
       await this.#gate("append").acquire(permit, { ...pace, signal: waiting });
       return true;
     } catch (error) {
       if (signal.aborted || !this.#hurry.signal.aborted) throw error;
       return false;
+    } finally {
+      this.#isWaiting = false;
     }
   }
 
