@@ -22,6 +22,7 @@ import {
 import { BridgeError, type ErrorCode } from "./errors.ts";
 import { mergeTurns } from "./merge-turns.ts";
 import { lateNotice, noticeFor, withReference } from "./notices.ts";
+import { oncePerTick } from "./once-per-tick.ts";
 import {
   type Adapter,
   type AnswerSource,
@@ -185,9 +186,10 @@ async function ask(work: Work): Promise<void> {
 
 async function askIn(work: Work, conversationId: string, signal: AbortSignal): Promise<void> {
   const { turn, reply, log } = work;
+  const show = oncePerTick(() => reply.show(contentOf(work)));
   const onEvent = (event: AnswerEvent): void => {
     work.answer = reduceAnswer(work.answer, event);
-    if (work.live) reply.show(contentOf(work));
+    if (work.live) show();
   };
   const question = (): Promise<Question> => toQuestion(work, conversationId, signal);
   await askCoze(conversationId, question, { ...work, onEvent }, signal);

@@ -64,6 +64,19 @@ describe("a turn", () => {
     expect([adapter.final, adapter.notice]).toEqual(["Hello!", undefined]);
   });
 
+  it("shows at once what comes together", async () => {
+    const { adapter, answer } = aBridge({
+      events: [CREATED, delta("Hel"), delta("lo"), delta(" you")],
+      together: true,
+      hangs: true,
+    });
+    const stop = new AbortController();
+    const answered = answer({}, { signal: stop.signal });
+    await expect.poll(() => adapter.shown).toEqual(["Hello you"]);
+    stop.abort(new RunAborted("lease-lost"));
+    await expect(answered).rejects.toThrow();
+  });
+
   it("is shown only when it is complete, if that is wanted", async () => {
     const { adapter, answer } = aBridgeThat({ live: false }, ANSWER);
     await answer();

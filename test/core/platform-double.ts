@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { AnswerEvent } from "../../src/core/answer-state.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
 import type { Json } from "../../src/core/json.ts";
@@ -87,6 +88,8 @@ export interface Script {
   readonly error?: Error;
   /** Waits for the abort before ending. */
   readonly hangs?: boolean;
+  /** All events come in one packet; by default each comes by itself. */
+  readonly together?: boolean;
 }
 
 /** Coze by script; remembers what it was asked. */
@@ -143,7 +146,10 @@ async function* perform(
   script: Script = {},
   signal: AbortSignal,
 ): AsyncGenerator<AnswerEvent, void, undefined> {
-  yield* script.events ?? [];
+  for (const event of script.events ?? []) {
+    yield event;
+    if (script.together !== true) await setImmediate();
+  }
   if (script.hangs === true) {
     await new Promise((_resolve, reject) =>
       signal.addEventListener("abort", () => reject(signal.reason as Error)),
