@@ -30,10 +30,17 @@ interface Place {
  * @see docs/reference/discord.md §2.5
  */
 export function toDiscordMarkdown(markdown: string): string {
+  if (!MAY_CHANGE.test(markdown)) return markdown;
   const tree = parseMarkdown(markdown);
   const edits = below(tree, { source: markdown, bold: false, oneLine: false, margin: "" });
   return applyEdits(markdown, edits, { start: 0, end: markdown.length });
 }
+
+/**
+ * A character that each change of a rule needs: marks, escapes, formulas, addresses, bullets and numbers, what
+ * underlines, separates or makes a table. Without one the parser need not be asked.
+ */
+const MAY_CHANGE = /[#>`*_~[\]<|&\\$+]|:\/\/|\d\)|[-=][ \t]*(?:[\r\n]|$)|:-|-:/;
 
 const RULES: Rules<Place> = {
   heading: headingEdits,

@@ -139,6 +139,7 @@ function withoutControls(text: string): string {
 
 /** Makes mentions plain to see and harmless, outside code and addresses (discord.md §2.4). */
 function withoutMentions(markdown: string): string {
+  if (!/@(?:everyone|here)|<@[!&]?\d/.test(markdown)) return markdown;
   return neutralizeOutsideCode(markdown, (text) =>
     text
       .replaceAll(/@(?=everyone|here)/g, `@${ZERO_WIDTH_SPACE}`)

@@ -16,24 +16,33 @@ const MAX_HELD_BACK = 300;
  * @param block - From the start of a block that stands by itself, see `FinishedBlocks`.
  */
 export function certainLength(block: string, { tables }: { readonly tables: NativeTables }): number {
+  const starts = SPECIAL.test(block) ? uncertainStarts(block, tables) : [halfUrlNear(block)];
+  const halfCharacter = lastMatch(/[\uD800-\uDBFF]$/, block);
+  return Math.min(block.length, ...[...starts, halfCharacter].filter((start) => start !== undefined));
+}
+
+/** What else than an address may not be whole begins with one of these, or is a table. Without one the parser need not be asked. */
+const SPECIAL = /[>`*_~[<|@!\\$]|:-|-:/;
+
+function halfUrlNear(block: string): number | undefined {
+  const start = halfUrl(block);
+  return start === undefined || block.length - start > MAX_HELD_BACK ? undefined : start;
+}
+
+function uncertainStarts(block: string, tables: NativeTables): readonly (number | undefined)[] {
   const tree = parseMarkdown(block);
   const ends = lastNodes(tree);
   const open = { block, ends, from: openStart(block, ends) };
   const table = ends.find(({ type }) => type === "table");
-  const starts = isCode(open)
-    ? [openingLine(open), lastMatch(/<$/, block)]
-    : [
-        ...(table === undefined ? [tableLine(open)] : [tableStart(open, table, nativeTableOf(tree, tables))]),
-        ...unclosed(open),
-        ...undecidedMarks(open),
-        ...undecidedFormula(open),
-      ];
-  const halfCharacter = lastMatch(/[\uD800-\uDBFF]$/, block);
   const quoteMarks = lastMatch(/(?<=(?:^|\n)[ \t\-+*\d.)]*)>[> \t]*$/, block);
-  return Math.min(
-    block.length,
-    ...[...starts, halfCharacter, quoteMarks].filter((start) => start !== undefined),
-  );
+  if (isCode(open)) return [openingLine(open), lastMatch(/<$/, block), quoteMarks];
+  return [
+    ...(table === undefined ? [tableLine(open)] : [tableStart(open, table, nativeTableOf(tree, tables))]),
+    ...unclosed(open),
+    ...undecidedMarks(open),
+    ...undecidedFormula(open),
+    quoteMarks,
+  ];
 }
 
 /** What may still change. */

@@ -64,6 +64,7 @@ export function toSlackMarkdown(
   markdown: string,
   { tables }: { readonly tables: NativeTables },
 ): SlackMarkdown {
+  if (!MAY_CHANGE.test(markdown)) return { text: markdown, hasTable: false };
   const tree = parseMarkdown(markdown);
   const native = nativeTableOf(tree, tables);
   const edits = below(tree, { source: markdown, native, bold: false, oneLine: false, margin: "" });
@@ -72,6 +73,12 @@ export function toSlackMarkdown(
     hasTable: native !== undefined,
   };
 }
+
+/**
+ * A character that each change of a rule needs: marks, formulas, addresses, quotes, what makes a table. Without one the
+ * parser need not be asked.
+ */
+const MAY_CHANGE = /[>`*_~[\]<|\\$]|:\/\/|:-|-:/;
 
 /** The table that is left to Slack. */
 export function nativeTableOf({ children }: Root, tables: NativeTables): Table | undefined {

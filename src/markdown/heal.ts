@@ -8,10 +8,9 @@ import { toFence } from "./reopen.ts";
  * display only: never for the last state, which is shown as it was written.
  */
 export function healMarkdown(markdown: string): string {
-  const last = parseMarkdown(markdown).children.at(-1);
-  if (last === undefined || lastLeaf(last).type === "code") return markdown;
   // Nothing inline reaches over a block, so only the last one can be open.
-  const { start } = rangeOf(last);
+  const start = lastBlockOfText(markdown);
+  if (start === undefined) return markdown;
   // `- > 25` stays as written: the last state would show it unescaped, and the text should not jump.
   const tail = remend(markdown.slice(start), {
     linkMode: "text-only",
@@ -21,8 +20,21 @@ export function healMarkdown(markdown: string): string {
   return markdown.slice(0, start) + withoutHalfImages(tail);
 }
 
+/** A paragraph of one line, whatever marks are in it. */
+const ONE_LINE = /^(?:\*\*)?\p{L}[^\r\n]*$/u;
+/** What may be left open, or be code, or underline what is above it; without any of it, it does not matter where a block begins. */
+const MAY_MATTER = /[`*_~[\]<$\t]| {4}|[-=]\s*$|^\s*$/;
+
+/** Where the last block begins; `undefined` when it ends in code, or there is none. */
+function lastBlockOfText(markdown: string): number | undefined {
+  if (ONE_LINE.test(markdown) || !MAY_MATTER.test(markdown)) return 0;
+  const last = parseMarkdown(markdown).children.at(-1);
+  return last === undefined || lastLeaf(last).type === "code" ? undefined : rangeOf(last).start;
+}
+
 /** Closes a fence that is open at the end and holds something already; for display only, as {@link healMarkdown}. */
 export function closeOpenFence(markdown: string): string {
+  if (!/`{3}|~{3}/.test(markdown)) return markdown;
   const last = lastLeaf(parseMarkdown(markdown));
   const fence = last.type === "code" && last.value.trim() !== "" ? toFence(last, markdown) : undefined;
   if (fence === undefined || fence.end !== Number.POSITIVE_INFINITY) return markdown;
