@@ -27,14 +27,23 @@ interface Scene {
   readonly pairs: readonly Range[];
 }
 
+/** What was looked at last: until it is certain how the text goes on behind a cut, the same text is cut again and again. */
+export interface Sight {
+  last?: Scene;
+}
+
 /**
  * Finds the best place to end a part.
  *
  * Looks at nothing behind `length` but whether a line ends there, so the answer stays the same when text is appended.
  */
-export function findCut(before: string, rest: string, length: number): Cut {
+export function findCut(before: string, rest: string, length: number, sight: Sight = {}): Cut {
   const full = isNewlineAt(rest, length) ? newlineEnd(rest, length) : length;
-  const scene = lookAt(before + rest.slice(0, length), before.length);
+  const text = before + rest.slice(0, length);
+  const from = before.length;
+  const seen = sight.last;
+  const scene = seen?.text === text && seen.from === from ? seen : lookAt(text, from);
+  sight.last = scene;
   const lineEnd = full > length ? before.length + full : undefined;
   const at = bestCut(scene, lineEnd) - before.length;
   return toCut(scene, rest, at);

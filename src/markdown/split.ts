@@ -1,4 +1,4 @@
-import { FOLLOWING, findCut } from "./find-cut.ts";
+import { FOLLOWING, findCut, type Sight } from "./find-cut.ts";
 import { closingLength, dedentList, NOTHING_OPEN, type Reopening } from "./reopen.ts";
 
 export interface SplitOptions {
@@ -13,6 +13,7 @@ export interface SplitOptions {
 /** The cuts of one growing answer by one limit: what is before the last part is not looked at again. */
 export class CutMemory {
   readonly steps: CutStep[] = [];
+  readonly sight: Sight = {};
 }
 
 interface CutStep {
@@ -122,10 +123,11 @@ interface Taken {
 /** Each try parses; the second one is about the closing of a fence, more are for odd measures. */
 const MAX_TRIES = 8;
 
-function takePiece(open: Reopening, rest: string, fits: number, { limit, measure }: SplitOptions): Taken {
+function takePiece(open: Reopening, rest: string, fits: number, options: SplitOptions): Taken {
+  const { limit, measure, memory } = options;
   let length = fits;
   for (let tries = 0; tries < MAX_TRIES && length > 0; tries += 1) {
-    const cut = findCut(open.before, rest, length);
+    const cut = findCut(open.before, rest, length, memory?.sight);
     const body = rest.slice(0, cut.end).trimEnd();
     const part = open.before + body + cut.after;
     const excess = measure(part) - limit;
@@ -139,7 +141,7 @@ function takePiece(open: Reopening, rest: string, fits: number, { limit, measure
     // The closing of a fence has to fit, too.
     length = Math.min(length, cut.end) - Math.max(1, Math.min(excess, length - 1));
   }
-  return takeAnything(open, rest, fits, { limit, measure });
+  return takeAnything(open, rest, fits, options);
 }
 
 /** There is no room for what would have to be reopened: plain text, at least one character. */
