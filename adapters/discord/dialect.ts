@@ -2,8 +2,9 @@ import type { Code, Heading, Image, Link, ListItem, Nodes, Paragraph, Strong, Ta
 import { boundUrls } from "../../src/markdown/bare-urls.ts";
 import { editsBelow, type Rules } from "../../src/markdown/dialect.ts";
 import { applyEdits, type Edit } from "../../src/markdown/edits.ts";
+import { isFollowable } from "../../src/markdown/followable.ts";
 import { flatQuotes, marginAt } from "../../src/markdown/margin.ts";
-import { contentOf, parseMarkdown, rangeOf } from "../../src/markdown/parse.ts";
+import { contentOf, parseMarkdown, type Range, rangeOf } from "../../src/markdown/parse.ts";
 import { formulaForms, lineBreakForm, tableForm } from "../../src/markdown/readable-forms.ts";
 import { toFence } from "../../src/markdown/reopen.ts";
 import { isHonest, wordsOf } from "./honest-links.ts";
@@ -52,7 +53,7 @@ const RULES: Rules<Place> = {
   paragraph: paragraphEdits,
   html: (node, place) => lineBreakForm(node, place.source, place),
   link: linkEdits,
-  image: (node) => [imageEdit(node)],
+  image: imageEdits,
   strong: strongEdits,
   break: (node, { source }) =>
     source[rangeOf(node).start] === "\\" ? [withoutOne(rangeOf(node).start)] : [],
@@ -145,14 +146,23 @@ function paragraphEdits(node: Paragraph, place: Place): readonly Edit[] {
   return formulaForms(node, place.source, below(node, { ...place, margin }));
 }
 
-/** Links that say where they go, to places that Discord opens; others are text. */
+/** Links that say where they go, to places that people can go to; others are the text that was written. */
 function linkEdits(node: Link, place: Place): readonly Edit[] {
   const { start, end } = rangeOf(node);
   const { source } = place;
   const label = wordsOf(node);
-  if (source[start] !== "[") return node.url.startsWith("mailto:") ? [{ start, end, text: label }] : [];
   const content = contentOf(node);
-  if (!/^https?:/i.test(node.url)) return [{ start, end, text: withTarget(label, node.url) }];
+  if (!isFollowable(node.url)) {
+    const target = { start: content?.end ?? start + 1, end };
+    return [
+      escaped(start),
+      ...below(node, place),
+      ...(source[start] === "[" ? asWritten(target, source) : []),
+    ];
+  }
+  const address = node.url.replace(/^mailto:/i, "");
+  if (address !== node.url) return [{ start, end, text: withAddress(label, address) }];
+  if (source[start] !== "[") return [];
   if (label === "" || (/^https?:\/\/\S+$/.test(label) && isHonest(label, node.url)))
     return [{ start, end, text: `<${node.url}>` }];
   if (!isHonest(label, node.url) || content === undefined)
@@ -164,21 +174,34 @@ function linkEdits(node: Link, place: Place): readonly Edit[] {
   return titled ? [...inside, { start: content.end, end, text: `](${node.url})` }] : inside;
 }
 
-/** A place inside of the page is nothing to go to; an address of another kind is shown behind the words. */
-function withTarget(label: string, url: string): string {
-  const target = url.replace(/^mailto:/i, "");
-  if (label === target || target === "" || target.startsWith("#")) return label;
-  return label === "" ? target : `${label} (${target})`;
+/** Discord makes no links to mailboxes. */
+function withAddress(label: string, address: string): string {
+  return label === "" || label === address ? address : `${label} (${address})`;
+}
+
+function escaped(start: number): Edit {
+  return { start, end: start, text: "\\" };
+}
+
+/** Each bracket and mark shows itself in what was no Markdown; marks behind a line end are left, nobody writes so. */
+function asWritten({ start, end }: Range, source: string): readonly Edit[] {
+  const text = source.slice(start, end);
+  const lineEnd = text.indexOf("\n");
+  return [...text.matchAll(/(?<!\\)[[*_~`|]/g)]
+    .filter(({ index, 0: mark }) => mark === "[" || lineEnd < 0 || index < lineEnd)
+    .map(({ index }) => escaped(start + index));
 }
 
 /** A link to the picture; angle brackets keep Discord from fetching it (discord.md §2.5). */
-function imageEdit(node: Image): Edit {
+function imageEdits(node: Image, { source }: Place): readonly Edit[] {
   const words = wordsOf(node);
   const range = rangeOf(node);
-  if (!/^https?:/i.test(node.url)) return { ...range, text: words || "–" };
-  if (words === "") return { ...range, text: `<${node.url}>` };
+  // The bytes of a picture are no text.
+  if (/^data:/i.test(node.url)) return [{ ...range, text: words || "–" }];
+  if (!/^https?:/i.test(node.url)) return asWritten(range, source);
+  if (words === "") return [{ ...range, text: `<${node.url}>` }];
   const honest = isHonest(words, node.url);
-  return { ...range, text: honest ? `[${words}](<${node.url}>)` : `${words} (<${node.url}>)` };
+  return [{ ...range, text: honest ? `[${words}](<${node.url}>)` : `${words} (<${node.url}>)` }];
 }
 
 /** Two underscores are underline on Discord, and bold inside of bold would end it. */

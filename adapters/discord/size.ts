@@ -4,7 +4,7 @@ import { TABLE_COLUMNS } from "./dialect.ts";
 /** What becomes longer in Discord's dialect, each with the most that is added. */
 const GROWING: readonly (readonly [pattern: RegExp, more: number])[] = [
   // Marks that get an escape or a space, mentions that get a space of no width.
-  [/[_@>]|```|~~~/g, 1],
+  [/[_@>[]|```|~~~/g, 1],
   [/\|\|/g, 2],
   // Links and addresses that get angle brackets.
   [/\]\(|:\/\//g, 3],
@@ -23,8 +23,14 @@ export function discordSize(markdown: string): number {
 function sizeWithoutTables(text: string): number {
   return GROWING.reduce(
     (size, [pattern, more]) => size + more * (text.match(pattern)?.length ?? 0),
-    codePoints(text),
+    codePoints(text) + marksBehindLinks(text),
   );
+}
+
+/** Marks that show themselves if what is before them in their line only looks like a link. */
+function marksBehindLinks(text: string): number {
+  const behind = text.match(/(?:\]\(|!\[)[^\n]*/g)?.join("") ?? "";
+  return behind.match(/[*~`|]/g)?.length ?? 0;
 }
 
 /** Discord counts code points, JavaScript UTF-16 units (discord.md §2.1). */

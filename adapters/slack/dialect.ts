@@ -14,11 +14,12 @@ import type {
 import { boundUrls } from "../../src/markdown/bare-urls.ts";
 import { editsBelow, type Rules } from "../../src/markdown/dialect.ts";
 import { applyEdits, type Edit } from "../../src/markdown/edits.ts";
+import { isFollowable } from "../../src/markdown/followable.ts";
 import { flatQuotes, marginAt } from "../../src/markdown/margin.ts";
-import { contentOf, parseMarkdown, rangeOf } from "../../src/markdown/parse.ts";
+import { contentOf, parseMarkdown, type Range, rangeOf } from "../../src/markdown/parse.ts";
 import { formulaForms, lineBreakForm, tableForm } from "../../src/markdown/readable-forms.ts";
 import { LINE_END_IN_LINE, plainWords } from "../../src/markdown/table-text.ts";
-import { hostOf, isHonest } from "./neutralize.ts";
+import { hostOf, isHonest, unlinked } from "./neutralize.ts";
 
 /** Columns that a code block shows without breaking its lines, on most screens. */
 export const TABLE_COLUMNS = 80;
@@ -169,28 +170,35 @@ function paragraphEdits(node: Paragraph, place: Place): readonly Edit[] {
 }
 
 /** Slack makes a link of a picture's words (slack.md §9.1); without words its address says more than nothing. */
-function imageEdits(node: Image): readonly Edit[] {
-  return node.alt || !/^https?:/i.test(node.url) ? [] : [{ ...rangeOf(node), text: `<${node.url}>` }];
+function imageEdits(node: Image, { source }: Place): readonly Edit[] {
+  const range = rangeOf(node);
+  if (!isFollowable(node.url)) return [unlinkedEdit({ start: range.start + 1, end: range.end }, source)];
+  return node.alt || !/^https?:/i.test(node.url) ? [] : [{ ...range, text: `<${node.url}>` }];
 }
 
 /**
- * Words that name another host than the link's lose it. An address inside of a page or a site that nobody knows is
- * nothing to go to: its words are left.
+ * Words that name another host than the link's lose it. What leads nowhere from a chat is no link but the text that was
+ * written.
  */
 function linkEdits(node: Link, place: Place): readonly Edit[] {
   const content = contentOf(node);
   const { start, end } = rangeOf(node);
+  const isAutolink = place.source[start] === "<";
+  if (!isFollowable(node.url)) {
+    const asText = isAutolink
+      ? { start, end: start + 1, text: "&lt;" }
+      : unlinkedEdit({ start: content?.end ?? start + 1, end }, place.source);
+    return [...below(node, place), asText];
+  }
   const words = plainWords(node);
   // Links with code in their words, which nobody has looked at so far.
-  if (place.source[start] === "[" && !isHonest(words, node.url))
+  if (!isAutolink && !isHonest(words, node.url))
     return [{ start, end, text: `${words} (${hostOf(node.url)})` }];
-  const goesNowhere = !/^[a-z][a-z\d+.-]*:/i.test(node.url);
-  if (content === undefined || !goesNowhere) return below(node, place);
-  return [
-    { start, end: content.start, text: "" },
-    ...below(node, place),
-    { start: content.end, end, text: "" },
-  ];
+  return below(node, place);
+}
+
+function unlinkedEdit(range: Range, source: string): Edit {
+  return { ...range, text: unlinked(source.slice(range.start, range.end)) };
 }
 
 function markEdits(node: Emphasis | Delete, place: Place): readonly Edit[] {

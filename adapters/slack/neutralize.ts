@@ -1,4 +1,5 @@
 import { codeRanges } from "../../src/markdown/code-ranges.ts";
+import { isFollowable } from "../../src/markdown/followable.ts";
 import { linkAt } from "./inline-links.ts";
 
 const ZERO_WIDTH_SPACE = "\u200B";
@@ -50,7 +51,10 @@ function inText(text: string): string {
     .replace(/(?<![\w.])@(?=(?:here|channel|everyone)\b)/gi, `@${WORD_JOINER}`);
 }
 
-/** Links whose words are another address lose it; those inside of a label come first. */
+/**
+ * Links whose words are another address lose it, or are text if nobody could go there; those inside of a label come
+ * first.
+ */
 function honestLinks(text: string, depth = 0): string {
   let result = "";
   let at = 0;
@@ -59,27 +63,32 @@ function honestLinks(text: string, depth = 0): string {
     if (link === undefined || link === "open" || text[start - 1] === "\\") continue;
     const label = depth < 3 ? honestLinks(link.label, depth + 1) : link.label;
     const target = text.slice(start + 1 + link.label.length, link.end);
-    const image = text[start - 1] === "!";
     const honest = isHonest(label, link.url);
-    result += text.slice(at, image && !honest ? start - 1 : start);
-    result += honest ? `[${label}${target}` : toLink(link.url, label);
+    const staysInBrackets = honest || !isFollowable(link.url);
+    const image = text[start - 1] === "!";
+    result += text.slice(at, image && !staysInBrackets ? start - 1 : start);
+    if (!staysInBrackets) result += toLink(link.url, label);
+    else result += `[${label}${honest ? target : unlinked(target)}`;
     at = link.end;
   }
   return result + text.slice(at);
 }
 
-const ALLOWED_SCHEMES = /^(?:https?|mailto):/i;
+/** What is behind the words of a link, or a whole picture, as text: it looks the same and leads nowhere. */
+export function unlinked(target: string): string {
+  return target.replaceAll("](", `]${WORD_JOINER}(`);
+}
 
 /** A link whose words cannot be taken for another address. */
 function toLink(url: string, label: string): string {
-  if (!ALLOWED_SCHEMES.test(url)) return label === "" ? url : `${label} (${url})`;
+  if (!isFollowable(url)) return label === "" ? url : `${label} (${url})`;
   if (isHonest(label, url)) return `[${label === "" ? url : label}](${url})`;
   return `${label} (${hostOf(url)})`;
 }
 
 /** Whether words that name a host name the one that the link goes to, and it goes to a kind of place that is allowed. */
 export function isHonest(label: string, url: string): boolean {
-  if (/^[a-z][a-z0-9+.-]*:/i.test(url) && !ALLOWED_SCHEMES.test(url)) return false;
+  if (/^[a-z][a-z0-9+.-]*:/i.test(url) && !isFollowable(url)) return false;
   const claimed = /(?:^|[\s("'[<{|“‘「（：:，,>])(?:https?:\/\/)?((?:[\p{L}\p{N}-]+\.)+\p{L}{2,})/iu.exec(
     visible(label),
   )?.[1];

@@ -5,6 +5,8 @@ import { TABLE_COLUMNS } from "./dialect.ts";
 const GROWING: readonly (readonly [pattern: RegExp, more: number])[] = [
   // Marks that get room beside them, quotes, tokens that are made harmless.
   [/[*_~>@]/g, 1],
+  // What only looks like a link.
+  [/\]\(/g, 1],
   // Cells that are written anew, perhaps with a dash in them.
   [/\|/g, 3],
   [/<|:\/\//g, 3],

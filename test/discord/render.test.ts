@@ -68,6 +68,39 @@ describe("links from the model", () => {
   });
 });
 
+describe("what looks like a link and leads nowhere", () => {
+  it.each([
+    ["a[0](1) and b[1](2)", String.raw`a\[0](1) and b\[1](2)`],
+    [
+      '[a guide](docs/guide.md "title"), [up](#top), [x]()',
+      String.raw`\[a guide](docs/guide.md "title"), \[up](#top), \[x]()`,
+    ],
+    ["[**run**](javascript:alert(1))", String.raw`\[**run**](javascript:alert(1))`],
+    ["f[0](2*x*y)", String.raw`f\[0](2\*x\*y)`],
+    ["![a *chart*](one.png) ![](two.png)", String.raw`!\[a \*chart\*](one.png) !\[](two.png)`],
+    [
+      "![a [bank.example](https://evil.example) b](one.png)",
+      String.raw`!\[a \[bank.example](https://evil.example) b](one.png)`,
+    ],
+    [
+      '[x](one "[bank.example](https://evil.example)")',
+      String.raw`\[x](one "\[bank.example](https://evil.example)")`,
+    ],
+    ["<urn:isbn:1>", String.raw`\<urn:isbn:1>`],
+    ["[us](mailto:us@a.example) <us@a.example>", "us (us@a.example) us@a.example"],
+    ["[a][1] ![b][1]\n\n[1]: one.md", "[a][1] ![b][1]\n\n[1]: one.md"],
+    ["![](data:image/png;base64,AAAA)", "–"],
+  ])("is the text that was written: %j", (markdown, shown) => {
+    expect(texts(markdown)).toEqual([shown]);
+  });
+
+  it("calls nobody from where its address would be", () => {
+    expect(texts("[x](<@123>) [y](@everyone) <urn:@here>")).toEqual([
+      "\\[x](<\u200b@123>) \\[y](@\u200beveryone) \\<urn:@\u200bhere>",
+    ]);
+  });
+});
+
 it("leaves out what hides or turns the text", () => {
   expect(texts("a\u0000b\u202ec\u2066d\r\ne")).toEqual(["abcd\ne"]);
 });

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { drawBlock } from "../../adapters/slack/draw-block.ts";
 import { neutralize, stableLength, toInertText } from "../../adapters/slack/neutralize.ts";
 import { renderParts } from "../../adapters/slack/render.ts";
 import { borderOf, planAppend, SEGMENT_LIMITS } from "../../adapters/slack/segments.ts";
@@ -16,8 +17,8 @@ it.each([
   ["<https://evil.example|https://bank.example>", "https://bank.example (evil.example)"],
   ["[https://bank.example](https://evil.example/x)", "https://bank.example (evil.example)"],
   ["[bank.example](https://www.bank.example)", "[bank.example](https://www.bank.example)"],
-  ["[run](javascript:alert(1))", "run (javascript:alert(1))"],
-  ["see [the code](file:///etc/passwd)", "see the code (file:///etc/passwd)"],
+  ["[run](javascript:alert(1))", "[run]\u2060(javascript:alert(1))"],
+  ["see [the code](file:///etc/passwd)", "see [the code]\u2060(file:///etc/passwd)"],
   ["hi @channel and me@here.example", "hi @\u2060channel and me@here.example"],
   ["a\u202Eb\u0000c\r\nd", "abc\nd"],
   ["`<@U1>` and `a < b`", "`<\u200B@U1>` and `a < b`"],
@@ -202,6 +203,33 @@ it("leaves honest links as they are", () => {
   const text =
     '[docs](https://en.wikipedia.org/wiki/Bridge_(card_game) "title") and [x](<https://a.example/b c>), a[0](1)';
   expect(neutralize(text)).toBe(text);
+});
+
+it.each([
+  ["a[0](1) and b[1](2)", "a[0]\u2060(1) and b[1]\u2060(2)"],
+  [
+    '[a guide](docs/guide.md "title"), [up](#top), [x]()',
+    '[a guide]\u2060(docs/guide.md "title"), [up]\u2060(#top), [x]\u2060()',
+  ],
+  ["[`run`](javascript:x)", "[`run`]\u2060(javascript:x)"],
+  ["![a chart](one.png) ![](two.png)", "![a chart]\u2060(one.png) ![]\u2060(two.png)"],
+  [
+    "[![b.example](https://b.example/i.png)](one.html)",
+    "[![b.example](https://b.example/i.png)]\u2060(one.html)",
+  ],
+  [
+    "![a [bank.example](https://evil.example) b](one.png)",
+    "![a bank.example (evil.example) b]\u2060(one.png)",
+  ],
+  ["[b.example](one.html)", "[b.example]\u2060(one.html)"],
+  ["![a chart](file:///one.png)", "![a chart]\u2060(file:///one.png)"],
+  ["<urn:isbn:1>", "&lt;urn:isbn:1>"],
+  ["[us](mailto:us@a.example) <us@a.example>", "[us](mailto:us@a.example) <us@a.example>"],
+  ["[a][1] ![b][1]\n\n[1]: one.md", "[a][1] ![b][1]\n\n[1]\\: one.md"],
+])("shows %j as it was written: nobody could go there", (markdown, shown) => {
+  expect(drawBlock(markdown, { tables: "any" }).text).toBe(shown);
+  // What is drawn and cut is looked at once more.
+  expect(drawBlock(shown, { tables: "any" }).text).toBe(shown);
 });
 
 it("leaves no live token in a table that is drawn as code", () => {
