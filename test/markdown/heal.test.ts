@@ -1,5 +1,7 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { closeOpenFence, healForRanges, healMarkdown } from "../../src/markdown/heal.ts";
+import { markdownDocument, oddLines } from "./documents.ts";
 
 describe("half-written Markdown", () => {
   it.each([
@@ -21,6 +23,18 @@ describe("half-written Markdown", () => {
   ])("%s", (_, written, shown) => {
     expect(healMarkdown(written)).toBe(shown);
   });
+});
+
+it("heals a block as it does where it stands behind another one", () => {
+  const other = "Some `code`.\n\n";
+  fc.assert(
+    fc.property(fc.oneof(oddLines, markdownDocument), (written) => {
+      // No block at all; a block that only begins behind white space is none behind another one.
+      fc.pre(/^\S/.test(written));
+      expect(healMarkdown(other + written)).toBe(other + healMarkdown(written));
+    }),
+    { numRuns: 2_000 },
+  );
 });
 
 it("keeps every offset when it heals for a cut", () => {

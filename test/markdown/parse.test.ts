@@ -13,6 +13,8 @@ it.each([
   ["*强调（括号）*文字", "emphasis"],
   ["**`code`**后", "strong"],
   ["| a |\n|---|\n| b |", "table"],
+  ["a\n:-\nb", "table"],
+  ["a\n-:\nb", "table"],
 ])("understands %s", (markdown, type) => {
   expect(types(markdown)).toContain(type);
 });

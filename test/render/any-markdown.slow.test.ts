@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { toDiscordMarkdown } from "../../adapters/discord/dialect.ts";
@@ -176,6 +178,26 @@ describe.each([
       ),
       RUNS,
     );
+  });
+});
+
+/** Answers as bots write them. */
+const SAMPLES = join(import.meta.dirname, "../fixtures/markdown");
+
+describe.each(readdirSync(SAMPLES).filter((name) => name.endsWith(".md")))("%s", (name) => {
+  const markdown = readFileSync(join(SAMPLES, name), "utf8");
+
+  it("is drawn at every length as if it had never been shorter", () => {
+    const [discord, slack, stream] = [createDiscordRenderer(), createSlackRenderer(), new StreamDrawing()];
+    const options = { final: false, locale: "en" } as const;
+    for (let length = 1; length <= markdown.length; length += 1) {
+      const written = markdown.slice(0, length);
+      const content = contentOf(written, { completed: false });
+      expect(discord(content, options)).toEqual(createDiscordRenderer()(content, options));
+      expect(slack(content, options)).toEqual(createSlackRenderer()(content, options));
+      const appended = { final: false, cuts: [] };
+      expect(stream.draw(written, appended)).toBe(new StreamDrawing().draw(written, appended));
+    }
   });
 });
 

@@ -1,10 +1,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { certainLength } from "../../adapters/slack/certain-length.ts";
 import { renderParts } from "../../adapters/slack/render.ts";
 import { fullTableEnd, planAppend } from "../../adapters/slack/segments.ts";
 import { StreamDrawing } from "../../adapters/slack/stream-drawing.ts";
+import { markdownDocument, oddLines } from "../markdown/documents.ts";
 import { contentOf } from "../render/written.ts";
 
 const FOLDER = join(import.meta.dirname, "../fixtures/markdown");
@@ -95,6 +97,18 @@ it.each([
 it("takes a mark that nobody closes for text after a while", () => {
   const unclosed = `请看**“${"很长的一句话".repeat(60)}`;
   expect(certainLength(unclosed, { tables: "any" })).toBe(unclosed.length);
+});
+
+it("is as certain of a block as of one that stands behind another one", () => {
+  const other = "Some `code`.\n\n";
+  fc.assert(
+    fc.property(fc.oneof(oddLines, markdownDocument), (block) => {
+      fc.pre(/^\S/.test(block));
+      const length = certainLength(block, { tables: "any" });
+      expect(certainLength(other + block, { tables: "any" })).toBe(other.length + length);
+    }),
+    { numRuns: 2_000 },
+  );
 });
 
 const TABLE = "| a | b |\n|---|---|\n| 1 | |\n";

@@ -1,0 +1,25 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { toDiscordMarkdown } from "../../adapters/discord/dialect.ts";
+import { toSlackMarkdown } from "../../adapters/slack/dialect.ts";
+import { oddLines } from "../markdown/documents.ts";
+
+/** Something that has to be looked at, and stays as it is, behind a text that opens nothing. */
+const DISCORD_TAIL = "\n\n#5";
+const SLACK_TAIL = "\n\n$5";
+/** Reaches over a blank line. */
+const REACHES_ON = /```|~~~|<|^[^\S\n]/m;
+
+it.each([
+  ["Discord", toDiscordMarkdown, DISCORD_TAIL],
+  ["Slack", (text: string) => toSlackMarkdown(text, { tables: "any" }).text, SLACK_TAIL],
+])("changes text for %s in the same way, whether the parser has to be asked or not", (_, draw, tail) => {
+  fc.assert(
+    fc.property(oddLines, (markdown) => {
+      const text = markdown.trimEnd();
+      fc.pre(text !== "" && !REACHES_ON.test(text));
+      expect(draw(text + tail)).toBe(draw(text) + tail);
+    }),
+    { numRuns: 2_000 },
+  );
+});
