@@ -41,7 +41,7 @@ export function toDiscordMarkdown(markdown: string): string {
  * A character that each change of a rule needs: marks, escapes, formulas, addresses, bullets and numbers, what
  * underlines, separates or makes a table. Without one the parser need not be asked.
  */
-const MAY_CHANGE = /[#>`*_~[\]<|&\\$+]|:\/\/|\d\)|[-=][ \t]*(?:[\r\n]|$)|:-|-:/;
+const MAY_CHANGE = /[#>`*_~[<|&\\$+]|:\/\/|\d\)|[-=][ \t]*(?:[\r\n]|$)|:-|-:/;
 
 const RULES: Rules<Place> = {
   heading: headingEdits,

@@ -79,7 +79,7 @@ export function toSlackMarkdown(
  * A character that each change of a rule needs: marks, formulas, addresses, quotes, what makes a table. Without one the
  * parser need not be asked.
  */
-const MAY_CHANGE = /[>`*_~[\]<|\\$]|:\/\/|:-|-:/;
+const MAY_CHANGE = /[>*_~[<|\\$]|:\/\/|:-|-:/;
 
 /** The table that is left to Slack. */
 export function nativeTableOf({ children }: Root, tables: NativeTables): Table | undefined {

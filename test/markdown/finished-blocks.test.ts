@@ -41,7 +41,7 @@ it("cuts where the parser does, also where it is not asked", () => {
       const blocks = starts.map((start, index) => markdown.slice(start, starts[index + 1]));
       expect(new FinishedBlocks().cut(markdown)).toEqual(blocks.filter((block) => block !== ""));
     }),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
 });
 

@@ -20,6 +20,21 @@ it.each([
       fc.pre(text !== "" && !REACHES_ON.test(text));
       expect(draw(text + tail)).toBe(draw(text) + tail);
     }),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
+});
+
+it.each([
+  ["#### a", "**a**", "#### a"],
+  ["a<br>b", "a\nb", "a\nb"],
+  ["a\n:-\n1", "```\na\n-\n1\n```", "| a |\n| :-- |\n| 1 |"],
+  ["a\n-:\n1", "```\na\n-\n1\n```", "| a |\n| --: |\n| 1 |"],
+  ["a\n---", "## a", "a\n---"],
+  ["+ a\n+ b", "- a\n- b", "+ a\n+ b"],
+  ["1) a", "1. a", "1) a"],
+  ["````\na\n````", "```\na\n```", "````\na\n````"],
+  ["看https://a.example/b。好", "看<https://a.example/b>。好", "看<https://a.example/b>。好"],
+])("changes %j, which has one special character", (markdown, discord, slack) => {
+  expect(toDiscordMarkdown(markdown)).toBe(discord);
+  expect(toSlackMarkdown(markdown, { tables: "any" }).text).toBe(slack);
 });

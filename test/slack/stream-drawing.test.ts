@@ -107,7 +107,7 @@ it("is as certain of a block as of one that stands behind another one", () => {
       const length = certainLength(block, { tables: "any" });
       expect(certainLength(other + block, { tables: "any" })).toBe(other.length + length);
     }),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
 });
 
