@@ -19,7 +19,8 @@ export async function cozeConversationOf(
   if (typeof known === "string") return known;
   const { conversation, route } = turn;
   const created = await parts.source.createConversation({ botId: route.botId, conversation, signal });
-  await parts.store.set(CONVERSATION_SPACE, key, created);
+  // A power loss that takes this takes the checkpoint that follows, too: the turn is asked in a new one then.
+  await parts.store.set(CONVERSATION_SPACE, key, created, { synced: false });
   return created;
 }
 

@@ -479,6 +479,11 @@ export interface QueueArchive extends Archive<QueueRecord> {
 
 export interface SetOptions {
   readonly ttlMs?: number;
+  /**
+   * `false`: it outlives this process when `set` resolves, and a power loss only together with the next write that is
+   * synced. Default: `true`, but for what has an expiry.
+   */
+  readonly synced?: boolean;
   /** Write only when nothing is there. */
   readonly ifAbsent?: boolean;
 }

@@ -57,7 +57,7 @@ class SqliteStore implements Store {
   }
 
   async set(space: string, key: string, value: Json, options: SetOptions = {}): Promise<boolean> {
-    const { ttlMs, ifAbsent = false } = options;
+    const { ttlMs, ifAbsent = false, synced = ttlMs === undefined } = options;
     const text = JSON.stringify(value);
     const write = (): boolean => {
       const now = this.#now();
@@ -68,7 +68,7 @@ class SqliteStore implements Store {
         ? this.#putIfAbsent.run(space, key, text, until, now).changes === 1
         : this.#put.run(space, key, text, until).changes === 1;
     };
-    return ttlMs === undefined ? this.#file.commit(write) : this.#file.transaction(write);
+    return synced ? this.#file.commit(write) : this.#file.transaction(write);
   }
 
   async delete(space: string, key: string): Promise<boolean> {

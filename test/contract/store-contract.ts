@@ -23,6 +23,13 @@ export function describeStoreContract(name: string, startBackend: () => Promise<
       },
     );
 
+    it("keeps what need not be synced over a restart, too", async () => {
+      await using backend = await startBackend();
+      expect(await backend.store.set("s", "k", 1, { synced: false })).toBe(true);
+      await backend.reopen();
+      expect(await backend.store.get("s", "k")).toBe(1);
+    });
+
     it("knows nothing that was not set, and keeps spaces apart", async () => {
       await using backend = await startBackend();
       await backend.store.set("a", "b:c", 1);

@@ -55,3 +55,13 @@ it("deletes what expires at once, and waits for the disk only where something wa
   expect(await Promise.all(deleted)).toEqual([true, true]);
   expect(rows()).toEqual([]);
 });
+
+it("has at once what need not be synced", async () => {
+  await using folder = await makeTestFolder();
+  await using file = await openTestFile(folder.path);
+  const store = createSqliteStore(file);
+  const written = [store.set("s", "quick", 1, { synced: false }), store.set("s", "synced", 1)];
+  expect([await store.get("s", "quick"), await store.get("s", "synced")]).toEqual([1, undefined]);
+  await Promise.all(written);
+  expect(await store.get("s", "synced")).toBe(1);
+});
