@@ -21,6 +21,8 @@ export type SlackAddress = {
     readonly responseUrl: string;
     readonly question: string;
   };
+  /** The asker's profile was still looked up: the turn's name is an id, its language a guess. */
+  readonly unmet?: boolean;
 };
 
 const schema: z.ZodType<SlackAddress> = z.object({
@@ -33,6 +35,7 @@ const schema: z.ZodType<SlackAddress> = z.object({
   kind: z.enum(["dm", "channel"]),
   files: z.record(z.string(), z.enum(["external", "gone", "stub"])).exactOptional(),
   command: z.object({ responseUrl: z.string(), question: z.string() }).exactOptional(),
+  unmet: z.boolean().exactOptional(),
 });
 
 /** @throws {PlatformError} `PLATFORM_REJECTED` when another version of the bridge wrote something we cannot read. */
@@ -43,6 +46,12 @@ export function parseAddress(address: Json): SlackAddress {
     platform: "slack",
     cause: result.error,
   });
+}
+
+/** The asker of a turn, where their profile was still looked up; for an address that cannot be read, nobody. */
+export function unmetAsker(address: Json): Pick<SlackAddress, "team" | "user"> | undefined {
+  const { data } = schema.safeParse(address);
+  return data?.unmet === true ? data : undefined;
 }
 
 /** Key of a message of ours, as a later turn names it in `continues`. */

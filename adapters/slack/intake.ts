@@ -120,7 +120,7 @@ export class SlackIntake implements AsyncDisposable {
 
   async #take(body: unknown, event: unknown, { late }: { late: boolean }): Promise<void> {
     const { context, signal } = this.#parts;
-    const normalized = await this.#normalizeLive(body, event);
+    const normalized = await this.#normalizeLive(body, event, { patient: late });
     if (normalized.dropped === undefined) {
       if (await isLeftOut(context, normalized.turn)) return;
       await this.#accept({ ...normalized.turn, ...(late && { late }) });
@@ -134,31 +134,41 @@ export class SlackIntake implements AsyncDisposable {
     { event, changedAt }: NonNullable<ReturnType<typeof editedMessage>>,
   ): Promise<void> {
     const { context, onEdited } = this.#parts;
-    const normalized = await this.#normalizeLive(body, event);
+    const normalized = await this.#normalizeLive(body, event, { patient: true });
     if (normalized.dropped === undefined) await onEdited?.(normalized.turn, changedAt);
     else context.log.debug({ reason: normalized.dropped }, "slack edit dropped");
   }
 
-  async #normalizeLive(body: unknown, event: unknown): Promise<Normalized> {
+  async #normalizeLive(body: unknown, event: unknown, how: { patient: boolean }): Promise<Normalized> {
     const { threads, self, signal } = this.#parts;
     const asked = threadInQuestion(event, self);
     const where = asked === undefined ? undefined : { team: self.teamId, ...asked };
     const ours = where === undefined ? false : await threads.isOurs(where, { self, signal });
-    return this.#normalize(body, event, ours);
+    return this.#normalize(body, event, { ...how, ours });
   }
 
-  /** Names are looked up only for what is for us. */
-  async #normalize(body: unknown, event: unknown, ours: boolean): Promise<Normalized> {
-    const { people, self } = this.#parts;
+  /**
+   * Names are looked up only for what is for us.
+   *
+   * @param how - `patient`: the asker's profile is waited for, too; help waits always, since it is said at once.
+   */
+  async #normalize(
+    body: unknown,
+    event: unknown,
+    { ours, patient }: { ours: boolean; patient: boolean },
+  ): Promise<Normalized> {
+    const { people, self, signal } = this.#parts;
     const known = { self, isOurThread: () => ours };
     const quick = normalizeMessage(body, event, { ...known, names: new Map() });
-    if (quick.dropped !== undefined && quick.help === undefined) return quick;
-    const named = await people.load(usersOf(event), { team: self.teamId, signal: this.#parts.signal });
+    const isHelp = quick.dropped !== undefined;
+    if (isHelp && quick.help === undefined) return quick;
+    const how = { team: self.teamId, patient: patient || isHelp, signal };
+    const named = await people.load(usersOf(event, self), how);
     return normalizeMessage(body, event, { ...known, ...named });
   }
 
   async #accept(turn: IncomingTurn): Promise<void> {
-    const { onTurn, threads } = this.#parts;
+    const { onTurn, people, threads, signal } = this.#parts;
     const { channel, thread, message } = parseAddress(turn.address);
     try {
       await onTurn(turn);
@@ -166,8 +176,9 @@ export class SlackIntake implements AsyncDisposable {
       if (!(error instanceof BridgeError) || error.code !== "QUEUE_FULL") throw error;
       // Repeats would only fill it further: the asker is told instead.
       this.#parts.context.log.warn({ err: error, channel }, "slack question not taken");
-      const notice = { channel, thread, text: noticeFor("QUEUE_FULL", turn.locale) };
-      this.#track(this.#posts.postSeldom(notice, { signal: this.#parts.signal }));
+      const { locale } = (await people.meet(turn, { signal })) ?? turn;
+      const notice = { channel, thread, text: noticeFor("QUEUE_FULL", locale) };
+      this.#track(this.#posts.postSeldom(notice, { signal }));
       return;
     }
     if (thread === undefined || message === undefined) return;
@@ -179,9 +190,10 @@ export class SlackIntake implements AsyncDisposable {
 
   /** @returns What the sender of the command reads. Never rejects: a command is not delivered again. */
   async onCommand(body: unknown): Promise<string> {
-    const { context, people, self, onTurn } = this.#parts;
+    const { context, people, self, onTurn, signal } = this.#parts;
     const { log, tools } = context;
-    const named = await people.load(usersOfCommand(body), { team: self.teamId, signal: this.#parts.signal });
+    const how = { team: self.teamId, patient: true, signal };
+    const named = await people.load(usersOfCommand(body), how);
     const now = Date.now();
     const seal = (secret: string): string => tools.sealer.seal(secret, now + RESPONSE_URL_TTL_MS);
     const normalized = normalizeCommand(body, { ...named, seal, now });
@@ -236,7 +248,7 @@ export class SlackIntake implements AsyncDisposable {
     const normalize = async (event: Readonly<Record<string, unknown>>): Promise<Normalized> => {
       const asked = threadInQuestion(event, self);
       const ours = asked !== undefined && (await threads.isKept(asked));
-      return this.#normalize({ team_id: self.teamId }, event, ours);
+      return this.#normalize({ team_id: self.teamId }, event, { ours, patient: true });
     };
     const inLane = (turn: IncomingTurn): Promise<void> =>
       this.#lanes.run(parseAddress(turn.address).channel, () => onTurn(turn));

@@ -3,6 +3,7 @@ import { localeOf } from "../../src/core/locale.ts";
 import type { Attachment, IncomingTurn } from "../../src/core/turn.ts";
 import { messageKey, type SlackAddress } from "./address.ts";
 import { mentionedUsers, mentions, type Names, toPlainText, withoutMention } from "./incoming-text.ts";
+import type { PeopleInQuestion } from "./people.ts";
 
 const file = z.object({
   id: z.string(),
@@ -68,6 +69,8 @@ export interface NormalizeContext {
   readonly names: Names;
   /** The asker's client language, e.g. `zh-CN`. */
   readonly localeHint?: string;
+  /** The asker is not known yet. */
+  readonly unmet?: boolean;
   /** Whether we take part in a thread, by its key; asked only for replies that do not mention us. */
   readonly isOurThread: (threadKey: string) => boolean;
 }
@@ -197,12 +200,10 @@ export function threadInQuestion(
   return asked ? { channel: parsed.data.channel, thread: parsed.data.thread_ts } : undefined;
 }
 
-/** The people whose names a payload needs: the asker first. */
-export function usersOf(event: unknown): readonly string[] {
-  const parsed = messageEvent.safeParse(event);
-  if (!parsed.success) return [];
-  const { user, text } = parsed.data;
-  return [...new Set([...(user === undefined ? [] : [user]), ...mentionedUsers(text ?? "")])];
+/** The people whose names a message needs. */
+export function usersOf(event: unknown, self: SlackSelf): PeopleInQuestion {
+  const { user, text } = messageEvent.safeParse(event).data ?? {};
+  return { asker: user, mentioned: mentionedUsers(withoutMention(text ?? "", self.userId)) };
 }
 
 function isDm(event: MessageEvent): boolean {
@@ -232,6 +233,7 @@ function toTurn(event: MessageEvent, team: string, context: NormalizeContext): N
     userTeam: event.user_team ?? event.source_team ?? event.team ?? team,
     kind: dm ? "dm" : "channel",
     ...specialFiles(files),
+    ...(context.unmet === true && { unmet: true }),
   };
   if (text === "" && files.length === 0) return { dropped: "empty", help: { ...address, locale } };
   // A channel's conversation is the thread; a DM is one, unless somebody opens a thread in it (design.md §5).
@@ -326,8 +328,8 @@ export function normalizeCommand(
   };
 }
 
-/** Users a command needs the names of. */
-export function usersOfCommand(body: unknown): readonly string[] {
-  const parsed = command.safeParse(body);
-  return parsed.success ? [...new Set([parsed.data.user_id, ...mentionedUsers(parsed.data.text ?? "")])] : [];
+/** The people whose names a command needs. */
+export function usersOfCommand(body: unknown): PeopleInQuestion {
+  const { user_id: asker, text } = command.safeParse(body).data ?? {};
+  return { asker, mentioned: mentionedUsers(text ?? "") };
 }

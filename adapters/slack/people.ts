@@ -1,5 +1,10 @@
 import { z } from "zod";
 import { PlatformError } from "../../src/core/errors.ts";
+import { localeOf } from "../../src/core/locale.ts";
+import type { Abortable } from "../../src/core/ports.ts";
+import type { Turn } from "../../src/core/turn.ts";
+import { untilAborted } from "../../src/core/until-aborted.ts";
+import { unmetAsker } from "./address.ts";
 import type { Names } from "./incoming-text.ts";
 import type { SlackContext } from "./slack-context.ts";
 
@@ -22,48 +27,114 @@ const MAX_PEOPLE = 5_000;
 const TTL_MS = 3_600_000;
 /** How long a name that was not found is not asked for again, in ms. */
 const RETRY_MS = 60_000;
-/** The acknowledgement waits for names; without them ids are shown, in ms. */
+/** An acknowledgement or a sentence of ours waits for names; without them ids are shown, in ms. */
 const LOOKUP_TIMEOUT_MS = 1_000;
 /** Names looked up for one message; a list of fifty mentions must not cost fifty calls. */
 const MAX_LOOKUPS = 8;
+/** To be waited for. */
+const NOTHING = Promise.resolve();
+
+/** The people whose names a payload needs. */
+export interface PeopleInQuestion {
+  readonly asker: string | undefined;
+  /** What is asked names them: without their names it cannot be asked. */
+  readonly mentioned: readonly string[];
+}
+
+/** What a turn is to know of people. */
+interface Loaded {
+  readonly names: Names;
+  /** The asker's client language, e.g. `zh-CN`. */
+  readonly localeHint?: string;
+  /** The asker was not waited for. */
+  readonly unmet?: boolean;
+}
 
 /** Who people are, as far as the app may know and can find out in time. */
 export class People {
   readonly #context: Pick<SlackContext, "api" | "latches" | "log" | "tools">;
+  readonly #signal: AbortSignal;
   readonly #known = new Map<string, Person>();
+  /** Looks that are under way, by user: who needs the same person meanwhile waits for the same call. */
+  readonly #looks = new Map<string, Promise<void>>();
 
-  constructor(context: Pick<SlackContext, "api" | "latches" | "log" | "tools">) {
+  /** @param options - `signal`: ends every look. */
+  constructor(context: Pick<SlackContext, "api" | "latches" | "log" | "tools">, { signal }: Abortable) {
     this.#context = context;
+    this.#signal = signal;
   }
 
-  /** Names by id, and the client language of the first one. Never fails: an unknown one has no name. */
+  /**
+   * Names by id, and the asker's client language. Never fails: an unknown one has no name.
+   *
+   * @param options - `patient`: the asker is waited for, too; else who they are is found out while their question goes
+   *   on its way, see {@link meet}.
+   */
   async load(
-    users: readonly string[],
-    { team, signal }: { team: string; signal: AbortSignal },
-  ): Promise<{ names: Names; localeHint?: string }> {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOKUP_TIMEOUT_MS)]);
-    await Promise.all(users.slice(0, MAX_LOOKUPS).map((user) => this.#know(user, team, limit)));
+    { asker, mentioned }: PeopleInQuestion,
+    { team, patient, signal }: Abortable & { team: string; patient: boolean },
+  ): Promise<Loaded> {
+    const users = [...new Set([...(asker === undefined ? [] : [asker]), ...mentioned])].slice(0, MAX_LOOKUPS);
+    const looks = users.map((user) => ({ user, look: this.#know(user, team) }));
+    const needed = looks.filter(({ user }) => patient || mentioned.includes(user));
+    await within(
+      needed.map(({ look }) => look),
+      signal,
+    );
     const names = new Map<string, string>();
     for (const user of users) {
       const name = this.#known.get(user)?.name;
       if (name !== undefined) names.set(user, name);
     }
-    const localeHint = this.#known.get(users[0] ?? "")?.locale;
-    return { names, ...(localeHint !== undefined && { localeHint }) };
+    const localeHint = this.#known.get(asker ?? "")?.locale;
+    const unmet = !patient && asker !== undefined && this.#looks.has(asker) && !names.has(asker);
+    return { names, ...(localeHint !== undefined && { localeHint }), ...(unmet && { unmet }) };
   }
 
-  /** A name that may have changed is good enough: the next question has the new one. */
-  async #know(user: string, team: string, signal: AbortSignal): Promise<void> {
+  /**
+   * Name and language of an asker who was not known yet when the turn was handed in; `undefined` for all others. Never
+   * rejects, and takes a second at most.
+   */
+  meet(
+    { address, asker, locale }: Pick<Turn, "address" | "asker" | "locale">,
+    { signal }: Abortable,
+  ): Promise<Pick<Turn, "asker" | "locale">> | undefined {
+    const unmet = unmetAsker(address);
+    if (unmet === undefined) return undefined;
+    const { team, user } = unmet;
+    return within([this.#know(user, team)], signal).then(() => {
+      const known = this.#known.get(user);
+      return {
+        asker: { ...asker, name: known?.name ?? asker.name },
+        locale: locale === "zh" ? locale : localeOf("", known?.locale),
+      };
+    });
+  }
+
+  /**
+   * A name that may have changed is good enough: the next question has the new one.
+   *
+   * @returns What has to be waited for.
+   */
+  #know(user: string, team: string): Promise<void> {
+    const { latches, tools } = this.#context;
     const known = this.#known.get(user);
-    if (known !== undefined && this.#context.tools.clock.now() - known.at < TTL_MS) return;
-    const learning = this.#learn(user, team, signal);
-    if (known?.name === undefined) await learning;
+    if (known !== undefined && tools.clock.now() - known.at < TTL_MS) return NOTHING;
+    if (latches.isOff("names", team)) return NOTHING;
+    const look = this.#looks.get(user) ?? this.#look(user, team);
+    return known?.name === undefined ? look : NOTHING;
+  }
+
+  #look(user: string, team: string): Promise<void> {
+    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(LOOKUP_TIMEOUT_MS)]);
+    const look = this.#learn(user, team, signal).finally(() => this.#looks.delete(user));
+    this.#looks.set(user, look);
+    return look;
   }
 
   /** Never rejects. */
   async #learn(user: string, team: string, signal: AbortSignal): Promise<void> {
     const { api, latches, log, tools } = this.#context;
-    if (latches.isOff("names", team)) return;
     try {
       const info = await api.call("users.info", userInfo, { user, include_locale: true }, { signal });
       const { name, real_name: realName, locale, profile } = info.user;
@@ -88,5 +159,14 @@ export class People {
     this.#known.set(user, person);
     const oldest = this.#known.keys().next().value;
     if (this.#known.size > MAX_PEOPLE && oldest !== undefined) this.#known.delete(oldest);
+  }
+}
+
+/** Waits for looks, which never reject, as long as somebody waits for the result. */
+async function within(looks: readonly Promise<void>[], signal: AbortSignal): Promise<void> {
+  try {
+    await untilAborted(Promise.all(looks), signal);
+  } catch {
+    // Nobody waits any more: what is known by now is all there is.
   }
 }

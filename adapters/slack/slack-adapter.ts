@@ -2,6 +2,7 @@ import { App } from "@slack/bolt";
 import { z } from "zod";
 import { PlatformError } from "../../src/core/errors.ts";
 import type {
+  Abortable,
   Adapter,
   AdapterHealth,
   AdapterTools,
@@ -72,7 +73,7 @@ export class SlackAdapter implements Adapter {
       log,
       timeoutMs: 2_000,
     });
-    this.#people = new People({ ...this.#context, api: quick });
+    this.#people = new People({ ...this.#context, api: quick }, { signal: this.#abort.signal });
     this.#threads = new Threads({ ...this.#context, api: quick });
     this.routes = this.#routes();
   }
@@ -176,6 +177,10 @@ export class SlackAdapter implements Adapter {
     return receiver;
   }
 
+  meet(turn: Turn, options: Abortable): ReturnType<NonNullable<Adapter["meet"]>> {
+    return this.#people.meet(turn, options);
+  }
+
   async openReply(turn: Turn, options: OpenReplyOptions): Promise<Reply> {
     const { reply, place } = await openSlackReply(this.#context, turn, options);
     if (place !== undefined) await this.#threads.join(place.channel, place.thread);
@@ -187,8 +192,9 @@ export class SlackAdapter implements Adapter {
     return fetchSlackFile(this.#context, attachment, { ...options, special });
   }
 
-  showWaiting(turn: Turn, waiting: boolean, { signal }: { signal: AbortSignal }): Promise<void> {
-    return showWaiting(this.#context, turn, { waiting, signal });
+  async showWaiting(turn: Turn, waiting: boolean, { signal }: Abortable): Promise<void> {
+    const met = waiting ? await this.#people.meet(turn, { signal }) : undefined;
+    await showWaiting(this.#context, { ...turn, ...met }, { waiting, signal });
   }
 
   health(): AdapterHealth {

@@ -35,6 +35,7 @@ import {
   RunAborted,
   type Store,
 } from "./ports.ts";
+import { PromisedReply } from "./promised-reply.ts";
 import { othersSince, rememberExchange } from "./shared-talk.ts";
 import type { Turn } from "./turn.ts";
 
@@ -67,8 +68,12 @@ interface Work extends AnswerParts {
   readonly run: Run;
   readonly checkpoint: Checkpoint;
   readonly reply: Reply;
+  /** Who asked, where that was not known when the turn was handed in. */
+  readonly meeting: Meeting;
   answer: AnswerState;
 }
+
+type Meeting = ReturnType<NonNullable<Adapter["meet"]>>;
 
 /**
  * Answers one turn: opens the reply, brings the files, asks Coze, lets the reply grow, ends it. Started again after a
@@ -84,16 +89,16 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
   const first = mergeTurns(turns);
   const earlier = await earlierAnswer(parts.store, first);
   const asked = earlier === undefined ? turns : withChange(first, earlier);
-  const turn = earlier === undefined ? first : mergeRedo(first, asked);
-  const { id: turnId, reference, platform, conversation } = turn;
+  const told = earlier === undefined ? first : mergeRedo(first, asked);
+  const { id: turnId, reference, platform, conversation } = told;
   const log = parts.log.child({ turnId, reference, platform, conversation });
   const startedAt = parts.now();
   const { start, attempt } = run;
   const checkpoint = new Checkpoint(run);
-  log.info({ start, attempt, attachments: turn.attachments.length }, "turn started");
+  log.info({ start, attempt, attachments: told.attachments.length }, "turn started");
   const { done, asked: sent, reply: replied } = checkpoint.state;
   if (done !== undefined) {
-    await rememberMessages(turn, parts.store, done.messageKeys);
+    await rememberMessages(told, parts.store, done.messageKeys);
     await rememberAnswer(parts.store, { reply: replied ?? earlier?.reply, asked, whole: true });
     return;
   }
@@ -102,8 +107,13 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
     log.info({ unwanted }, "earlier answer stays");
     return;
   }
-  const reply = await openReply(turn, run, { ...parts, log }, { checkpoint, earlier });
-  const work: Work = { ...parts, log, turn, asked, earlier, run, checkpoint, reply, answer: EMPTY_ANSWER };
+  const meeting = parts.adapter.meet?.(told, { signal: replySignal(run.signal) });
+  const isQuick = meeting !== undefined && start === 1 && canBeAskedFirst(told, earlier);
+  const turn = isQuick ? told : { ...told, ...(await meeting) };
+  const opening = { checkpoint, earlier, meeting, isQuick };
+  const reply = await openReply(turn, run, { ...parts, log }, opening);
+  const about = { turn, asked, earlier, meeting, run, checkpoint, reply };
+  const work: Work = { ...parts, ...about, log, answer: EMPTY_ANSWER };
   try {
     await ask(work);
     await end(work, afterword(work.answer));
@@ -119,20 +129,35 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
   }
 }
 
+/**
+ * Whether Coze may be asked while we find out who asks. Files and lateness have sentences of their own, in the asker's
+ * language, and what an earlier start or revision left on screen is gone on with first.
+ */
+function canBeAskedFirst({ attachments, late }: Turn, earlier: EarlierAnswer | undefined): boolean {
+  return attachments.length === 0 && late !== true && earlier === undefined;
+}
+
+/** @param how - `isQuick`: the reply is opened once its asker is known, which nobody waits for. */
 async function openReply(
   turn: Turn,
   run: Run,
   parts: AnswerParts,
-  { checkpoint, earlier }: Pick<Work, "checkpoint" | "earlier">,
+  how: Pick<Work, "checkpoint" | "earlier" | "meeting"> & { readonly isQuick: boolean },
 ): Promise<Reply> {
-  try {
-    return await parts.adapter.openReply(turn, {
+  const { checkpoint, earlier, meeting, isQuick } = how;
+  const open = async (): Promise<Reply> => {
+    const met = { ...turn, ...(await meeting) };
+    return parts.adapter.openReply(met, {
       saved: checkpoint.state.reply,
       earlier: earlier?.reply,
       again: run.start > 1,
       save: (reply) => checkpoint.save({ reply }),
       signal: replySignal(run.signal),
     });
+  };
+  if (isQuick) return new PromisedReply(open());
+  try {
+    return await open();
   } catch (error) {
     if (run.signal.aborted) throw error;
     const next = afterFailure(error, run.attempt, { repeatable: true });
@@ -253,7 +278,8 @@ function afterword(answer: AnswerState): ErrorCode | undefined {
 }
 
 async function end(work: Work, code: ErrorCode | undefined): Promise<void> {
-  const { turn, store, checkpoint, reply, earlier } = work;
+  const { store, checkpoint, reply, earlier } = work;
+  const turn = { ...work.turn, ...(await work.meeting) };
   const ending = code === undefined ? undefined : withReference(noticeFor(code, turn.locale), turn.reference);
   const { messageKeys } = await reply.finish(contentOf(work, ending));
   await checkpoint.save({ done: { messageKeys } });

@@ -23,6 +23,11 @@ export interface Adapter extends AsyncDisposable {
   /** Starts receiving; resolves once the platform accepted us. Disposing the result stops receiving, nothing else. */
   openIntake(onTurn: OnTurn, options: OpenIntakeOptions): Promise<AsyncDisposable>;
   /**
+   * What the adapter did not wait for when it handed the turn in: who its asker is, as far as that can be found out in
+   * a bounded time; `undefined` when it was known. Nothing is said to them before. Never throws.
+   */
+  meet?(turn: Turn, options: Abortable): Promise<Pick<Turn, "asker" | "locale">> | undefined;
+  /**
    * Opens the reply to a turn and shows at once that somebody is at work (typing, status).
    *
    * @throws {PlatformError} when the place is gone or forbidden: then nothing can be shown there at all.

@@ -105,6 +105,44 @@ describe("a turn", () => {
     });
   });
 
+  it("asks while it finds out who asks, and says nothing before", async () => {
+    const { adapter, source, answer } = aBridge({ events: [CREATED, COMPLETED] });
+    const { promise, resolve } = Promise.withResolvers<Pick<Turn, "asker" | "locale">>();
+    adapter.meeting = promise;
+    const told = answer();
+    await expect.poll(() => source.asked.length).toBe(1);
+    expect(adapter.opened).toEqual([]);
+    resolve({ asker: { ...aTurn().asker, name: "Wei" }, locale: "zh" });
+    await told;
+    expect(adapter.notice).toContain("没有给出回答");
+  });
+
+  it("remembers by their name somebody whom it got to know while Coze was asked", async () => {
+    const { adapter, source, answer } = aBridge(ANSWER, ANSWER);
+    adapter.meeting = Promise.resolve({ asker: { ...aTurn().asker, name: "Wei" }, locale: "zh" });
+    await answer({ text: "hello" });
+    adapter.meeting = undefined;
+    await answer({ asker: { key: "discord:app:2", name: "Grace" } });
+    expect(source.asked[1]?.context[0]?.text).toBe("Wei: hello");
+  });
+
+  it.each([
+    ["files", { attachments: [{ id: "1", name: "a.png", url: "" }] }, {}],
+    ["a question found late", { late: true }, {}],
+    ["another start", {}, { start: 2 }],
+  ] as const)("waits with %s until it knows in which language to speak", async (_what, turn, run) => {
+    const { adapter, source, answer } = aBridge({ events: [CREATED, delta("Hel"), COMPLETED] });
+    const { promise, resolve } = Promise.withResolvers<Pick<Turn, "asker" | "locale">>();
+    adapter.meeting = promise;
+    if ("attachments" in turn) adapter.fetchErrors = [new BridgeError("FILE_GONE", "404")];
+    const told = answer(turn, run);
+    await new Promise(setImmediate);
+    expect([adapter.opened, source.asked]).toEqual([[], []]);
+    resolve({ asker: aTurn().asker, locale: "zh" });
+    await told;
+    if (!("start" in run)) expect(adapter.shownNotices.join()).toMatch(/[\u4e00-\u9fff]/);
+  });
+
   it("reuses the conversation, and takes over the one Coze answers in", async () => {
     const elsewhere = { events: [{ ...CREATED, conversationId: "coze-9" }, message("a"), COMPLETED] };
     const moved = {

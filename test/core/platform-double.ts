@@ -65,6 +65,13 @@ export class MemoryPlatform implements Adapter {
     return Promise.resolve({ path: "/nowhere", bytes: 1, [Symbol.asyncDispose]: () => Promise.resolve() });
   }
 
+  /** Who asks, where that has to be found out. */
+  meeting: ReturnType<NonNullable<Adapter["meet"]>>;
+
+  meet(): ReturnType<NonNullable<Adapter["meet"]>> {
+    return this.meeting;
+  }
+
   showWaiting(): Promise<void> {
     return Promise.resolve();
   }

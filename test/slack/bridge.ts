@@ -198,8 +198,9 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     openAnother: open,
     reply: async (turn, saved, { again = saved !== undefined, reference = "K7Q2FM", earlier } = {}) => {
       const saves: Json[] = [];
+      const asked = { ...toTurn(turn ?? turns.at(-1)), reference };
       const reply = await adapter.openReply(
-        { ...toTurn(turn ?? turns.at(-1)), reference },
+        { ...asked, ...(await adapter.meet?.(asked, { signal: abort.signal })) },
         {
           saved,
           earlier,

@@ -1,5 +1,5 @@
 import { it } from "vitest";
-import { callsOf, openBridge, SOON } from "./bridge.ts";
+import { callsOf, openBridge, SOON, toTurn } from "./bridge.ts";
 import { slackViolations } from "./slack-spec.ts";
 
 it.concurrent("§14.1 takes a mention and its message twin for one turn, in both orders", async ({
@@ -358,10 +358,11 @@ it.concurrent("waits for no name that it knows, though it may have changed", asy
     slack: { subscriptions: ["message.im"], echo: false },
     now: () => performance.now() + later,
   });
-  const { slack } = bridge;
+  const { slack, adapter, signal } = bridge;
   const ada = slack.person("Ada");
   ada.dm("hello");
   await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  await adapter.meet?.(toTurn(bridge.turns[0]), { signal });
   later = 2 * 3_600_000;
   const asked = (): number =>
     slack.traffic.exchanges.filter(({ name }) => name.endsWith("users.info")).length;
@@ -372,6 +373,73 @@ it.concurrent("waits for no name that it knows, though it may have changed", asy
   expect(asked()).toBe(before);
   expect(bridge.turns[1]?.asker.name).toBe("Ada");
   await expect.poll(asked, SOON).toBe(before + 1);
+});
+
+it.concurrent("hands a question in while its asker is looked up, and knows them when it is to speak", async ({
+  expect,
+}) => {
+  await using bridge = await openBridge();
+  const { slack, adapter, signal } = bridge;
+  const wei = slack.person("Wei", { locale: "zh-CN" });
+  wei.say(slack.general, "@Coze hello");
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  const asked = toTurn(bridge.turns[0]);
+  expect(asked).toMatchObject({ text: "hello", asker: { name: wei.id }, locale: "en" });
+  const key = `slack:${slack.workspace.team}:${wei.id}`;
+  expect(await adapter.meet?.(asked, { signal })).toEqual({ asker: { key, name: "Wei" }, locale: "zh" });
+  expect(callsOf(slack, "users.info")).toHaveLength(1);
+  wei.say(slack.general, "@Coze and now?");
+  await expect.poll(() => bridge.turns.length, SOON).toBe(2);
+  expect(bridge.turns[1]).toMatchObject({ asker: { name: "Wei" }, locale: "zh" });
+  expect(adapter.meet?.(toTurn(bridge.turns[1]), { signal })).toBeUndefined();
+});
+
+it.concurrent("looks up an asker whom the process that took the question did not get to know", async ({
+  expect,
+}) => {
+  await using bridge = await openBridge();
+  const { slack, signal } = bridge;
+  slack.person("Wei", { locale: "zh-CN" }).say(slack.general, "@Coze hello");
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  const other = await bridge.openAnother();
+  expect(await other.meet?.(toTurn(bridge.turns[0]), { signal })).toMatchObject({ locale: "zh" });
+  await expect.poll(() => callsOf(slack, "users.info").length, SOON).toBe(2);
+});
+
+it.concurrent("waits for the names that a question mentions, and for its asker where it mentions them", async ({
+  expect,
+}) => {
+  await using bridge = await openBridge();
+  const { slack } = bridge;
+  const [ada, wei] = [slack.person("Ada").id, slack.person("Wei").id];
+  const { team, bot } = slack.workspace;
+  const ask = (user: string, text: string): unknown => {
+    const event = { type: "app_mention", user, text: `<@${bot.userId}> ${text}`, channel: slack.general };
+    const payload = {
+      type: "event_callback",
+      team_id: team,
+      event: { ...event, ts: slack.workspace.newTs() },
+    };
+    return slack.deliveries.deliver("events_api", payload).done;
+  };
+  await ask(ada, `who is <@${wei}>?`);
+  await ask(ada, `and who is <@${ada}>?`);
+  const bob = slack.person("Bob").id;
+  await ask(bob, `am I <@${bob}>?`);
+  expect(bridge.turns.map(({ text }) => text)).toEqual(["who is @Wei?", "and who is @Ada?", "am I @Bob?"]);
+  expect(bridge.turns[2]?.asker.name).toBe("Bob");
+});
+
+it.concurrent("speaks its help in the asker's language, though it has to be looked up", async ({
+  expect,
+}) => {
+  await using bridge = await openBridge();
+  const { slack } = bridge;
+  slack.faults.plan("POST /api/users.info", { do: "delay", ms: 80 });
+  const { deliveries } = slack.person("Wei", { locale: "zh-CN" }).say(slack.general, "@Coze");
+  await Promise.all(deliveries.map(({ done }) => done));
+  const help = slack.view(slack.general).messages.filter(({ bot }) => bot);
+  expect(help.map(({ text }) => text)).toEqual([expect.stringContaining("请")]);
 });
 
 it.concurrent("shows ids where it may not look up names", async ({ expect }) => {

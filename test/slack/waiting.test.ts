@@ -155,3 +155,32 @@ it("makes no turn of a deletion, and acknowledges it though nobody can cancel", 
   expect(slack.deliveries.open).toEqual([]);
   expect(bridge.turns).toHaveLength(1);
 });
+
+it.concurrent("tells somebody who is still looked up in their language that it takes no more", async ({
+  expect: see,
+}) => {
+  await using bridge = await openBridge({
+    slack: { echo: false },
+    onTurn: () => Promise.reject(new BridgeError("QUEUE_FULL", "full", { retryable: true })),
+  });
+  const { slack } = bridge;
+  const said = slack.person("Wei", { locale: "zh-CN" }).dm("hello");
+  const told = (): readonly string[] =>
+    slack
+      .view(said.channel)
+      .messages.filter(({ bot }) => bot)
+      .map(({ text }) => text);
+  await see.poll(told, SOON).toEqual([see.stringMatching(/[\u4e00-\u9fff]/)]);
+});
+
+it.concurrent("shows somebody who is still looked up in their language that they wait", async ({
+  expect: see,
+}) => {
+  await using bridge = await openBridge();
+  const { slack, adapter, signal } = bridge;
+  slack.scopes.delete("reactions:write");
+  slack.person("Wei", { locale: "zh-CN" }).say(slack.general, "@Coze hello");
+  await see.poll(() => bridge.turns.length, SOON).toBe(1);
+  await adapter.showWaiting(toTurn(bridge.turns[0]), true, { signal });
+  see(slack.view(slack.general).status).toBe("排队中，稍后回答…");
+});
