@@ -124,7 +124,8 @@ export class Gate {
     const { signal } = options;
     try {
       if (permit === "edit") await this.#drafts?.acquire(permit, { signal });
-      await this.#outer?.acquire(permit, { signal });
+      // Not by its own `acquire`: a draft was counted just now.
+      if (this.#outer !== undefined) await this.#outer.#acquire(permit, { signal });
     } catch (error) {
       this.giveBack();
       throw error;

@@ -234,6 +234,17 @@ describe("a gate", () => {
     expect(clock.now()).toBeLessThan(2_050);
   });
 
+  it("counts a draft once, also where its bucket is behind another one", async () => {
+    const gates = new Gates(clock);
+    const outer = gates.of("all", { burst: 1_000, tokensPerSecond: 1_000, minGapMs: 0 });
+    const all = Array.from({ length: 28 }, (_, index) =>
+      gates.of(`bucket ${index}`, LIMITS, outer).acquire("edit", { signal: never }),
+    );
+    await clock.settle(Promise.all(all));
+    // All of them are in the burst.
+    expect(clock.now()).toBe(0);
+  });
+
   it("is idle when it is full, open, and nobody uses it", async () => {
     const gate = new Gate(LIMITS, clock);
     expect(gate.idle).toBe(true);
