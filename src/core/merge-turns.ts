@@ -19,6 +19,8 @@ export function mergeTurns(turns: readonly Turn[]): Turn {
     attachments: turns.flatMap(({ attachments }) => attachments),
     ...(quote !== undefined && { quote }),
     ...(turns.some(({ late }) => late === true) && { late: true }),
+    // The first one may have been handed in before their name was known.
+    asker: last.asker,
     locale: last.locale,
     address: last.address,
   };

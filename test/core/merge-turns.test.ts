@@ -22,13 +22,22 @@ it("is all that was typed, known by the first and answered below the last", () =
     attachments: [file("b")],
     quote: { author: "Grace", text: "hm" },
   });
-  const third = aTurn({ id: "m3#r0", text: "这两个文件", locale: "zh", address: "at 3", late: true });
+  const asker = { key: first.asker.key, name: "Ada, by now" };
+  const third = aTurn({
+    id: "m3#r0",
+    text: "这两个文件",
+    asker,
+    locale: "zh",
+    address: "at 3",
+    late: true,
+  });
   expect(mergeTurns([first, second, third])).toEqual({
     ...first,
     text: "look at\n这两个文件",
     attachments: [file("a"), file("b")],
     quote: { author: "Grace", text: "hm" },
     late: true,
+    asker,
     locale: "zh",
     address: "at 3",
   });
