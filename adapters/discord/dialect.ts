@@ -164,9 +164,9 @@ function linkEdits(node: Link, place: Place): readonly Edit[] {
   if (address !== node.url) return [{ start, end, text: withAddress(label, address) }];
   if (source[start] !== "[") return [];
   if (label === "" || (/^https?:\/\/\S+$/.test(label) && isHonest(label, node.url)))
-    return [{ start, end, text: `<${node.url}>` }];
+    return [{ start, end, text: bracketed(node.url) }];
   if (!isHonest(label, node.url) || content === undefined)
-    return [{ start, end, text: `${label} (<${node.url}>)` }];
+    return [{ start, end, text: `${label} (${bracketed(node.url)})` }];
   const picture = node.children.find((child) => child.type === "image");
   const inside =
     picture === undefined ? below(node, place) : [{ ...content, text: wordsOf(picture) || label }];
@@ -187,7 +187,7 @@ function escaped(start: number): Edit {
 function asWritten({ start, end }: Range, source: string): readonly Edit[] {
   const text = source.slice(start, end);
   const lineEnd = text.indexOf("\n");
-  return [...text.matchAll(/(?<!\\)[[*_~`|]/g)]
+  return [...text.matchAll(/(?<=(?<!\\)(?:\\\\)*)[[*_~`|]/g)]
     .filter(({ index, 0: mark }) => mark === "[" || lineEnd < 0 || index < lineEnd)
     .map(({ index }) => escaped(start + index));
 }
@@ -199,9 +199,14 @@ function imageEdits(node: Image, { source }: Place): readonly Edit[] {
   // The bytes of a picture are no text.
   if (/^data:/i.test(node.url)) return [{ ...range, text: words || "–" }];
   if (!/^https?:/i.test(node.url)) return asWritten(range, source);
-  if (words === "") return [{ ...range, text: `<${node.url}>` }];
-  const honest = isHonest(words, node.url);
-  return [{ ...range, text: honest ? `[${words}](<${node.url}>)` : `${words} (<${node.url}>)` }];
+  const address = bracketed(node.url);
+  if (words === "") return [{ ...range, text: address }];
+  return [{ ...range, text: isHonest(words, node.url) ? `[${words}](${address})` : `${words} (${address})` }];
+}
+
+/** What would end the brackets is encoded: behind it another link could stand, which nobody has looked at. */
+function bracketed(url: string): string {
+  return `<${url.replaceAll(/[\s<>]/g, encodeURIComponent)}>`;
 }
 
 /** Two underscores are underline on Discord, and bold inside of bold would end it. */

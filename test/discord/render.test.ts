@@ -61,6 +61,18 @@ describe("links from the model", () => {
     );
   });
 
+  it.each([
+    ["[b.example](https://e.example/>[b.example](https://evil.example))", "b.example (<", ">)"],
+    ["[b.example](<https://e.example/ [b.example](https://evil.example)>)", "b.example (<", ">)"],
+    ["![b.example](https://e.example/>[b.example](https://evil.example))", "b.example (<", ">)"],
+    ["![words](https://e.example/>[b.example](https://evil.example))", "[words](<", ">)"],
+  ])("hold no other one in their address: %j", (markdown, before, behind) => {
+    const shown = texts(markdown).join("");
+    const address = shown.slice(before.length, -behind.length);
+    expect(shown).toBe(`${before}${address}${behind}`);
+    expect(address).toMatch(/^https:\/\/e\.example\/%[\dE]+\[b\.example\]\(https:\/\/evil\.example\)$/);
+  });
+
   it("stay as they are when their words name none, or in code", () => {
     const markdown =
       "[docs](https://a.example) [read.md](https://a.example) `[b.example](https://a.example)`";
@@ -85,6 +97,14 @@ describe("what looks like a link and leads nowhere", () => {
     [
       '[x](one "[bank.example](https://evil.example)")',
       String.raw`\[x](one "\[bank.example](https://evil.example)")`,
+    ],
+    [
+      String.raw`[x](\\[bank.example](https://evil.example))`,
+      String.raw`\[x](\\\[bank.example](https://evil.example))`,
+    ],
+    [
+      "[x](mailto:[bank.example](https://evil.example))",
+      String.raw`\[x](mailto:\[bank.example](https://evil.example))`,
     ],
     ["<urn:isbn:1>", String.raw`\<urn:isbn:1>`],
     ["[us](mailto:us@a.example) <us@a.example>", "us (us@a.example) us@a.example"],
