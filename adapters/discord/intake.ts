@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { BridgeError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
 import { noticeFor } from "../../src/core/notices.ts";
@@ -39,7 +40,6 @@ import {
 import type { DiscordPacer } from "./pacer.ts";
 import { keepResponse } from "./responses.ts";
 import type { DiscordRest } from "./rest-client.ts";
-import { sleep } from "./sleep.ts";
 
 export interface IntakeOptions {
   readonly token: string;
@@ -299,11 +299,11 @@ export class DiscordIntake implements AsyncDisposable {
     return ended;
   }
 
-  /** What a piece of work came to, if it is quick. */
+  /** What a piece of work came to, if it is quick: by the world's time, like each try of an acknowledgement. */
   async #soon<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
     const over = new AbortController();
     const signal = AbortSignal.any([over.signal, this.#closing.signal]);
-    const patience = sleep(this.#options.clock, ms, signal).catch(() => undefined);
+    const patience = sleep(ms, undefined, { signal }).catch(() => undefined);
     const soon = await Promise.race([work, patience]);
     over.abort();
     return soon ?? undefined;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { COZE_COMMAND } from "../../adapters/discord/commands.ts";
 import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-discord.ts";
-import { type SeenMessage, VirtualClock } from "../../sandbox/stand-in.ts";
+import { fastClock, type SeenMessage, VirtualClock } from "../../sandbox/stand-in.ts";
 import { BridgeError } from "../../src/core/errors.ts";
 import { MemoryStore } from "../core/platform-double.ts";
 import { answerOf, type Bridge, CREATE, calls, EDIT, HOOK_EDIT, openBridge } from "./harness.ts";
@@ -116,6 +116,22 @@ describe("a slash command", () => {
         .filter(({ status }) => status === 200)
         .map(({ name }) => asked.get(name.split("/")[2] ?? ""));
     await expect.poll(taken, { timeout: 5_000 }).toEqual(expected);
+  });
+
+  it("waits as long for the one before it where the clock of limits and pauses is faster", async () => {
+    const speed = 50;
+    const fast = fastClock(speed);
+    await using quick = await startDiscord({ clock: fast, answerWithinMs: 3_000 * speed });
+    await using bridge = await openBridge(quick, { wallNow: () => fast.now(), clock: fast });
+    quick.faults.plan(CALLBACK, { do: "delay", ms: 200 * speed });
+    const ada = quick.person("Ada");
+    const asked = ["why?", "how?"].map((question) => ada.slash(quick.general, { question }));
+    const taken = (): readonly string[] =>
+      calls(quick, CALLBACK)
+        .filter(({ status }) => status === 200)
+        .map(({ name }) => name.split("/")[2] ?? "");
+    await expect.poll(taken, { timeout: 5_000 }).toEqual(asked);
+    expect(bridge.turns).toHaveLength(2);
   });
 
   it("may be answered before its acknowledgement is through, in the same message", async () => {
