@@ -9,7 +9,7 @@ const LIST_ROWS = 200;
 
 /**
  * The store on the embedded file. What has no expiry is written to the disk, or gone from it, when the call resolves; what
- * has one survives the process, but perhaps not a power loss.
+ * has one, or is not to be synced, survives the process, but perhaps not a power loss.
  *
  * @param now - Ms since the epoch; default the system's clock.
  */
