@@ -106,10 +106,14 @@ function itemEdits(node: ListItem, { source }: Place): readonly Edit[] {
   return edits;
 }
 
-/** Fences of three backticks with the name of a language, and none of those inside. */
+/**
+ * Fences of three backticks with the name of a language, and none of those inside. What is only indented is no code to
+ * Discord: a link in it would be one.
+ */
 function codeEdits(node: Code, { source }: Place): readonly Edit[] {
   const fence = toFence(node, source);
-  if (fence === undefined) return [];
+  if (fence === undefined)
+    return asWritten(rangeOf(node), source).filter(({ start }) => source[start] === "[");
   const language = /^[a-z0-9_+\-.#]+$/i.exec(fence.info.split(/\s/, 1)[0] ?? "")?.[0] ?? "";
   const { end } = rangeOf(node);
   const isClosed = fence.end === end;

@@ -106,6 +106,7 @@ describe("what looks like a link and leads nowhere", () => {
       "[x](mailto:[bank.example](https://evil.example))",
       String.raw`\[x](mailto:\[bank.example](https://evil.example))`,
     ],
+    ["See\n\n    [bank.example](https://evil.example)", "See\n\n    \\[bank.example](https://evil.example)"],
     ["<urn:isbn:1>", String.raw`\<urn:isbn:1>`],
     ["[us](mailto:us@a.example) <us@a.example>", "us (us@a.example) us@a.example"],
     ["[a][1] ![b][1]\n\n[1]: one.md", "[a][1] ![b][1]\n\n[1]: one.md"],
