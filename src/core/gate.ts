@@ -122,14 +122,25 @@ export class Gate {
   async acquire(permit: Permit, options: AcquireOptions): Promise<void> {
     await this.#acquire(permit, options);
     const { signal } = options;
+    const taken: Gate[] = [this];
     try {
-      if (permit === "edit") await this.#drafts?.acquire(permit, { signal });
-      // Not by its own `acquire`: a draft was counted just now.
-      if (this.#outer !== undefined) await this.#outer.#acquire(permit, { signal });
+      // Not by their own `acquire`: a draft is counted once.
+      for (const gate of this.#behind(permit)) {
+        await gate.#acquire(permit, { signal });
+        taken.push(gate);
+      }
     } catch (error) {
-      this.giveBack();
+      for (const gate of taken) gate.#putBack();
       throw error;
     }
+    // Refused meanwhile: the token from before is no more.
+    if (this.#clock.now() < this.#closedUntil) await this.#acquire(permit, options);
+  }
+
+  /** The gates of which a permit of this one includes one. */
+  #behind(permit: Permit): readonly Gate[] {
+    const gates = [permit === "edit" ? this.#drafts : undefined, this.#outer];
+    return gates.filter((gate) => gate !== undefined);
   }
 
   #acquire(permit: Permit, options: AcquireOptions): Promise<void> {
@@ -187,8 +198,12 @@ export class Gate {
     this.#lower({ ...this.#bucket, tokens: this.#bucket.tokens - lost });
   }
 
-  /** A token that was taken is not used. */
+  /** A permit for an edit that was taken is not used. */
   giveBack(): void {
+    for (const gate of [this, ...this.#behind("edit")]) gate.#putBack();
+  }
+
+  #putBack(): void {
     const tokens = Math.min(this.#limits.burst, this.#bucket.tokens + 1);
     this.#bucket = { ...this.#bucket, tokens };
     this.#shared?.tell({ givenBack: 1 });
@@ -262,7 +277,7 @@ export class Gate {
       this.#adopt(view, view.sharers - sharers);
       // To a thousandth, as Redis tells it.
       if (view.taken) this.#wasFull = view.tokens + 1 > this.#limits.burst - 0.001;
-      if (view.taken && !this.#leaveWith(waiting)) this.giveBack();
+      if (view.taken && !this.#leaveWith(waiting)) this.#putBack();
     }
     this.#pump();
   }

@@ -5,6 +5,8 @@ export class PromisedReply implements Reply {
   readonly #opening: Promise<Reply>;
   #reply: Reply | undefined;
   #latest: ReplyContent | undefined;
+  /** The last state is known, or there will be none: drafts come too late. */
+  #closed = false;
 
   constructor(opening: Promise<Reply>) {
     this.#opening = opening.then((reply) => {
@@ -17,18 +19,24 @@ export class PromisedReply implements Reply {
   }
 
   show(content: ReplyContent): void {
+    if (this.#closed) return;
     if (this.#reply === undefined) this.#latest = content;
     else this.#reply.show(content);
   }
 
   async finish(content: ReplyContent): Promise<FinishedReply> {
-    this.#latest = undefined;
+    this.#close();
     return (await this.#opening).finish(content);
   }
 
   async abandon(): Promise<void> {
-    this.#latest = undefined;
+    this.#close();
     const reply = await this.#opening.catch(() => undefined);
     await reply?.abandon();
+  }
+
+  #close(): void {
+    this.#closed = true;
+    this.#latest = undefined;
   }
 }

@@ -41,6 +41,7 @@ export class Deadline implements Disposable {
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     clearTimeout(this.#whole);
     this.#outer.removeEventListener("abort", this.#onAbort);
   }

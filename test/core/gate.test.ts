@@ -245,6 +245,30 @@ describe("a gate", () => {
     expect(clock.now()).toBe(0);
   });
 
+  it("asks anew for a draft whose bucket was refused while it waited for a limit of several", async () => {
+    const outer = new Gate({ burst: 1, tokensPerSecond: 1, minGapMs: 0 }, clock);
+    const gate = new Gate(LIMITS, clock, { outer });
+    await take(outer, 1);
+    const log: string[] = [];
+    const waiting = ask(gate, "edit", { log, name: "draft" });
+    await clock.advance(500);
+    gate.refused(5_000);
+    await clock.advance(4_900);
+    expect(log).toEqual([]);
+    await clock.settle(waiting);
+    expect(clock.now()).toBeGreaterThanOrEqual(5_500);
+  });
+
+  it("gives back what it took of a limit of several, too", async () => {
+    const outer = new Gate({ burst: 2, tokensPerSecond: 0.001, minGapMs: 0 }, clock);
+    const gate = new Gate(LIMITS, clock, { outer });
+    for (let round = 0; round < 4; round += 1) {
+      await clock.settle(gate.acquire("edit", { signal: never }));
+      gate.giveBack();
+    }
+    expect(clock.now()).toBeLessThan(1_000);
+  });
+
   it("is idle when it is full, open, and nobody uses it", async () => {
     const gate = new Gate(LIMITS, clock);
     expect(gate.idle).toBe(true);
