@@ -1,5 +1,5 @@
 import type { Nodes, Root } from "mdast";
-import { fromMarkdown, type Options } from "mdast-util-from-markdown";
+import { type Extension, fromMarkdown, type Handle, type Options } from "mdast-util-from-markdown";
 import { gfmStrikethroughFromMarkdown } from "mdast-util-gfm-strikethrough";
 import { gfmTableFromMarkdown } from "mdast-util-gfm-table";
 import { gfmTaskListItemFromMarkdown } from "mdast-util-gfm-task-list-item";
@@ -22,7 +22,7 @@ const WITHOUT_TABLES: Options = {
     cjkFriendlyExtension(),
     gfmStrikethroughCjkFriendly({ singleTilde: false }),
   ],
-  mdastExtensions: [gfmTableFromMarkdown(), gfmTaskListItemFromMarkdown(), gfmStrikethroughFromMarkdown()],
+  mdastExtensions: [gfmTableFromMarkdown(), taskListItems(), gfmStrikethroughFromMarkdown()],
 };
 const WITH_TABLES: Options = {
   ...WITHOUT_TABLES,
@@ -47,6 +47,25 @@ export function parseMarkdown(markdown: string): Root {
   if (trees.size >= KEPT_TREES && oldest !== undefined) trees.delete(oldest);
   trees.set(markdown, tree);
   return tree;
+}
+
+/**
+ * The library's own, but for a check that stands in no item, as in `2.` with `[x] a` on the next line: there it asserts
+ * that there is one.
+ */
+function taskListItems(): Extension {
+  const { exit } = gfmTaskListItemFromMarkdown();
+  const inItem = (handle: Handle | undefined): Handle =>
+    function (token) {
+      if (this.stack.at(-2)?.type === "listItem") handle?.call(this, token);
+    };
+  return {
+    exit: {
+      ...exit,
+      taskListCheckValueChecked: inItem(exit?.["taskListCheckValueChecked"]),
+      taskListCheckValueUnchecked: inItem(exit?.["taskListCheckValueUnchecked"]),
+    },
+  };
 }
 
 /** A stretch of the source, in UTF-16 code units; `end` is the first one after it. */

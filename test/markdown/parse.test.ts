@@ -31,3 +31,9 @@ it("knows what of a task list is done", () => {
   const items = [...walk(parseMarkdown("- [x] a\n- [ ] b\n- c"))].filter((node) => node.type === "listItem");
   expect(items.map(({ checked }) => checked)).toEqual([true, false, null]);
 });
+
+it("takes a check that stands in no item for text", () => {
+  expect(types("2.\n[x] a")).toContain("paragraph");
+  const [list] = parseMarkdown("- [x] a").children;
+  expect(list).toMatchObject({ children: [{ checked: true }] });
+});
