@@ -74,13 +74,18 @@ it.concurrent("never fails for a sign: not for a command, a deleted question or 
   see(callsOf(slack, "assistant.threads.setStatus")).toEqual([]);
 });
 
-it.concurrent("acknowledges what the full queue does not take, and says so once a minute", async ({
-  expect: see,
-}) => {
-  await using bridge = await openBridge({
+/** A bridge whose queue takes nothing. */
+function openFull(): ReturnType<typeof openBridge> {
+  return openBridge({
     slack: { echo: false },
     onTurn: () => Promise.reject(new BridgeError("QUEUE_FULL", "full", { retryable: true })),
   });
+}
+
+it.concurrent("acknowledges what the full queue does not take, and says so once a minute", async ({
+  expect: see,
+}) => {
+  await using bridge = await openFull();
   const { slack } = bridge;
   const ada = slack.person("Ada");
   const said = Array.from({ length: 5 }, (_, number) => ada.dm(`question ${number}`));
@@ -159,10 +164,7 @@ it("makes no turn of a deletion, and acknowledges it though nobody can cancel", 
 it.concurrent("tells somebody who is still looked up in their language that it takes no more", async ({
   expect: see,
 }) => {
-  await using bridge = await openBridge({
-    slack: { echo: false },
-    onTurn: () => Promise.reject(new BridgeError("QUEUE_FULL", "full", { retryable: true })),
-  });
+  await using bridge = await openFull();
   const { slack } = bridge;
   const said = slack.person("Wei", { locale: "zh-CN" }).dm("hello");
   const told = (): readonly string[] =>
