@@ -1,7 +1,7 @@
 import type { TimedLetters } from "./optimum.ts";
 import { seeded } from "./traces.ts";
 
-/** Answers that nobody chose: what the pacer's constants were tuned on, so that they fit more than six traces. */
+/** Answers that nobody chose, of the kinds that the pacer's constants were tuned on, so that they fit more than six traces. */
 export interface RandomTrace {
   readonly kind: Kind;
   readonly pieces: readonly TimedLetters[];
