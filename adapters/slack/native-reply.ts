@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
 import { BridgeError, PlatformError } from "../../src/core/errors.ts";
-import type { Gate } from "../../src/core/gate.ts";
+import type { Gate, Grant } from "../../src/core/gate.ts";
 import { goesOnAsFile } from "../../src/core/notices.ts";
 import { type Arrivals, arrive, type Permit, sendAll } from "../../src/core/pacer.ts";
 import type { FinishedReply, Reply, ReplyContent } from "../../src/core/ports.ts";
@@ -226,9 +226,10 @@ export class NativeReply implements Reply {
 
   /** At the end of the text: a stream takes nothing else before it is stopped. */
   async #sayFile(segment: Segment): Promise<void> {
-    if (!(await this.#mayAppend()) || this.#stopped) return;
+    const grant = await this.#mayAppend();
+    if (grant === undefined) return;
     const close = `\n\n_${goesOnAsFile(this.#options.target.locale)}_`;
-    await this.#send(segment, { text: "", close, cards: [] });
+    await this.#send(segment, { text: "", close, cards: [] }, grant);
     this.#saysFile = segment.open && !segment.full;
     this.#repair ||= !this.#saysFile;
   }
@@ -356,11 +357,12 @@ export class NativeReply implements Reply {
   }
 
   async #append(segment: Segment): Promise<void> {
-    if (!(await this.#mayAppend()) || this.#stopped) return;
+    const grant = await this.#mayAppend();
+    if (grant === undefined) return;
     const { text, cards, rotate } = this.#plan(segment);
     const close = rotate ? borderOf(segment.shown + text).close : "";
-    if (text !== "" || cards.length > 0) await this.#send(segment, { text, close, cards });
-    else this.#gate("append").giveBack();
+    if (text !== "" || cards.length > 0) await this.#send(segment, { text, close, cards }, grant);
+    else grant.giveBack();
     if ((rotate || segment.full) && segment.open) await this.#end(segment);
   }
 
@@ -375,26 +377,31 @@ export class NativeReply implements Reply {
   /** A card that is under way when its message ends is drawn as failed (slack.md §1.3). */
   async #end(segment: Segment): Promise<void> {
     const cards = this.#pendingCards({ closing: true });
-    if (cards.length > 0 && !(await this.#mayAppend())) return;
-    if (cards.length > 0 && !this.#stopped) await this.#send(segment, { text: "", close: "", cards });
+    if (cards.length > 0) {
+      const grant = await this.#mayAppend();
+      if (grant === undefined) return;
+      await this.#send(segment, { text: "", close: "", cards }, grant);
+    }
     // What does not fit goes into another one, or into the file.
     segment.ended = this.#segments.length >= this.#options.file.limit.messages;
     if (segment.open && !segment.ended) await this.#stop(segment, { last: false });
   }
 
-  /** @returns False when the last state came while an interim one waited: the loop looks again. */
-  async #mayAppend(): Promise<boolean> {
+  /** @returns `undefined` when the last state came while an interim one waited, or the reply was left: the loop looks again. */
+  async #mayAppend(): Promise<Grant | undefined> {
     const { signal } = this.#options;
     const permit = this.#permit();
     const waiting = permit === "final" ? signal : AbortSignal.any([signal, this.#hurry.signal]);
     const pace = { lastEditAt: this.#lastWriteAt, arrivals: () => this.#arrivals };
     this.#isWaiting = true;
     try {
-      await this.#gate("append").acquire(permit, { ...pace, signal: waiting });
-      return true;
+      const grant = await this.#gate("append").acquire(permit, { ...pace, signal: waiting });
+      if (!this.#stopped) return grant;
+      grant.giveBack();
+      return undefined;
     } catch (error) {
       if (signal.aborted || !this.#hurry.signal.aborted) throw error;
-      return false;
+      return undefined;
     } finally {
       this.#isWaiting = false;
     }
@@ -406,7 +413,7 @@ export class NativeReply implements Reply {
     this.#arrivals = sendAll(this.#arrivals);
   }
 
-  async #send(segment: Segment, { text, close, cards }: Piece): Promise<void> {
+  async #send(segment: Segment, { text, close, cards }: Piece, grant: Grant): Promise<void> {
     const { target, signal } = this.#options;
     const args = {
       channel: target.place.channel,
@@ -414,6 +421,7 @@ export class NativeReply implements Reply {
       ...streamContent(text + close, cards),
     };
     this.#countsAsSent();
+    grant.sent();
     try {
       await this.#context.api.stream("chat.appendStream", anything, args, { signal });
     } catch (error) {

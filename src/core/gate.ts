@@ -32,7 +32,24 @@ interface AcquireOptions {
 
 interface Waiting extends AcquireOptions {
   readonly permit: Permit;
-  readonly grant: () => void;
+  /** @param room - Tokens that were missing for a full bucket. */
+  readonly grant: (room: number) => void;
+}
+
+/** A permit that was granted. Who calls at once need not say so. */
+export interface Grant {
+  /** The call goes out only now. What came back into a bucket that was full, because it had to wait, comes off. */
+  sent(): void;
+  /** There is nothing to call for. */
+  giveBack(): void;
+}
+
+/** One token of one bucket. */
+interface Token {
+  readonly gate: Gate;
+  /** When it was taken, and what was missing then for a full bucket. */
+  readonly at: number;
+  readonly room: number;
 }
 
 /** What gates need of time; tests pass their own. */
@@ -82,8 +99,6 @@ export class Gate {
   #alone = false;
   /** Tokens that we took without telling. */
   #owed = 0;
-  /** The last token came out of a full bucket. */
-  #wasFull = false;
   #isAsking = false;
   #cancelTimer: (() => void) | undefined;
 
@@ -119,22 +134,29 @@ export class Gate {
   }
 
   /** Resolves when the call may go out, and takes the token. Rejects with the signal's reason. */
-  async acquire(permit: Permit, options: AcquireOptions): Promise<void> {
-    await this.#acquire(permit, options);
+  async acquire(permit: Permit, options: AcquireOptions): Promise<Grant> {
     const { signal } = options;
-    const taken: Gate[] = [this];
+    const tokens: Token[] = [await this.#take(permit, options)];
     try {
       // Not by their own `acquire`: a draft is counted once.
-      for (const gate of this.#behind(permit)) {
-        await gate.#acquire(permit, { signal });
-        taken.push(gate);
+      for (const gate of this.#behind(permit)) tokens.push(await gate.#take(permit, { signal }));
+      if (this.#clock.now() < this.#closedUntil) {
+        // Refused meanwhile: the token from before is no more.
+        tokens.shift();
+        tokens.push(await this.#take(permit, options));
       }
     } catch (error) {
-      for (const gate of taken) gate.#putBack();
+      for (const token of tokens) token.gate.#putBack();
       throw error;
     }
-    // Refused meanwhile: the token from before is no more.
-    if (this.#clock.now() < this.#closedUntil) await this.#acquire(permit, options);
+    return {
+      sent: () => {
+        for (const token of tokens) token.gate.#countFromNow(token);
+      },
+      giveBack: () => {
+        for (const token of tokens) token.gate.#putBack();
+      },
+    };
   }
 
   /** The gates of which a permit of this one includes one. */
@@ -143,13 +165,13 @@ export class Gate {
     return gates.filter((gate) => gate !== undefined);
   }
 
-  #acquire(permit: Permit, options: AcquireOptions): Promise<void> {
+  #take(permit: Permit, options: AcquireOptions): Promise<Token> {
     const { signal } = options;
     if (signal.aborted) return Promise.reject(signal.reason);
-    return new Promise<void>((resolve, reject) => {
-      const grant = (): void => {
+    return new Promise<Token>((resolve, reject) => {
+      const grant = (room: number): void => {
         signal.removeEventListener("abort", abort);
-        resolve();
+        resolve({ gate: this, at: this.#clock.now(), room });
       };
       const waiting: Waiting = { ...options, permit, grant };
       const queue = this.#queueOf(permit);
@@ -191,16 +213,13 @@ export class Gate {
     this.#told = { remaining: headers.remaining, resetAt: now + headers.resetAfterMs };
   }
 
-  /** The last call went out so many ms after it was allowed: meanwhile nothing came back into a bucket that was full. */
-  delayed(ms: number): void {
-    if (!this.#wasFull || ms <= 0) return;
-    const lost = (ms / 1000) * this.#limits.tokensPerSecond;
-    this.#lower({ ...this.#bucket, tokens: this.#bucket.tokens - lost });
-  }
-
-  /** A permit for an edit that was taken is not used. */
-  giveBack(): void {
-    for (const gate of [this, ...this.#behind("edit")]) gate.#putBack();
+  /** The platform counts a call from when it goes out: of what came back since the permit, what its bucket could not hold. */
+  #countFromNow({ at, room }: Token): void {
+    const now = this.#clock.now();
+    const lost = Math.min(1, ((now - at) / 1000) * this.#limits.tokensPerSecond - room);
+    if (lost <= 0) return;
+    const known = refill(this.#bucket, this.#own, now);
+    this.#lower({ ...known, tokens: known.tokens - lost });
   }
 
   #putBack(): void {
@@ -251,18 +270,18 @@ export class Gate {
 
   #serve(waiting: Waiting): void {
     const now = this.#clock.now();
-    this.#wasFull = refill(this.#bucket, this.#own, now).tokens >= this.#own.burst;
+    const room = this.#own.burst - refill(this.#bucket, this.#own, now).tokens;
     this.#bucket = spend(this.#bucket, this.#own, now);
-    this.#leaveWith(waiting);
+    this.#leaveWith(waiting, room);
   }
 
   /** @returns False when it has left by itself. */
-  #leaveWith(waiting: Waiting): boolean {
+  #leaveWith(waiting: Waiting, room: number): boolean {
     const queue = this.#queueOf(waiting.permit);
     const index = queue.indexOf(waiting);
     if (index < 0) return false;
     queue.splice(index, 1);
-    waiting.grant();
+    waiting.grant(room);
     return true;
   }
 
@@ -275,9 +294,8 @@ export class Gate {
     else {
       this.#owed -= owed;
       this.#adopt(view, view.sharers - sharers);
-      // To a thousandth, as Redis tells it.
-      if (view.taken) this.#wasFull = view.tokens + 1 > this.#limits.burst - 0.001;
-      if (view.taken && !this.#leaveWith(waiting)) this.#putBack();
+      const room = this.#limits.burst - (view.tokens + 1);
+      if (view.taken && !this.#leaveWith(waiting, room)) this.#putBack();
     }
     this.#pump();
   }

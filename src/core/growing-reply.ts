@@ -1,5 +1,5 @@
 import { BridgeError, type ErrorCode } from "./errors.ts";
-import type { Gate } from "./gate.ts";
+import type { Gate, Grant } from "./gate.ts";
 import type { Json } from "./json.ts";
 import { type Arrivals, arrive, type Permit, sendAll } from "./pacer.ts";
 import type { FinishedReply, Log, Reply, ReplyContent } from "./ports.ts";
@@ -212,8 +212,11 @@ export class GrowingReply implements Reply {
 
   async #do(step: Step): Promise<void> {
     if (step === "save") await this.#save();
-    else if (await this.#isPermitted(step)) await this.#call(step);
-    else return;
+    else {
+      const grants = await this.#permits(step);
+      if (grants === undefined) return;
+      await this.#call(step, grants);
+    }
     this.#failuresInARow = 0;
   }
 
@@ -222,24 +225,29 @@ export class GrowingReply implements Reply {
     this.#unsaved = false;
   }
 
-  /** Waits for the pace. False when the wait was interrupted. */
-  async #isPermitted(step: Exclude<Step, "save">): Promise<boolean> {
-    const { writer } = this.#options;
-    const edits = writer.gate("edit");
+  /** Waits for the pace. `undefined` when the wait was interrupted. */
+  async #permits(step: Exclude<Step, "save">): Promise<readonly Grant[] | undefined> {
+    const edits = this.#options.writer.gate("edit");
     // Counted in from the first text on: a reply that has nothing to show takes nobody's share.
     this.#leave ??= edits.join();
-    if (step === "create") return this.#mayCreate(step);
+    if (step === "create") return this.#withCreate([]);
     const permit = this.#permit(step);
     const pace = { lastEditAt: this.#lastWriteAt, arrivals: () => this.#arrivals };
     this.#waitingAt = edits;
-    const mayEdit = await this.#waits((signal) => edits.acquire(permit, { ...pace, signal }));
+    const edit = await this.#waits((signal) => edits.acquire(permit, { ...pace, signal }));
     this.#waitingAt = undefined;
-    return mayEdit && (step !== "roll" || this.#mayCreate(step));
+    if (edit === undefined) return undefined;
+    return step === "roll" ? this.#withCreate([edit]) : [edit];
   }
 
-  #mayCreate(step: "create" | "roll"): Promise<boolean> {
-    const permit = this.#permit(step);
-    return this.#waits((signal) => this.#options.writer.gate("create").acquire(permit, { signal }));
+  /** What was granted, and a message more. `undefined` when the wait was interrupted: then all of it is given back. */
+  async #withCreate(granted: readonly Grant[]): Promise<readonly Grant[] | undefined> {
+    const permit = this.#permit("create");
+    const gate = this.#options.writer.gate("create");
+    const create = await this.#waits((signal) => gate.acquire(permit, { signal }));
+    if (create !== undefined) return [...granted, create];
+    giveBack(granted);
+    return undefined;
   }
 
   /** A message that begins is a first text: the one before it is full. */
@@ -248,41 +256,35 @@ export class GrowingReply implements Reply {
     return step === "create" || step === "roll" ? "first" : "edit";
   }
 
-  async #waits(wait: (signal: AbortSignal) => Promise<void>): Promise<boolean> {
+  /** @returns `undefined` when it was interrupted. */
+  async #waits<T>(wait: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
     const { signal } = this.#options;
     const interrupt = this.#interrupt.signal;
-    if (this.#stopped) return false;
+    if (this.#stopped) return undefined;
     try {
-      await wait(AbortSignal.any([signal, interrupt]));
-      return true;
+      return await wait(AbortSignal.any([signal, interrupt]));
     } catch (error) {
-      if (interrupt.aborted && !signal.aborted) return false;
+      if (interrupt.aborted && !signal.aborted) return undefined;
       throw error;
     }
   }
 
   /** The permit may have taken a while: whatever is newest now is what goes out. */
-  async #call(allowed: Exclude<Step, "save">): Promise<void> {
-    if (this.#stopped) return;
-    const allowedAt = this.#options.now();
-    let step = allowed;
-    if (allowed === "edit") {
-      const due = this.#stepOf(this.#parts());
-      if (due === "roll" && (await this.#mayCreate(due))) step = due;
-      // Nothing that may be shown has come, or a message has to be made first.
-      else if (due !== "edit") return this.#options.writer.gate("edit").giveBack();
-      if (this.#stopped) return;
-    }
+  async #call(permitted: Exclude<Step, "save">, granted: readonly Grant[]): Promise<void> {
+    const due = permitted === "edit" ? this.#stepOf(this.#parts()) : permitted;
+    const grants = permitted === "edit" && due === "roll" ? await this.#withCreate(granted) : granted;
+    if (grants === undefined) return;
+    // Nothing that may be shown has come, or a message has to be made first.
+    const isVain = permitted === "edit" && due !== "edit" && due !== "roll";
+    if (isVain || due === undefined || this.#stopped) return giveBack(grants);
     const parts = this.#parts();
     this.#triedFinal = this.#final;
     this.#lastWriteAt = this.#options.now();
     this.#arrivals = sendAll(this.#arrivals);
-    // Drawing takes time.
-    const lateMs = this.#lastWriteAt - allowedAt;
-    if (step !== "create") this.#options.writer.gate("edit").delayed(lateMs);
+    for (const grant of grants) grant.sent();
     if (this.#isFirst) this.#options.onFirst?.();
     this.#isFirst = false;
-    switch (step) {
+    switch (due) {
       case "create":
         return this.#create(parts);
       case "edit":
@@ -396,6 +398,10 @@ export class GrowingReply implements Reply {
     if (this.#options.signal.aborted) this.#options.log.debug({ err: error }, "reply stopped");
     else this.#options.log.warn({ err: error }, "reply stopped growing");
   }
+}
+
+function giveBack(grants: readonly Grant[]): void {
+  for (const grant of grants) grant.giveBack();
 }
 
 /** Nothing happened, for certain. */

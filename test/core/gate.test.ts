@@ -108,9 +108,9 @@ describe("a gate", () => {
 
   it("counts a call from when it went out: a full bucket gains nothing before", async () => {
     const gate = new Gate(LIMITS, clock);
-    await take(gate, 1);
+    const grant = await gate.acquire("final", { signal: never });
     await clock.advance(300);
-    gate.delayed(300);
+    grant.sent();
     await take(gate, 4);
     const log: string[] = [];
     // Without the delay 0.3 of the next token would be there.
@@ -120,13 +120,38 @@ describe("a gate", () => {
 
   it("counts a call from when it was allowed where the bucket was not full", async () => {
     const gate = new Gate(LIMITS, clock);
-    await take(gate, 2);
+    await take(gate, 1);
+    const grant = await gate.acquire("final", { signal: never });
     await clock.advance(300);
-    gate.delayed(300);
+    grant.sent();
     await take(gate, 3);
     const log: string[] = [];
     await clock.settle(ask(gate, "final", { log, name: "a" }));
     expect(log).toEqual(["a 1061"]);
+  });
+
+  it("counts a call that waited until its bucket was full from then on", async () => {
+    const gate = new Gate(LIMITS, clock);
+    await take(gate, 1);
+    const grant = await gate.acquire("final", { signal: never });
+    // Full after 2 s; the platform, which knows of one call only, was after 1 s.
+    await clock.advance(1_400);
+    grant.sent();
+    await take(gate, 4);
+    const log: string[] = [];
+    await clock.settle(ask(gate, "final", { log, name: "a" }));
+    expect(log).toEqual(["a 2461"]);
+  });
+
+  it("takes no more than its token off for a call that waited for long", async () => {
+    const gate = new Gate(LIMITS, clock);
+    const grant = await gate.acquire("final", { signal: never });
+    await clock.advance(60_000);
+    grant.sent();
+    await take(gate, 4);
+    const log: string[] = [];
+    await clock.settle(ask(gate, "final", { log, name: "a" }));
+    expect(log).toEqual(["a 61061"]);
   });
 
   it("lets a waiting one leave by its signal, and the next one move up", async () => {
@@ -263,10 +288,32 @@ describe("a gate", () => {
     const outer = new Gate({ burst: 2, tokensPerSecond: 0.001, minGapMs: 0 }, clock);
     const gate = new Gate(LIMITS, clock, { outer });
     for (let round = 0; round < 4; round += 1) {
-      await clock.settle(gate.acquire("edit", { signal: never }));
-      gate.giveBack();
+      const grant = await clock.settle(gate.acquire("edit", { signal: never }));
+      grant.giveBack();
     }
     expect(clock.now()).toBeLessThan(1_000);
+  });
+
+  it("gives back what it took of a limit of several when it leaves while it asks anew", async () => {
+    const outer = new Gate({ burst: 2, tokensPerSecond: 1, minGapMs: 0 }, clock);
+    const gate = new Gate(LIMITS, clock, { outer });
+    await take(outer, 1);
+    // The second one waits 61 ms for the margin.
+    const held = await clock.settle(outer.acquire("final", { signal: never }));
+    const leaving = new AbortController();
+    const left = gate.acquire("first", { signal: leaving.signal });
+    await clock.advance(500);
+    gate.refused(5_000);
+    held.giveBack();
+    await clock.advance(100);
+    leaving.abort();
+    await expect(left).rejects.toThrow();
+    const log: string[] = [];
+    await clock.settle(ask(outer, "final", { log, name: "outer" }));
+    // Its own token from before the refusal is no more: one is there when it opens.
+    await take(gate, 1);
+    await clock.settle(ask(gate, "final", { log, name: "own" }));
+    expect(log).toEqual(["outer 661", "own 6561"]);
   });
 
   it("is idle when it is full, open, and nobody uses it", async () => {
