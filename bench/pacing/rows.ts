@@ -39,12 +39,13 @@ export class Beds implements AsyncDisposable {
   readonly program: Program;
   readonly #beds: ReadonlyMap<string, Bed>;
   readonly #stack: AsyncDisposableStack;
-  #restedAt = performance.now() + WARM_REFILL_MS;
+  readonly #restedAt: Map<Style, number>;
 
   private constructor(program: Program, beds: ReadonlyMap<string, Bed>, stack: AsyncDisposableStack) {
     this.program = program;
     this.#beds = beds;
     this.#stack = stack;
+    this.#restedAt = new Map(STYLES.map((style) => [style, performance.now() + WARM_REFILL_MS]));
   }
 
   static async open(program: Program): Promise<Beds> {
@@ -78,13 +79,13 @@ export class Beds implements AsyncDisposable {
     return [...new Set(TRACES.map(({ name }) => this.bed(style, name)))];
   }
 
-  /** Uses the beds when all their buckets are full again. Another program's beds may be used meanwhile. */
-  async whenRested<T>(use: () => Promise<T>): Promise<T> {
-    await sleep(Math.max(0, this.#restedAt - performance.now()));
+  /** Uses the beds of a style when all their buckets are full again. Other beds may be used meanwhile. */
+  async whenRested<T>(style: Style, use: () => Promise<T>): Promise<T> {
+    await sleep(Math.max(0, (this.#restedAt.get(style) ?? 0) - performance.now()));
     try {
       return await use();
     } finally {
-      this.#restedAt = performance.now() + REFILL_MS;
+      this.#restedAt.set(style, performance.now() + REFILL_MS);
     }
   }
 
@@ -97,15 +98,13 @@ function keyOf(style: Style, trace: string): string {
   return style === "Discord channel" ? style : `${style}, ${trace}`;
 }
 
-/** Every trace in every style, side by side: no two of them share a bucket. */
-async function playRound(beds: Beds): Promise<readonly Seen[]> {
-  const jobs = TRACES.flatMap((trace, row) =>
-    STYLES.map(async (style, column) => {
-      await sleep((row * STYLES.length + column) * BETWEEN_MS);
-      const asking = await beds.bed(style, trace.name).ask(style, trace.name);
-      return { style, trace, asking, figures: figuresOf(asking.growth) };
-    }),
-  );
+/** Every trace in one style, side by side: no two of them share a bucket. The other styles rest meanwhile. */
+async function playStyle(beds: Beds, style: Style): Promise<readonly Seen[]> {
+  const jobs = TRACES.map(async (trace, row) => {
+    await sleep(row * BETWEEN_MS);
+    const asking = await beds.bed(style, trace.name).ask(style, trace.name);
+    return { style, trace, asking, figures: figuresOf(asking.growth) };
+  });
   return Promise.all(jobs);
 }
 
@@ -128,9 +127,11 @@ export async function measureRows(programs: readonly Beds[], say: (text: string)
   await Promise.all(measured.map(({ cpu }) => cpu.learnIdle()));
   const readOwn = startUsage();
   for (let round = 1; round <= ROUNDS; round += 1) {
-    for (const own of measured) {
-      const words = await own.beds.whenRested(() => playMeasured(own, readOwn));
-      say(`${own.name}, round ${round} of ${ROUNDS}: ${words}`);
+    for (const style of STYLES) {
+      for (const own of measured) {
+        const words = await own.beds.whenRested(style, () => playMeasured(own, style, readOwn));
+        say(`${own.name}, ${style}, round ${round} of ${ROUNDS}: ${words}`);
+      }
     }
   }
   for (const style of STYLES) say(`\n### ${style}\n\n${tableOf(style, measured)}`);
@@ -142,12 +143,16 @@ export async function measureRows(programs: readonly Beds[], say: (text: string)
   for (const { name, cpu } of measured) say(`\nCPU per answer, ${name}: ${cpu.describe()}`);
 }
 
-async function playMeasured({ beds, seen, cpu }: Measured, readOwn: () => Usage): Promise<string> {
+async function playMeasured(
+  { beds, seen, cpu }: Measured,
+  style: Style,
+  readOwn: () => Usage,
+): Promise<string> {
   await cpu.start();
   readOwn();
-  const played = await playRound(beds);
+  const played = await playStyle(beds, style);
   const { loopP99Ms } = readOwn();
-  await cpu.stop();
+  await cpu.stop(style);
   seen.push(...played);
   const lost = played.filter(({ figures }) => figures.coverage < 1).length;
   return (
@@ -280,13 +285,13 @@ class CpuMeter {
     this.#before = await this.#read();
   }
 
-  async stop(): Promise<void> {
+  /** @param style - What was played since the start. */
+  async stop(style: Style): Promise<void> {
     const after = await this.#read();
     const before = this.#before ?? after;
-    for (const [style, used] of this.#used) {
-      const idle = (this.#idle.get(style) ?? 0) * (after.at - before.at);
-      used.push(sum(after.cpuMs.get(style) ?? []) - sum(before.cpuMs.get(style) ?? []) - idle);
-    }
+    const idle = (this.#idle.get(style) ?? 0) * (after.at - before.at);
+    const used = sum(after.cpuMs.get(style) ?? []) - sum(before.cpuMs.get(style) ?? []);
+    this.#used.get(style)?.push(used - idle);
   }
 
   /** In ms. */

@@ -15,7 +15,7 @@ export async function measureSharing(
   const all = programs.map((beds) => ({ beds, played: [] as { six: Shared; three: Shared }[] }));
   for (let round = 1; round <= rounds; round += 1) {
     for (const { beds, played } of all) {
-      played.push(await beds.whenRested(() => playRound(beds)));
+      played.push(await playRound(beds));
       say(`${beds.program.name}, sharing, round ${round} of ${rounds}`);
     }
   }
@@ -30,14 +30,16 @@ export async function measureSharing(
 }
 
 async function playRound(beds: Beds): Promise<{ six: Shared; three: Shared }> {
-  const workspace = beds.bed("Slack native", TRACE);
-  const discord = beds.bed("Discord channel", TRACE);
-  const places = Array.from({ length: 6 }, () => workspace.newPlace("Slack native"));
-  const channel = discord.newPlace("Discord channel");
-  const [six, three] = await Promise.all([
-    together(workspace, "Slack native", places),
-    together(discord, "Discord channel", [channel, channel, channel]),
-  ]);
+  const six = await beds.whenRested("Slack native", () => {
+    const workspace = beds.bed("Slack native", TRACE);
+    const places = Array.from({ length: 6 }, () => workspace.newPlace("Slack native"));
+    return together(workspace, "Slack native", places);
+  });
+  const three = await beds.whenRested("Discord channel", () => {
+    const discord = beds.bed("Discord channel", TRACE);
+    const channel = discord.newPlace("Discord channel");
+    return together(discord, "Discord channel", [channel, channel, channel]);
+  });
   return { six, three };
 }
 

@@ -300,6 +300,11 @@ export function answerMarkdown(state: AnswerState): string {
     .join("\n\n");
 }
 
+/** How much text has come so far, in UTF-16 units. */
+export function answerLength({ answers }: AnswerState): number {
+  return answers.reduce((sum, { text }) => sum + text.length, 0);
+}
+
 /** The tool the bot is using right now, if any; for a line of progress. */
 export function currentTool(state: AnswerState): string | undefined {
   return state.tools.find((tool) => !tool.done)?.name;

@@ -1,3 +1,4 @@
+import { answerLength } from "./answer-state.ts";
 import { BridgeError, type ErrorCode } from "./errors.ts";
 import type { Gate, Grant } from "./gate.ts";
 import type { Json } from "./json.ts";
@@ -105,8 +106,8 @@ export class GrowingReply implements Reply {
 
   show(content: ReplyContent): void {
     if (this.#final || this.#stopped || this.#ended !== undefined) return;
+    if (bringsText(this.#latest, content)) this.#arrivals = arrive(this.#arrivals, this.#options.now());
     this.#latest = content;
-    this.#arrivals = arrive(this.#arrivals, this.#options.now());
     this.#waitingAt?.look();
     if (this.#failuresInARow < MAX_TRIES) this.#start();
   }
@@ -398,6 +399,11 @@ export class GrowingReply implements Reply {
     if (this.#options.signal.aborted) this.#options.log.debug({ err: error }, "reply stopped");
     else this.#options.log.warn({ err: error }, "reply stopped growing");
   }
+}
+
+/** Whether text has come since: only that says how fast an answer comes. */
+export function bringsText(before: ReplyContent | undefined, now: ReplyContent): boolean {
+  return answerLength(now.answer) > (before === undefined ? 0 : answerLength(before.answer));
 }
 
 function giveBack(grants: readonly Grant[]): void {

@@ -66,6 +66,27 @@ describe("a growing reply", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it("takes only text for text that arrives: what Coze says of itself is no pace", async () => {
+    const edits = async ({ talks }: { talks: boolean }): Promise<readonly number[]> => {
+      clock = new VirtualClock();
+      platform = new TextPlatform(clock);
+      const reply = aReply();
+      for (let said = 0; talks && said < 3; said += 1) {
+        reply.show(aContent(""));
+        await clock.advance(300);
+      }
+      const startedAt = clock.now();
+      for (let length = 1; length <= 10; length += 1) {
+        reply.show(aContent("a".repeat(length)));
+        if (talks) reply.show(aContent("a".repeat(length)));
+        await clock.advance(200);
+      }
+      return platform.calls.map(({ at }) => at - startedAt);
+    };
+    expect((await edits({ talks: false })).length).toBeGreaterThan(2);
+    expect(await edits({ talks: true })).toEqual(await edits({ talks: false }));
+  });
+
   it("shows what comes in the very moment after there was nothing to show", async () => {
     const ended = aReply();
     ended.show(aContent(""));
