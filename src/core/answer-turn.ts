@@ -68,12 +68,10 @@ interface Work extends AnswerParts {
   readonly run: Run;
   readonly checkpoint: Checkpoint;
   readonly reply: Reply;
-  /** Who asked, where that was not known when the turn was handed in. */
-  readonly meeting: Meeting;
+  /** The turn with what is found out about who asked, where that was not known when it was handed in. */
+  readonly met: Promise<Turn>;
   answer: AnswerState;
 }
-
-type Meeting = ReturnType<NonNullable<Adapter["meet"]>>;
 
 /**
  * Answers one turn: opens the reply, brings the files, asks Coze, lets the reply grow, ends it. Started again after a
@@ -108,11 +106,12 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
     return;
   }
   const meeting = parts.adapter.meet?.(told, { signal: replySignal(run.signal) });
+  const met = Promise.resolve(meeting).then((asker) => ({ ...told, ...asker }));
   const isQuick = meeting !== undefined && start === 1 && canBeAskedFirst(told, earlier);
-  const turn = isQuick ? told : { ...told, ...(await meeting) };
-  const opening = { checkpoint, earlier, meeting, isQuick };
-  const reply = await openReply(turn, run, { ...parts, log }, opening);
-  const about = { turn, asked, earlier, meeting, run, checkpoint, reply };
+  const turn = isQuick ? told : await met;
+  const opening = { checkpoint, earlier, met, isQuick };
+  const reply = await openReply(run, { ...parts, log }, opening);
+  const about = { turn, asked, earlier, met, run, checkpoint, reply };
   const work: Work = { ...parts, ...about, log, answer: EMPTY_ANSWER };
   try {
     await ask(work);
@@ -139,22 +138,19 @@ function canBeAskedFirst({ attachments, late }: Turn, earlier: EarlierAnswer | u
 
 /** @param how - `isQuick`: the reply is opened once its asker is known, which nobody waits for. */
 async function openReply(
-  turn: Turn,
   run: Run,
   parts: AnswerParts,
-  how: Pick<Work, "checkpoint" | "earlier" | "meeting"> & { readonly isQuick: boolean },
+  how: Pick<Work, "checkpoint" | "earlier" | "met"> & { readonly isQuick: boolean },
 ): Promise<Reply> {
-  const { checkpoint, earlier, meeting, isQuick } = how;
-  const open = async (): Promise<Reply> => {
-    const met = { ...turn, ...(await meeting) };
-    return parts.adapter.openReply(met, {
+  const { checkpoint, earlier, met, isQuick } = how;
+  const open = async (): Promise<Reply> =>
+    parts.adapter.openReply(await met, {
       saved: checkpoint.state.reply,
       earlier: earlier?.reply,
       again: run.start > 1,
       save: (reply) => checkpoint.save({ reply }),
       signal: replySignal(run.signal),
     });
-  };
   if (isQuick) return new PromisedReply(open());
   try {
     return await open();
@@ -279,7 +275,7 @@ function afterword(answer: AnswerState): ErrorCode | undefined {
 
 async function end(work: Work, code: ErrorCode | undefined): Promise<void> {
   const { store, checkpoint, reply, earlier } = work;
-  const turn = { ...work.turn, ...(await work.meeting) };
+  const turn = await work.met;
   const ending = code === undefined ? undefined : withReference(noticeFor(code, turn.locale), turn.reference);
   const { messageKeys } = await reply.finish(contentOf(work, ending));
   await checkpoint.save({ done: { messageKeys } });
