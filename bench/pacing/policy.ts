@@ -6,9 +6,10 @@ import { geometricMean, toTable } from "./numbers.ts";
 import { optimum, type TimedLetters } from "./optimum.ts";
 import type { Style } from "./programs.ts";
 import { KINDS, randomTraces } from "./random-traces.ts";
+import { planAsInReference } from "./reference-policy.ts";
 import { BUDGETS } from "./rows.ts";
-import { simulate } from "./simulation.ts";
-import { TRACES } from "./traces.ts";
+import { type Shown, simulate } from "./simulation.ts";
+import { REFERENCE_TRACES, TRACES } from "./traces.ts";
 
 /** The limits that the product paces edits by. */
 const LIMITS: Readonly<Partial<Record<Style, BucketLimits>>> = {
@@ -20,25 +21,57 @@ const LIMITS: Readonly<Partial<Record<Style, BucketLimits>>> = {
 export function measurePolicy(say: (text: string) => void): void {
   const random = randomTraces();
   for (const [style, limits] of Object.entries(LIMITS) as [Style, BucketLimits][]) {
-    const rows = TRACES.map((trace) => ({ trace: trace.name, ...rowOf(timedLetters(trace), style, limits) }));
-    say(`\n### ${style}, the pacer alone\n\n${toTable(rows)}`);
-    const ratios = KINDS.map((kind) => {
-      const own = random.filter((each) => each.kind === kind);
-      const all = own.map(({ pieces }) => Number(rowOf(pieces, style, limits)["S ÷ S*"]));
-      return { kind, "S ÷ S*": geometricMean(all).toFixed(2), worst: Math.max(...all).toFixed(2) };
+    const played = TRACES.map((trace) => ({ name: trace.name, ...play(timedLetters(trace), style, limits) }));
+    say(`\n### ${style}, the pacer alone\n\n${toTable(played.map(toRow))}`);
+    const six = played.filter(({ name }) => REFERENCE_TRACES.some((trace) => trace.name === name));
+    const [ours, theirs] = [six.map(({ ratio }) => ratio), six.map(({ reference }) => reference)];
+    say(`\nGeometric mean over the first six: ${meanOf(ours)}, as in pacing.md ${meanOf(theirs)}`);
+    const kinds = KINDS.map((kind) => {
+      const own = random
+        .filter((each) => each.kind === kind)
+        .map(({ pieces }) => play(pieces, style, limits));
+      const all = own.map(({ ratio }) => ratio);
+      const reference = meanOf(own.map((each) => each.reference));
+      return {
+        kind,
+        "S ÷ S*": meanOf(all),
+        worst: Math.max(...all).toFixed(2),
+        [AS_IN_REFERENCE]: reference,
+      };
     });
-    say(`\nTen random answers of each kind:\n\n${toTable(ratios)}`);
+    say(`\nTen random answers of each kind:\n\n${toTable(kinds)}`);
   }
 }
 
-function rowOf(pieces: readonly TimedLetters[], style: Style, limits: BucketLimits): Record<string, string> {
-  const { staleness, lagMs, edits } = simulate(pieces, limits);
+const AS_IN_REFERENCE = "as in pacing.md";
+
+function meanOf(ratios: readonly number[]): string {
+  return geometricMean(ratios).toFixed(2);
+}
+
+interface Played {
+  readonly shown: Shown;
+  readonly best: number;
+  readonly ratio: number;
+  /** The ratio under the policy of docs/reference/pacing.md. */
+  readonly reference: number;
+}
+
+function play(pieces: readonly TimedLetters[], style: Style, limits: BucketLimits): Played {
+  const shown = simulate(pieces, limits);
   const best = optimum(pieces, { ...BUDGETS[style], oneWayMs: ONE_WAY_MS });
+  const reference = simulate(pieces, limits, planAsInReference).staleness / best;
+  return { shown, best, ratio: shown.staleness / best, reference };
+}
+
+function toRow({ name, shown, best, ratio, reference }: Played & { name: string }): Record<string, string> {
   return {
-    "S, s": staleness.toFixed(3),
+    trace: name,
+    "S, s": shown.staleness.toFixed(3),
     "S*, s": best.toFixed(3),
-    "S ÷ S*": (staleness / best).toFixed(2),
-    "lag, ms": lagMs.toFixed(0),
-    edits: String(edits.length),
+    "S ÷ S*": ratio.toFixed(2),
+    [AS_IN_REFERENCE]: reference.toFixed(2),
+    "lag, ms": shown.lagMs.toFixed(0),
+    edits: String(shown.edits.length),
   };
 }

@@ -20,16 +20,24 @@ export interface Shown {
   readonly edits: readonly number[];
 }
 
+/** Who decides when a call may go out, as the product's pacer does. */
+export type Policy = (...about: Parameters<typeof planPermit>) => { readonly waitMs: number };
+
 /** From the last letter until the answer is known to be over, in ms. */
 const END_MS = 2;
 
 /**
- * One answer in one message, under the product's pacer and nothing else: no machine that is slow, no drawing, no other
- * answers. Its create is free, as in `optimum.ts`; one call is in flight at a time.
+ * One answer in one message, under a policy and nothing else: no machine that is slow, no drawing, no other answers. Its
+ * create is free, as in `optimum.ts`; one call is in flight at a time.
  *
  * @param pieces - In order of time.
+ * @param plan - Default the product's pacer.
  */
-export function simulate(pieces: readonly TimedLetters[], limits: BucketLimits): Shown {
+export function simulate(
+  pieces: readonly TimedLetters[],
+  limits: BucketLimits,
+  plan: Policy = planPermit,
+): Shown {
   const arrived = sums(pieces);
   const endAt = (pieces.at(-1)?.atMs ?? 0) + END_MS;
   const shows: { readonly at: number; readonly letters: number }[] = [];
@@ -45,7 +53,7 @@ export function simulate(pieces: readonly TimedLetters[], limits: BucketLimits):
       const permit = now >= endAt ? "final" : "edit";
       const pace = { lastEditAt, arrivals, sharers: 1 };
       const isCreate = lastEditAt === undefined;
-      const waitMs = isCreate ? 0 : planPermit(bucket, limits, permit, now, pace).waitMs;
+      const waitMs = isCreate ? 0 : plan(bucket, limits, permit, now, pace).waitMs;
       if (waitMs > 0) wakeAt = now + Math.ceil(waitMs);
       else {
         if (!isCreate) bucket = spend(bucket, limits, now);
