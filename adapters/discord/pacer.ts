@@ -4,19 +4,13 @@ import type { BucketLimits } from "../../src/core/pacer.ts";
 /** After an edit, what comes is collected this long before the next one (pacing.md §4.8 has 260). */
 const COLLECT_MS = 150;
 
-/**
- * A margin of 0.02 token beyond what a call needs; pacing.md §4.3 has 0.06. Each answer's headers say what was left one way
- * ago, and so much more has come back by then: jitter of the way is in that already, this is for the clocks.
- */
-const MARGIN_TOKENS = 0.02;
-
 /** 5 per 5 s, leaky: create, edit and webhook each count apart (discord.md §1.1). */
-export const MESSAGES: BucketLimits = {
-  burst: 5,
-  tokensPerSecond: 1,
-  minGapMs: COLLECT_MS,
-  marginTokens: MARGIN_TOKENS,
-};
+const FIVE: BucketLimits = { burst: 5, tokensPerSecond: 1, minGapMs: COLLECT_MS };
+/**
+ * Where each answer's headers say what was left one way ago. What has come back since is margin already, so 0.02 token beyond
+ * what a call needs are enough; pacing.md §4.3 has 0.06 (docs/decisions/0005-numbers-of-the-pacer.md).
+ */
+export const MESSAGES: BucketLimits = { ...FIVE, marginTokens: 0.02 };
 /** One per 0.25 s and channel (discord.md §1.1). */
 const REACTIONS: BucketLimits = { burst: 1, tokensPerSecond: 4, minGapMs: 0 };
 /**
@@ -44,7 +38,7 @@ export class DiscordPacer {
 
   /** Reading messages of a channel. */
   list(channelId: string): Gate {
-    return this.#gates.of(`discord:list:${channelId}`, MESSAGES, this.overall);
+    return this.#gates.of(`discord:list:${channelId}`, FIVE, this.overall);
   }
 
   /** Reactions in a channel. */

@@ -159,6 +159,7 @@ export class NativeReply implements Reply {
 
   async abandon(): Promise<void> {
     this.#stopped = true;
+    this.#hurry.abort();
     await this.#running;
     await this.#edit?.abandon();
     this.#leave();
@@ -283,13 +284,13 @@ export class NativeReply implements Reply {
 
   async #startSegment(): Promise<void> {
     const { target, recipient, signal } = this.#options;
-    await this.#gate("startStream").acquire(this.#permit(), { signal });
-    if (this.#stopped) return;
+    const grant = await this.#gate("startStream").acquire(this.#permit(), { signal });
+    if (this.#stopped) return grant.giveBack();
     const previous = this.#segments.at(-1);
     const reopen = previous === undefined ? "" : borderOf(previous.shown).reopen;
     const cards = this.#pendingCards({ closing: false });
     const plan = planAppend(reopen, this.#pending(), { ageMs: 0, cardBytes: bytesOfCards(cards) });
-    if (plan.text === "" && !cards.some(isOpen)) return;
+    if (plan.text === "" && !cards.some(isOpen)) return grant.giveBack();
     const text = reopen + plan.text;
     const args = {
       channel: target.place.channel,
@@ -300,6 +301,7 @@ export class NativeReply implements Reply {
     };
     const first = { shown: text, sent: plan.text, cards };
     this.#countsAsSent();
+    grant.sent();
     try {
       const { ts } = await this.#context.api.stream("chat.startStream", started, args, { signal });
       await this.#opened(ts, first);

@@ -19,8 +19,8 @@ import type { BucketView, SharedBucket, SharedBuckets } from "./shared-bucket.ts
 /** Longest a refusal closes a gate, in ms, whatever it says: also the longest anything here waits for a timer. */
 const LONGEST_CLOSED_MS = 3_600_000;
 
-/** Tokens fewer than we thought that the other processes have to know of; the way back from the platform is less. */
-const WORTH_TELLING = 0.1;
+/** So many tokens more or fewer than we thought are told to the other processes: less than any margin. */
+const WORTH_TELLING = 0.01;
 
 interface AcquireOptions {
   /** When the same reply was written last, on the gate's clock. */
@@ -36,20 +36,26 @@ interface Waiting extends AcquireOptions {
   readonly grant: (room: number) => void;
 }
 
-/** A permit that was granted. Who calls at once need not say so. */
+/** A permit that was granted. Who calls at once need not say so; else one of `sent` and `giveBack`, once. */
 export interface Grant {
-  /** The call goes out only now. What came back into a bucket that was full, because it had to wait, comes off. */
+  /** False once the platform has refused a call of the same bucket since: nothing may go out on it then. */
+  readonly stands: boolean;
+  /** The call goes out only now. */
   sent(): void;
   /** There is nothing to call for. */
   giveBack(): void;
 }
 
-/** One token of one bucket. */
+/** One token that was taken of one bucket. */
 interface Token {
   readonly gate: Gate;
-  /** When it was taken, and what was missing then for a full bucket. */
-  readonly at: number;
-  readonly room: number;
+  /** How often the platform had refused by then: a refusal says anew what there is. */
+  readonly refusals: number;
+  /** From when on it is counted, and what was missing then for a full bucket. */
+  at: number;
+  room: number;
+  /** Where the platform counts in fixed windows: the end of its own. */
+  windowEndsAt: number | undefined;
 }
 
 /** What gates need of time; tests pass their own. */
@@ -92,6 +98,7 @@ export class Gate {
   #bucket: Bucket;
   #told: Told | undefined;
   #closedUntil = 0;
+  #refusals = 0;
   #sharers = 0;
   /** Sharers in other processes, as of the last time that all were asked. */
   #others = 0;
@@ -136,25 +143,28 @@ export class Gate {
   /** Resolves when the call may go out, and takes the token. Rejects with the signal's reason. */
   async acquire(permit: Permit, options: AcquireOptions): Promise<Grant> {
     const { signal } = options;
-    const tokens: Token[] = [await this.#take(permit, options)];
+    let own = await this.#take(permit, options);
+    const behind: Token[] = [];
     try {
       // Not by their own `acquire`: a draft is counted once.
-      for (const gate of this.#behind(permit)) tokens.push(await gate.#take(permit, { signal }));
-      if (this.#clock.now() < this.#closedUntil) {
-        // Refused meanwhile: the token from before is no more.
-        tokens.shift();
-        tokens.push(await this.#take(permit, options));
-      }
+      for (const gate of this.#behind(permit)) behind.push(await gate.#take(permit, { signal }));
+      if (!this.#isGood(own)) own = await this.#take(permit, options);
     } catch (error) {
-      for (const token of tokens) token.gate.#putBack();
+      for (const token of [own, ...behind]) token.gate.#putBack(token);
       throw error;
     }
+    const tokens = [own, ...behind];
+    const sent = (): void => {
+      for (const token of tokens) token.gate.#countFromNow(token);
+    };
+    sent();
     return {
-      sent: () => {
-        for (const token of tokens) token.gate.#countFromNow(token);
+      get stands() {
+        return tokens.every((token) => token.gate.#isGood(token));
       },
+      sent,
       giveBack: () => {
-        for (const token of tokens) token.gate.#putBack();
+        for (const token of tokens) token.gate.#putBack(token);
       },
     };
   }
@@ -171,7 +181,8 @@ export class Gate {
     return new Promise<Token>((resolve, reject) => {
       const grant = (room: number): void => {
         signal.removeEventListener("abort", abort);
-        resolve({ gate: this, at: this.#clock.now(), room });
+        const { windowEndsAt } = this.#bucket;
+        resolve({ gate: this, refusals: this.#refusals, at: this.#clock.now(), room, windowEndsAt });
       };
       const waiting: Waiting = { ...options, permit, grant };
       const queue = this.#queueOf(permit);
@@ -194,6 +205,7 @@ export class Gate {
   /** The platform refused: nothing goes out before `retryAfterMs` (an hour at most) have passed, then one token at most is there. */
   refused(retryAfterMs: number): void {
     const now = this.#clock.now();
+    this.#refusals += 1;
     this.#doubt();
     this.#closedUntil = Math.max(this.#closedUntil, now + Math.min(LONGEST_CLOSED_MS, retryAfterMs));
     this.#bucket = refusedUntil(this.#bucket, this.#limits, this.#closedUntil);
@@ -213,20 +225,42 @@ export class Gate {
     this.#told = { remaining: headers.remaining, resetAt: now + headers.resetAfterMs };
   }
 
-  /** The platform counts a call from when it goes out: of what came back since the permit, what its bucket could not hold. */
-  #countFromNow({ at, room }: Token): void {
-    const now = this.#clock.now();
-    const lost = Math.min(1, ((now - at) / 1000) * this.#limits.tokensPerSecond - room);
-    if (lost <= 0) return;
-    const known = refill(this.#bucket, this.#own, now);
-    this.#lower({ ...known, tokens: known.tokens - lost });
+  /** Whether a token that was taken is still ours. */
+  #isGood({ refusals }: Token): boolean {
+    return refusals === this.#refusals;
   }
 
-  #putBack(): void {
-    const tokens = Math.min(this.#limits.burst, this.#bucket.tokens + 1);
-    this.#bucket = { ...this.#bucket, tokens };
-    this.#shared?.tell({ givenBack: 1 });
+  /**
+   * The platform counts a call from when it goes out, so a bucket that was full gained nothing before: what it could not
+   * hold of that comes off, and a window that is over is not the one that the call falls into.
+   */
+  #countFromNow(token: Token): void {
+    if (!this.#isGood(token)) return;
+    const now = this.#clock.now();
+    if (token.windowEndsAt === undefined) {
+      const gained = ((now - token.at) / 1000) * this.#own.tokensPerSecond;
+      this.#correct(-Math.min(1, Math.max(0, gained - token.room)));
+      token.room = Math.max(0, token.room - gained);
+    } else if (now >= token.windowEndsAt) {
+      this.#lower(spend(this.#bucket, this.#own, now));
+      token.windowEndsAt = this.#bucket.windowEndsAt;
+    }
+    token.at = now;
+  }
+
+  #putBack(token: Token): void {
+    const isOver = token.windowEndsAt !== undefined && this.#clock.now() >= token.windowEndsAt;
+    if (isOver || !this.#isGood(token)) return;
+    this.#countFromNow(token);
+    this.#correct(1);
     this.#pump();
+  }
+
+  #correct(tokens: number): void {
+    if (tokens === 0) return;
+    const known = refill(this.#bucket, this.#own, this.#clock.now());
+    this.#bucket = { ...known, tokens: Math.min(this.#limits.burst, known.tokens + tokens) };
+    if (Math.abs(tokens) >= WORTH_TELLING) this.#shared?.tell({ more: tokens });
   }
 
   /** What the limits leave to this process. */
@@ -295,7 +329,7 @@ export class Gate {
       this.#owed -= owed;
       this.#adopt(view, view.sharers - sharers);
       const room = this.#limits.burst - (view.tokens + 1);
-      if (view.taken && !this.#leaveWith(waiting, room)) this.#putBack();
+      if (view.taken && !this.#leaveWith(waiting, room)) this.#correct(1);
     }
     this.#pump();
   }

@@ -241,14 +241,17 @@ export class GrowingReply implements Reply {
     return step === "roll" ? this.#withCreate([edit]) : [edit];
   }
 
-  /** What was granted, and a message more. `undefined` when the wait was interrupted: then all of it is given back. */
+  /** What was granted, and a create. `undefined` when the wait was interrupted: all of it is given back unless it goes on. */
   async #withCreate(granted: readonly Grant[]): Promise<readonly Grant[] | undefined> {
     const permit = this.#permit("create");
     const gate = this.#options.writer.gate("create");
-    const create = await this.#waits((signal) => gate.acquire(permit, { signal }));
-    if (create !== undefined) return [...granted, create];
-    giveBack(granted);
-    return undefined;
+    let create: Grant | undefined;
+    try {
+      create = await this.#waits((signal) => gate.acquire(permit, { signal }));
+    } finally {
+      if (create === undefined) giveBack(granted);
+    }
+    return create && [...granted, create];
   }
 
   /** A message that begins is a first text: the one before it is full. */
@@ -272,12 +275,11 @@ export class GrowingReply implements Reply {
 
   /** The permit may have taken a while: whatever is newest now is what goes out. */
   async #call(permitted: Exclude<Step, "save">, granted: readonly Grant[]): Promise<void> {
-    const due = permitted === "edit" ? this.#stepOf(this.#parts()) : permitted;
-    const grants = permitted === "edit" && due === "roll" ? await this.#withCreate(granted) : granted;
+    const due = permitted === "edit" ? this.#dueAsEdit() : permitted;
+    const grants = due !== permitted && due === "roll" ? await this.#withCreate(granted) : granted;
     if (grants === undefined) return;
-    // Nothing that may be shown has come, or a message has to be made first.
-    const isVain = permitted === "edit" && due !== "edit" && due !== "roll";
-    if (isVain || due === undefined || this.#stopped) return giveBack(grants);
+    const isPermitted = due !== undefined && !this.#stopped && grants.every(({ stands }) => stands);
+    if (!isPermitted) return giveBack(grants);
     const parts = this.#parts();
     this.#triedFinal = this.#final;
     this.#lastWriteAt = this.#options.now();
@@ -295,6 +297,12 @@ export class GrowingReply implements Reply {
       case "remove":
         return this.#remove(parts);
     }
+  }
+
+  /** `undefined` when nothing that may be shown has come, or a message has to be made first. */
+  #dueAsEdit(): "edit" | "roll" | undefined {
+    const due = this.#stepOf(this.#parts());
+    return due === "edit" || due === "roll" ? due : undefined;
   }
 
   /** In one moment: else a piece of the text were nowhere for a round trip. */

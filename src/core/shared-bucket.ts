@@ -43,6 +43,6 @@ export type BucketNews =
   | { readonly closedForMs: number; readonly tokens: number }
   /** The platform told what is left: there are no more than that. */
   | { readonly atMost: number; readonly windowEndsInMs?: number }
-  /** A token that was taken and not used. */
-  | { readonly givenBack: number }
+  /** Tokens that were counted and are not: taken and not used, or, below 0, thought to have come back. */
+  | { readonly more: number }
   | { readonly sharers: number };

@@ -83,6 +83,13 @@ interface CallOptions {
   readonly patient?: boolean;
 }
 
+/**
+ * How long an unused connection is kept, in ms: people who talk ask again within it, and a new connection costs two or three
+ * ways to Coze and back before anything is asked. Balancers close theirs after a minute as a rule. One that is closed just
+ * as it is used again costs the look for the lost chat (`askCoze`).
+ */
+const KEPT_OPEN_MS = 50_000;
+
 /** Tokens whose traces are still removed from what Coze says: the one in use, and those it replaced. */
 const REMEMBERED_TOKENS = 4;
 
@@ -105,7 +112,9 @@ export class CozeHttp implements AsyncDisposable {
     this.#options = options;
     this.timeouts = options.timeouts;
     this.flavor = options.flavor;
-    this.#agent = options.dispatcher === undefined ? createAgent(options.timeouts) : undefined;
+    const { connectMs } = options.timeouts;
+    const keepMs = KEPT_OPEN_MS;
+    this.#agent = options.dispatcher === undefined ? createAgent({ connectMs, keepMs }) : undefined;
   }
 
   /**

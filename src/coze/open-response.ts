@@ -7,20 +7,18 @@ import { type CallFacts, toGatewayError } from "./errors.ts";
 export const USER_AGENT = "coze-bridge";
 
 /**
- * How long an unused connection is kept, in ms: people who talk ask again within it, and a new connection costs two or three
- * ways to Coze and back before anything is asked. Balancers close theirs after a minute as a rule; a server that names
- * a shorter time is heeded.
- */
-const KEPT_OPEN_MS = 50_000;
-
-/**
  * Connections of our own. HTTP/1.1: one socket per running answer, so that a reset cuts one answer only. All time-outs
  * but the connection's are a `Deadline`'s.
+ *
+ * @param keepMs - How long an unused connection is kept at most; default the HTTP client's own few seconds.
  */
-export function createAgent({ connectMs }: { readonly connectMs: number }): Agent {
+export function createAgent({ connectMs, keepMs }: { connectMs: number; keepMs?: number }): Agent {
   return new Agent({
-    ...{ allowH2: false, connect: { timeout: connectMs }, headersTimeout: 0, bodyTimeout: 0 },
-    keepAliveTimeout: KEPT_OPEN_MS,
+    allowH2: false,
+    connect: { timeout: connectMs },
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    ...(keepMs !== undefined && { keepAliveTimeout: keepMs, keepAliveMaxTimeout: keepMs }),
   });
 }
 

@@ -15,7 +15,7 @@ const LOOK_MS = 500;
  * One step on one bucket, by Redis' own clock. The arithmetic is that of `core/pacer.ts`.
  *
  * Bucket; speed, burst, sure burst, tokens per ms, process, lease in ms, then an operation and its arguments: `take`
- * needs, sharers, owed; `close` ms, tokens; `lower` tokens, ms to the window's end or -1; `back` tokens; `share` sharers.
+ * needs, sharers, owed; `close` ms, tokens; `lower` tokens, ms to the window's end or -1; `add` tokens; `share` sharers.
  * Answers: taken, tokens, ms closed, ms to the window's end or -1, sharers, doubted.
  */
 const STEP = `
@@ -62,7 +62,7 @@ elseif op == 'close' then
 elseif op == 'lower' then
   tokens = math.min(tokens, a)
   if b >= 0 then window = now + b end
-elseif op == 'back' then tokens = math.min(burst, tokens + a)
+elseif op == 'add' then tokens = math.min(burst, tokens + a)
 elseif a == 0 then redis.call('HDEL', KEYS[1], me)
 else redis.call('HSET', KEYS[1], me, string.format('%d:%.0f', a, wall + lease)) end
 
@@ -156,7 +156,7 @@ async function answers(redis: Redis): Promise<boolean> {
 function toStep(news: BucketNews): readonly (string | number)[] {
   if ("closedForMs" in news) return ["close", news.closedForMs, news.tokens];
   if ("atMost" in news) return ["lower", news.atMost, news.windowEndsInMs ?? -1];
-  if ("givenBack" in news) return ["back", news.givenBack];
+  if ("more" in news) return ["add", news.more];
   return ["share", news.sharers];
 }
 

@@ -154,6 +154,91 @@ describe("a gate", () => {
     expect(log).toEqual(["a 61061"]);
   });
 
+  it("counts a call from when the last of its permits came", async () => {
+    const outer = new Gate({ burst: 100, tokensPerSecond: 1_000, minGapMs: 0 }, clock);
+    const gate = new Gate(LIMITS, clock, { outer });
+    outer.refused(300);
+    await clock.settle(gate.acquire("final", { signal: never }));
+    await take(gate, 4);
+    const log: string[] = [];
+    // Counted from when its own came, 0.3 of the next token would be there.
+    await clock.settle(ask(gate, "final", { log, name: "a" }));
+    expect(log).toEqual(["a 1361"]);
+  });
+
+  it("gives back no more than has not come back by itself", async () => {
+    const gate = new Gate(LIMITS, clock);
+    const grant = await gate.acquire("final", { signal: never });
+    await clock.advance(1_000);
+    await take(gate, 1);
+    grant.giveBack();
+    await take(gate, 4);
+    const log: string[] = [];
+    // One was called, and full it was before.
+    await clock.settle(ask(gate, "final", { log, name: "a" }));
+    expect(log).toEqual(["a 2061"]);
+  });
+
+  it("gives back nothing that a refusal has taken", async () => {
+    const gate = new Gate(LIMITS, clock);
+    const [unused, late] = [
+      await gate.acquire("final", { signal: never }),
+      await gate.acquire("final", { signal: never }),
+    ];
+    expect(unused.stands).toBe(true);
+    gate.refused(5_000);
+    expect(unused.stands).toBe(false);
+    unused.giveBack();
+    await clock.advance(5_000);
+    late.sent();
+    const log: string[] = [];
+    await clock.settle(Promise.all(["a", "b"].map((name) => ask(gate, "final", { log, name }))));
+    expect(log).toEqual(["a 5000", "b 6000"]);
+  });
+
+  describe("of a platform that counts in windows", () => {
+    /** A gate that knows of its window: three tokens until 5 s. */
+    function windowed(): Gate {
+      const gate = new Gate(LIMITS, clock);
+      gate.learn({ limit: 5, remaining: 4, resetAfterMs: 5_000 });
+      gate.learn({ limit: 5, remaining: 3, resetAfterMs: 5_000 });
+      return gate;
+    }
+
+    it("counts a call in the window that it goes out in", async () => {
+      const gate = windowed();
+      const grant = await gate.acquire("final", { signal: never });
+      await clock.advance(5_500);
+      grant.sent();
+      await take(gate, 4);
+      const log: string[] = [];
+      await clock.settle(ask(gate, "final", { log, name: "a" }));
+      expect(log).toEqual(["a 10500"]);
+    });
+
+    it("takes nothing off while the window lasts: nothing came back in it", async () => {
+      const gate = windowed();
+      const grant = await gate.acquire("final", { signal: never });
+      await clock.advance(3_000);
+      grant.sent();
+      await take(gate, 2);
+      expect(clock.now()).toBe(3_000);
+    });
+
+    it("gives nothing back into another window", async () => {
+      const gate = windowed();
+      const grant = await gate.acquire("final", { signal: never });
+      await clock.advance(5_500);
+      grant.giveBack();
+      await clock.advance(3_000);
+      await take(gate, 5);
+      const log: string[] = [];
+      // The next one begins with its first call.
+      await clock.settle(ask(gate, "final", { log, name: "a" }));
+      expect(log).toEqual(["a 13500"]);
+    });
+  });
+
   it("lets a waiting one leave by its signal, and the next one move up", async () => {
     const gate = new Gate(LIMITS, clock);
     await take(gate, 5);

@@ -87,6 +87,36 @@ describe("a growing reply", () => {
     expect(await edits({ talks: true })).toEqual(await edits({ talks: false }));
   });
 
+  it("holds an edit back whose gate closes while it waits for the next message", async () => {
+    platform = new TextPlatform(clock, { maxLength: 10 });
+    const reply = aReply();
+    reply.show(aContent("a".repeat(8)));
+    await clock.advance(200);
+    platform.gate("create").refused(2_000);
+    reply.show(aContent("a".repeat(15)));
+    await clock.advance(1_000);
+    platform.gate("edit").refused(5_000);
+    await clock.advance(8_000);
+    const edits = platform.calls.filter(({ kind }) => kind === "edit");
+    expect(edits.map(({ at }) => at)).toEqual([6_200]);
+    expect(platform.screen).toEqual(["a".repeat(10), "a".repeat(5)]);
+  });
+
+  it("gives an edit back that waited for a next message which the end does without", async () => {
+    platform = new TextPlatform(clock, {
+      maxLength: 10,
+      limits: { burst: 2, tokensPerSecond: 0.01, minGapMs: 0 },
+    });
+    const reply = aReply();
+    reply.show(aContent("a".repeat(8)));
+    await clock.advance(200);
+    platform.gate("create").refused(60_000);
+    reply.show(aContent("a".repeat(15)));
+    await clock.advance(1_000);
+    await clock.settle(reply.finish(aContent("short")));
+    expect(platform.calls.map(({ kind, at }) => `${kind} ${at}`)).toEqual(["create 0", "edit 1200"]);
+  });
+
   it("shows what comes in the very moment after there was nothing to show", async () => {
     const ended = aReply();
     ended.show(aContent(""));

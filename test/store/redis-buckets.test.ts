@@ -107,7 +107,7 @@ describe("a bucket on Redis", () => {
           }
           const before = await now();
           if (one.op === "lower") bucket.tell({ atMost: one.atMost });
-          if (one.op === "back") bucket.tell({ givenBack: 1 });
+          if (one.op === "back") bucket.tell({ more: 1 });
           const needs = one.op === "take" ? one.needs : 1_000;
           const view = await bucket.take({ needs, sharers: 1, owed: 0 });
           const after = await now();
@@ -301,6 +301,23 @@ describe("gates of several processes", () => {
     const askedAt = clock.now();
     await theirs.acquire("final", { signal: never });
     expect(clock.now() - askedAt).toBeGreaterThan(150);
+  });
+
+  it("count a call that waited from when it went out, whatever others have taken meanwhile", async () => {
+    const prefix = newPrefix();
+    using one = await join(prefix);
+    using other = await join(prefix);
+    const limits = { burst: 5, tokensPerSecond: 5, minGapMs: 0 };
+    const [mine, theirs] = gatesOf([one, other], limits) as [Gate, Gate];
+    const grant = await mine.acquire("final", { signal: never });
+    await sleep(300);
+    // The bucket is full again, though nothing was called.
+    for (let taken = 0; taken < 2; taken += 1) await theirs.acquire("final", { signal: never });
+    grant.sent();
+    const { tokens } = await take(other.buckets.of("a", limits, 1), { needs: 1_000 });
+    // Three calls out of five.
+    expect(tokens).toBeGreaterThan(1.9);
+    expect(tokens).toBeLessThan(2.8);
   });
 
   it("give back what nobody used", async () => {
