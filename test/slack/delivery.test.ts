@@ -419,6 +419,21 @@ it.concurrent("shows a status until the first text, and takes it away when the r
   expect(slack.view(slack.general).status).toBe("");
 });
 
+it.concurrent("leaves a stream at once, however long Slack wants to hear nothing", async ({ expect }) => {
+  await using bridge = await asked("dm");
+  const { slack } = bridge;
+  const { reply } = await bridge.reply();
+  await showUntilThere(bridge, reply, "Once upon a time");
+  slack.faults.plan(APPEND, { do: "answer", status: 429, headers: { "retry-after": "600" } });
+  reply.show({ answer: answer("Once upon a time there was") });
+  const refused = (): boolean =>
+    slack.traffic.exchanges.some(({ name, status }) => name === APPEND && status === 429);
+  await vi.waitUntil(refused, SOON);
+  reply.show({ answer: answer("Once upon a time there was a bridge") });
+  await reply.abandon();
+  expect(shown(bridge)).toEqual(["Once upon a time"]);
+});
+
 it.concurrent("edits the messages of an earlier attempt instead of posting them again", async ({
   expect,
 }) => {
