@@ -1,11 +1,11 @@
 /**
- * How fast answers grow on the screen, against the best that the platforms' limits allow: `npm run bench`, some ten
+ * How fast answers grow on the screen, against the best that the platforms' limits allow: `npm run bench`, some fourteen
  * minutes. The real bridge, the stand-ins with their limits on, a round trip of 80 ms, the machine's clock; measured on
  * what stands on the screen. What each figure means is in docs/reference/pacing.md §2, §3 and §6, the last results are
  * in docs/performance.md.
  *
  * Parts alone: `npm run bench -- policy rows sharing crowd`. With `--compare` a peer, Vercel's Chat SDK, is measured beside the
- * bridge, in turn with it: some eleven minutes.
+ * bridge, in turn with it: some seventeen minutes.
  */
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
