@@ -5,12 +5,12 @@ import type { BucketLimits } from "../../src/core/pacer.ts";
 const COLLECT_MS = 150;
 
 /** 5 per 5 s, leaky: create, edit and webhook each count apart (discord.md §1.1). */
-const FIVE: BucketLimits = { burst: 5, tokensPerSecond: 1, minGapMs: COLLECT_MS };
+const PER_CHANNEL: BucketLimits = { burst: 5, tokensPerSecond: 1, minGapMs: COLLECT_MS };
 /**
  * Where each answer's headers say what was left one way ago. What has come back since is margin already, so 0.02 token beyond
  * what a call needs are enough; pacing.md §4.3 has 0.06 (docs/decisions/0005-numbers-of-the-pacer.md).
  */
-export const MESSAGES: BucketLimits = { ...FIVE, marginTokens: 0.02 };
+export const MESSAGES: BucketLimits = { ...PER_CHANNEL, marginTokens: 0.02 };
 /** One per 0.25 s and channel (discord.md §1.1). */
 const REACTIONS: BucketLimits = { burst: 1, tokensPerSecond: 4, minGapMs: 0 };
 /**
@@ -38,7 +38,7 @@ export class DiscordPacer {
 
   /** Reading messages of a channel. */
   list(channelId: string): Gate {
-    return this.#gates.of(`discord:list:${channelId}`, FIVE, this.overall);
+    return this.#gates.of(`discord:list:${channelId}`, PER_CHANNEL, this.overall);
   }
 
   /** Reactions in a channel. */

@@ -1,8 +1,7 @@
 import { z } from "zod";
-import { answerMarkdown } from "../../src/core/answer-state.ts";
+import { answerMarkdown, bringsText } from "../../src/core/answer-state.ts";
 import { BridgeError, PlatformError } from "../../src/core/errors.ts";
 import type { Gate, Grant } from "../../src/core/gate.ts";
-import { bringsText } from "../../src/core/growing-reply.ts";
 import { goesOnAsFile } from "../../src/core/notices.ts";
 import { type Arrivals, arrive, type Permit, sendAll } from "../../src/core/pacer.ts";
 import type { FinishedReply, Reply, ReplyContent } from "../../src/core/ports.ts";
@@ -127,7 +126,9 @@ export class NativeReply implements Reply {
 
   show(content: ReplyContent): void {
     if (this.#final || this.#stopped || this.#failure !== undefined) return;
-    if (bringsText(this.#latest, content)) this.#arrivals = arrive(this.#arrivals, this.#now());
+    if (bringsText(content.answer, this.#latest?.answer)) {
+      this.#arrivals = arrive(this.#arrivals, this.#now());
+    }
     this.#latest = content;
     if (this.#isWaiting) this.#gate("append").look();
     if (this.#edit === undefined) this.#start();

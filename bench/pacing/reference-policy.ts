@@ -22,7 +22,7 @@ export function planAsInReference(
   const { burst, tokensPerSecond } = limits;
   const { tokens } = refill(bucket, limits, now);
   const waitFor = (wanted: number): number => {
-    const missing = Math.min(burst, Math.min(burst, wanted) + MARGIN_TOKENS) - tokens;
+    const missing = Math.min(burst, wanted + MARGIN_TOKENS) - tokens;
     return Math.max(0, (missing / tokensPerSecond) * 1_000);
   };
   if (permit !== "edit" || arrivals === undefined) return { waitMs: waitFor(1) };

@@ -300,8 +300,12 @@ export function answerMarkdown(state: AnswerState): string {
     .join("\n\n");
 }
 
-/** How much text has come so far, in UTF-16 units. */
-export function answerLength({ answers }: AnswerState): number {
+/** Whether text has come since: only that says how fast an answer comes. */
+export function bringsText(now: AnswerState, before: AnswerState = EMPTY_ANSWER): boolean {
+  return textLength(now) > textLength(before);
+}
+
+function textLength({ answers }: AnswerState): number {
   return answers.reduce((sum, { text }) => sum + text.length, 0);
 }
 

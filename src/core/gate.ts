@@ -148,7 +148,7 @@ export class Gate {
     try {
       // Not by their own `acquire`: a draft is counted once.
       for (const gate of this.#behind(permit)) behind.push(await gate.#take(permit, { signal }));
-      if (!this.#isGood(own)) own = await this.#take(permit, options);
+      if (!this.#stands(own)) own = await this.#take(permit, options);
     } catch (error) {
       for (const token of [own, ...behind]) token.gate.#putBack(token);
       throw error;
@@ -160,7 +160,7 @@ export class Gate {
     sent();
     return {
       get stands() {
-        return tokens.every((token) => token.gate.#isGood(token));
+        return tokens.every((token) => token.gate.#stands(token));
       },
       sent,
       giveBack: () => {
@@ -225,8 +225,8 @@ export class Gate {
     this.#told = { remaining: headers.remaining, resetAt: now + headers.resetAfterMs };
   }
 
-  /** Whether a token that was taken is still ours. */
-  #isGood({ refusals }: Token): boolean {
+  /** Whether a token that was taken is still ours: no refusal of this process came since. */
+  #stands({ refusals }: Token): boolean {
     return refusals === this.#refusals;
   }
 
@@ -235,7 +235,7 @@ export class Gate {
    * hold of that comes off, and a window that is over is not the one that the call falls into.
    */
   #countFromNow(token: Token): void {
-    if (!this.#isGood(token)) return;
+    if (!this.#stands(token)) return;
     const now = this.#clock.now();
     if (token.windowEndsAt === undefined) {
       const gained = ((now - token.at) / 1000) * this.#own.tokensPerSecond;
@@ -250,7 +250,7 @@ export class Gate {
 
   #putBack(token: Token): void {
     const isOver = token.windowEndsAt !== undefined && this.#clock.now() >= token.windowEndsAt;
-    if (isOver || !this.#isGood(token)) return;
+    if (isOver || !this.#stands(token)) return;
     this.#countFromNow(token);
     this.#correct(1);
     this.#pump();

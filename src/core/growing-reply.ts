@@ -1,4 +1,4 @@
-import { answerLength } from "./answer-state.ts";
+import { bringsText } from "./answer-state.ts";
 import { BridgeError, type ErrorCode } from "./errors.ts";
 import type { Gate, Grant } from "./gate.ts";
 import type { Json } from "./json.ts";
@@ -106,7 +106,9 @@ export class GrowingReply implements Reply {
 
   show(content: ReplyContent): void {
     if (this.#final || this.#stopped || this.#ended !== undefined) return;
-    if (bringsText(this.#latest, content)) this.#arrivals = arrive(this.#arrivals, this.#options.now());
+    if (bringsText(content.answer, this.#latest?.answer)) {
+      this.#arrivals = arrive(this.#arrivals, this.#options.now());
+    }
     this.#latest = content;
     this.#waitingAt?.look();
     if (this.#failuresInARow < MAX_TRIES) this.#start();
@@ -278,8 +280,8 @@ export class GrowingReply implements Reply {
     const due = permitted === "edit" ? this.#dueAsEdit() : permitted;
     const grants = due !== permitted && due === "roll" ? await this.#withCreate(granted) : granted;
     if (grants === undefined) return;
-    const isPermitted = due !== undefined && !this.#stopped && grants.every(({ stands }) => stands);
-    if (!isPermitted) return giveBack(grants);
+    const mayGo = !this.#stopped && grants.every(({ stands }) => stands);
+    if (due === undefined || !mayGo) return giveBack(grants);
     const parts = this.#parts();
     this.#triedFinal = this.#final;
     this.#lastWriteAt = this.#options.now();
@@ -407,11 +409,6 @@ export class GrowingReply implements Reply {
     if (this.#options.signal.aborted) this.#options.log.debug({ err: error }, "reply stopped");
     else this.#options.log.warn({ err: error }, "reply stopped growing");
   }
-}
-
-/** Whether text has come since: only that says how fast an answer comes. */
-export function bringsText(before: ReplyContent | undefined, now: ReplyContent): boolean {
-  return answerLength(now.answer) > (before === undefined ? 0 : answerLength(before.answer));
 }
 
 function giveBack(grants: readonly Grant[]): void {

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { BridgeError, type ErrorCode } from "../../src/core/errors.ts";
 import { GrowingReply, type Part } from "../../src/core/growing-reply.ts";
 import type { Json } from "../../src/core/json.ts";
+import type { BucketLimits } from "../../src/core/pacer.ts";
 import type { Log } from "../../src/core/ports.ts";
 import { aContent, type Fault, TextPlatform } from "./text-platform.ts";
 import { VirtualClock } from "./virtual-clock.ts";
@@ -49,6 +50,21 @@ function aReply(
   });
 }
 
+/** A reply whose message is full: the edit that fills it has its permit and waits, 1.2 s after the start, for the next one's. */
+async function waitForNextMessage(options: {
+  closedMs: number;
+  limits?: BucketLimits;
+}): Promise<GrowingReply> {
+  platform = new TextPlatform(clock, { ...options, maxLength: 10 });
+  const reply = aReply();
+  reply.show(aContent("a".repeat(8)));
+  await clock.advance(200);
+  platform.gate("create").refused(options.closedMs);
+  reply.show(aContent("a".repeat(15)));
+  await clock.advance(1_000);
+  return reply;
+}
+
 describe("a growing reply", () => {
   it("creates its message at the first text, edits it, and ends with the last", async () => {
     const reply = aReply();
@@ -88,13 +104,7 @@ describe("a growing reply", () => {
   });
 
   it("holds an edit back whose gate closes while it waits for the next message", async () => {
-    platform = new TextPlatform(clock, { maxLength: 10 });
-    const reply = aReply();
-    reply.show(aContent("a".repeat(8)));
-    await clock.advance(200);
-    platform.gate("create").refused(2_000);
-    reply.show(aContent("a".repeat(15)));
-    await clock.advance(1_000);
+    await waitForNextMessage({ closedMs: 2_000 });
     platform.gate("edit").refused(5_000);
     await clock.advance(8_000);
     const edits = platform.calls.filter(({ kind }) => kind === "edit");
@@ -103,16 +113,8 @@ describe("a growing reply", () => {
   });
 
   it("gives an edit back that waited for a next message which the end does without", async () => {
-    platform = new TextPlatform(clock, {
-      maxLength: 10,
-      limits: { burst: 2, tokensPerSecond: 0.01, minGapMs: 0 },
-    });
-    const reply = aReply();
-    reply.show(aContent("a".repeat(8)));
-    await clock.advance(200);
-    platform.gate("create").refused(60_000);
-    reply.show(aContent("a".repeat(15)));
-    await clock.advance(1_000);
+    const limits = { burst: 2, tokensPerSecond: 0.01, minGapMs: 0 };
+    const reply = await waitForNextMessage({ closedMs: 60_000, limits });
     await clock.settle(reply.finish(aContent("short")));
     expect(platform.calls.map(({ kind, at }) => `${kind} ${at}`)).toEqual(["create 0", "edit 1200"]);
   });
