@@ -22,6 +22,7 @@ import { type ConnectRedis, connectRedis, describeRedis, toQueueError, unavailab
 import { judgeRedis, MEMORY_FULL_SHARE, memoryShare, readRedisFacts } from "./redis-health.ts";
 import { toJsonText } from "./sqlite-run.ts";
 import type { QueueBounds } from "./turn-table.ts";
+import { type UnsettledTurn, UnsettledTurns } from "./unsettled-turns.ts";
 
 const DEFAULT_PREFIX = "coze-bridge";
 /** Platforms repeat an event for minutes, catch-up after a long outage sees a day (design.md §8). */
@@ -109,6 +110,7 @@ class BullmqQueue implements TurnQueue {
   readonly #mailbox: Mailbox;
   readonly #consumers = new Set<BullmqConsumer>();
   readonly #recentCancels = new RecentIds();
+  readonly #unsettled: UnsettledTurns;
   /** Tokens of this process differ from those of any other (fence). */
   readonly #epoch = randomUUID();
   #runCount = 0;
@@ -116,6 +118,8 @@ class BullmqQueue implements TurnQueue {
   /** The clock of Redis ahead of ours, in ms. */
   #aheadMs: number;
   #memoryShare = 0;
+  /** Set while Redis is away, and until it has back what it may have lost. */
+  #restored: PromiseWithResolvers<void> | undefined;
   #phase: "open" | "closing" | "closed" = "open";
   #memoryTimer: NodeJS.Timeout | undefined;
   #sweepTimer: NodeJS.Timeout | undefined;
@@ -130,6 +134,7 @@ class BullmqQueue implements TurnQueue {
     this.#log = options.log;
     this.#now = options.now ?? Date.now;
     this.#bounds = bounds;
+    this.#unsettled = new UnsettledTurns(this.#now);
     this.#mailbox = new Mailbox(redis, { prefix, dedupeMs, bounds });
     this.#bellPrefix = `{${prefix}}`;
     this.#bell = new Queue<Bell>(BELL_QUEUE, {
@@ -151,6 +156,7 @@ class BullmqQueue implements TurnQueue {
     this.#words.on("message", (_channel: string, head: string) => this.#hearCancel(head));
     // Words said while the connection was away are gone; the marks stay.
     this.#words.on("ready", () => void this.#lookForCancels());
+    this.#redis.on("close", () => this.#awaitRestore());
     await this.#words.subscribe(this.#mailbox.cancelChannel);
     await this.#bell.waitUntilReady();
     await this.#watchMemory();
@@ -158,8 +164,8 @@ class BullmqQueue implements TurnQueue {
   }
 
   /**
-   * Durable as far as the append-only file of Redis is when it resolves. Without `deadlineMs` it waits until Redis
-   * is back; what misses its deadline is not accepted later either.
+   * Durable as far as the append-only file of Redis is when it resolves, and beyond that for as long as this process
+   * lives. Without `deadlineMs` it waits until Redis is back; what misses its deadline is not accepted later either.
    */
   async enqueue(turn: NewTurn, { deadlineMs }: { deadlineMs?: number } = {}): Promise<EnqueueResult> {
     this.#demandOpen();
@@ -170,7 +176,9 @@ class BullmqQueue implements TurnQueue {
       this.#delivering -= 1;
     });
     try {
-      return this.#accepted(await within(delivery, deadlineMs, this.#target), deadlineMs);
+      const result = this.#accepted(await within(delivery, deadlineMs, this.#target), deadlineMs);
+      if (!result.duplicate) this.#unsettled.accepted(result.id, turn, payload);
+      return result;
     } catch (cause) {
       throw toQueueError(cause, this.#target);
     }
@@ -206,6 +214,7 @@ class BullmqQueue implements TurnQueue {
   async cancel(id: string): Promise<boolean> {
     const found = await this.#ask(() => this.#mailbox.cancel(id));
     if (found === undefined) return false;
+    this.#unsettled.cancelled(id);
     this.#hearCancel(found.head);
     if (found.isFirst) await this.#ask(() => this.#promote(found.lane));
     return true;
@@ -231,8 +240,11 @@ class BullmqQueue implements TurnQueue {
         const before = await this.#mailbox.waiting(id);
         const changed = before === undefined ? undefined : change(JSON.parse(before) as Json);
         if (before === undefined || changed === undefined) return false;
-        const answer = await this.#mailbox.amend(id, { before, after: toJsonText(changed, "turn"), key });
-        if (answer !== "changed") return answer === "amended";
+        const after = toJsonText(changed, "turn");
+        const answer = await this.#mailbox.amend(id, { before, after, key });
+        if (answer === "changed") continue;
+        if (answer === "amended") this.#unsettled.amended(id, after);
+        return answer === "amended";
       }
     });
   }
@@ -294,6 +306,7 @@ class BullmqQueue implements TurnQueue {
       await Promise.all([...this.#consumers].map((consumer) => consumer.stop("handover")));
     }
     this.#phase = "closed";
+    this.#restored?.resolve();
     await this.#hangUp();
   }
 
@@ -303,11 +316,56 @@ class BullmqQueue implements TurnQueue {
 
   async #deliver(turn: NewTurn, payload: string, deadlineMs: number | undefined): Promise<Delivered> {
     const deadline = deadlineMs === undefined ? undefined : this.#now() + this.#aheadMs + deadlineMs;
-    // Mailbox first, bell second, one behind the other on one connection. A known turn rings too: so the platform's
-    // own repeat heals an enqueue whose process died half-way.
-    const delivered = this.#mailbox.enqueue(turn, payload, deadline);
+    // What came before it may have to be brought again first.
+    await this.#restored?.promise;
+    this.#demandOpen();
+    return this.#bring(turn, payload, { deadline });
+  }
+
+  /**
+   * Mailbox first, bell second, one behind the other on one connection. A known turn rings too: so the platform's own
+   * repeat heals an enqueue whose process died half-way.
+   */
+  async #bring(
+    turn: NewTurn,
+    payload: string,
+    options: { deadline?: number | undefined; again?: boolean },
+  ): Promise<Delivered> {
+    const delivered = this.#mailbox.enqueue(turn, payload, options);
     const [answer] = await Promise.all([delivered, this.#ring(turn.conversation)]);
     return answer;
+  }
+
+  /** A Redis that was killed, or a replica in its place, may come back without what was confirmed last. */
+  #awaitRestore(): void {
+    if (this.#restored !== undefined) return;
+    const restored = Promise.withResolvers<void>();
+    this.#restored = restored;
+    const lostAt = this.#now();
+    this.#redis.once("ready", () => {
+      void this.#restore(lostAt).then(() => {
+        this.#restored = undefined;
+        restored.resolve();
+      });
+    });
+  }
+
+  async #restore(lostAt: number): Promise<void> {
+    await Promise.all(this.#unsettled.at(lostAt).map((known) => this.#bringAgain(known)));
+  }
+
+  /** Never rejects. A turn that Redis still knows, finished or not, stays as it is. */
+  async #bringAgain({ turn, payload }: UnsettledTurn): Promise<void> {
+    const fields = { turnKey: turn.key, conversationKey: turn.conversation };
+    try {
+      const result = this.#accepted(await this.#bring(turn, payload, { again: true }), undefined);
+      if (result.duplicate) return;
+      this.#unsettled.accepted(result.id, turn, payload);
+      this.#log.warn(fields, "Redis had lost a turn that it had confirmed, it is queued again");
+    } catch (error) {
+      if (!this.#isConnected) return;
+      this.#log.error({ err: error, ...fields }, "Redis may have lost a turn that it had confirmed");
+    }
   }
 
   #accepted(answer: Delivered, deadlineMs: number | undefined): EnqueueResult {

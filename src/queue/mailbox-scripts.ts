@@ -52,7 +52,10 @@ local function retireBatch(lane, size, dedupeMs, problem, maxDead)
 end
 `;
 
-/** key, lane, payload, per conversation, total, deadline or '', then group and time written if it may merge → kind, id, ahead */
+/**
+ * key, lane, payload, per conversation, total, deadline or '', starts that Redis may have forgotten or '', then group and
+ * time written if it may merge → kind, id, ahead
+ */
 const ENQUEUE = `${PRELUDE}
 local key, lane, payload = ARGV[1], ARGV[2], ARGV[3]
 local known = redis.call('GET', dupKey(key))
@@ -68,7 +71,8 @@ if ahead >= tonumber(ARGV[4]) then return {'conversation-full'} end
 if redis.call('ZCARD', root .. 'age') >= tonumber(ARGV[5]) then return {'full'} end
 local id = text(redis.call('INCR', root .. 'seq'))
 redis.call('HSET', turnKey(id), 'key', key, 'lane', lane, 'payload', payload, 'at', text(now))
-if ARGV[7] then redis.call('HSET', turnKey(id), 'group', ARGV[7], 'written', ARGV[8]) end
+if ARGV[7] ~= '' then redis.call('HSET', turnKey(id), 'starts', ARGV[7]) end
+if ARGV[8] then redis.call('HSET', turnKey(id), 'group', ARGV[8], 'written', ARGV[9]) end
 redis.call('RPUSH', boxKey(lane), id)
 redis.call('ZADD', root .. 'age', text(now), id)
 redis.call('SET', dupKey(key), id)

@@ -76,11 +76,19 @@ export class Mailbox {
     }
   }
 
-  /** @param deadline - By Redis' clock, in ms since the epoch: what arrives later is not accepted. */
-  async enqueue(turn: NewTurn, payload: string, deadline: number | undefined): Promise<Delivered> {
+  /**
+   * @param deadline - By Redis' clock, in ms since the epoch: what arrives later is not accepted.
+   * @param again - It was accepted before: where Redis does not know it any more, it may have been started, too.
+   */
+  async enqueue(
+    turn: NewTurn,
+    payload: string,
+    { deadline, again = false }: { deadline?: number | undefined; again?: boolean } = {},
+  ): Promise<Delivered> {
     const { perConversation, total } = this.#bounds;
     const merge = turn.merge === undefined ? [] : [turn.merge.group, turn.merge.at];
     const until = deadline === undefined ? "" : Math.ceil(deadline);
+    const starts = again ? 1 : "";
     const answer = await this.#run(
       "tqEnqueue",
       turn.key,
@@ -89,6 +97,7 @@ export class Mailbox {
       perConversation,
       total,
       until,
+      starts,
       ...merge,
     );
     const [kind, id, ahead] = toList(answer);

@@ -1,0 +1,130 @@
+import { Redis } from "ioredis";
+import { expect, it } from "vitest";
+import type { Run, TurnQueue } from "../../src/core/ports.ts";
+import { openBullmqQueue } from "../../src/queue/bullmq-queue.ts";
+import { aNewTurn } from "../contract/queue-contract.ts";
+import { startRedis } from "../redis-server.ts";
+import { type LogLine, makeTestLog } from "./embedded.ts";
+import { TEST_LEASE_MS } from "./on-redis.ts";
+
+const LOST = "Redis had lost a turn that it had confirmed, it is queued again";
+const AWAY = "Redis can't be reached, trying again";
+
+it("brings again what Redis confirmed and lost, in order, as perhaps started", async () => {
+  await using scene = await startScene();
+  const { queue } = scene;
+  await queue.enqueue(aNewTurn("a:1"));
+  await scene.keep();
+  await queue.enqueue(aNewTurn("a:2"));
+  await queue.enqueue(aNewTurn("b:1"));
+  await scene.lose();
+  expect((await queue.enqueue(aNewTurn("a:2"))).duplicate).toBe(true);
+  const runs = await record(queue);
+  await expect.poll(() => runs.toSorted()).toEqual(["a:1 start 1", "a:2 start 2", "b:1 start 2"]);
+  expect(runs.filter((run) => run.startsWith("a"))).toEqual(["a:1 start 1", "a:2 start 2"]);
+  expect(scene.lines.filter(({ message }) => message === LOST).map(({ fields }) => fields)).toEqual([
+    { turnKey: "a:2", conversationKey: "a" },
+    { turnKey: "b:1", conversationKey: "b" },
+  ]);
+});
+
+it("does not repeat what was answered before Redis forgot", async () => {
+  await using scene = await startScene();
+  const { queue } = scene;
+  const runs = await record(queue);
+  await queue.enqueue(aNewTurn("a:1"));
+  await expect.poll(() => depthOf(queue)).toBe(0);
+  await scene.keep();
+  await scene.lose();
+  await queue.enqueue(aNewTurn("a:2"));
+  await expect.poll(() => runs).toEqual(["a:1 start 1", "a:2 start 1"]);
+});
+
+it("takes what comes while Redis is away behind what it may have lost", async () => {
+  await using scene = await startScene();
+  const { queue } = scene;
+  await queue.enqueue(aNewTurn("a:1"));
+  await scene.kill();
+  // What is under way just then is sent again by the client itself, before all else.
+  await expect.poll(() => scene.lines.map(({ message }) => message)).toContain(AWAY);
+  const next = queue.enqueue(aNewTurn("a:2"));
+  await scene.restart();
+  expect(await next).toMatchObject({ duplicate: false, ahead: 1 });
+  const runs = await record(queue);
+  await expect.poll(() => runs).toEqual(["a:1 start 2", "a:2 start 1"]);
+});
+
+it("brings a question again as it was last changed, and none that was withdrawn", async () => {
+  await using scene = await startScene();
+  const { queue } = scene;
+  const changed = await queue.enqueue(aNewTurn("a:1"));
+  const withdrawn = await queue.enqueue(aNewTurn("b:1"));
+  await queue.amend(changed.id, () => ({ text: "changed" }));
+  await queue.cancel(withdrawn.id);
+  await scene.lose();
+  expect((await queue.enqueue(aNewTurn("a:1"))).duplicate).toBe(true);
+  const payloads: unknown[] = [];
+  await queue.work(async ({ turns }) => void payloads.push(...turns.map(({ payload }) => payload)), {
+    concurrency: 1,
+  });
+  await expect.poll(() => depthOf(queue)).toBe(0);
+  expect(payloads).toEqual([{ text: "changed" }]);
+});
+
+it("does not keep anybody waiting when it closes while Redis is away", async () => {
+  await using scene = await startScene();
+  await scene.queue.enqueue(aNewTurn("a:1"));
+  await scene.kill();
+  const waiting = scene.queue.enqueue(aNewTurn("a:2"));
+  const refused = expect(waiting).rejects.toMatchObject({ code: "QUEUE_UNAVAILABLE" });
+  await scene.queue[Symbol.asyncDispose]();
+  await refused;
+});
+
+interface Scene extends AsyncDisposable {
+  readonly queue: TurnQueue;
+  readonly lines: readonly LogLine[];
+  /** What is confirmed until now is not lost. */
+  keep(): Promise<void>;
+  kill(): Promise<void>;
+  restart(): Promise<void>;
+  /** Both. */
+  lose(): Promise<void>;
+}
+
+/** A Redis without a file of its own remembers what it was told to save. */
+async function startScene(): Promise<Scene> {
+  const server = await startRedis({ aof: false });
+  const log = makeTestLog();
+  const queue = await openBullmqQueue({ url: server.url, log, prefix: "test", leaseMs: TEST_LEASE_MS });
+  return {
+    queue,
+    lines: log.lines,
+    keep: async () => {
+      const redis = new Redis(server.url);
+      await redis.save();
+      redis.disconnect();
+    },
+    kill: () => server.kill(),
+    restart: () => server.restart(),
+    lose: () => server.restart(),
+    [Symbol.asyncDispose]: async () => {
+      await queue[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function depthOf(queue: TurnQueue): Promise<number> {
+  return (await queue.stats()).depth;
+}
+
+/** Starts a worker and lists what it answers. */
+async function record(queue: TurnQueue): Promise<string[]> {
+  const runs: string[] = [];
+  const note = async ({ turns, start }: Run): Promise<void> => {
+    runs.push(...turns.map(({ key }) => `${key} start ${start}`));
+  };
+  await queue.work(note, { concurrency: 5 });
+  return runs;
+}
