@@ -225,7 +225,7 @@ export class Gate {
     this.#told = { remaining: headers.remaining, resetAt: now + headers.resetAfterMs };
   }
 
-  /** Whether a token that was taken is still ours: no refusal of this process came since. */
+  /** Whether a token that was taken is still ours: no refusal that we know of came since. */
   #stands({ refusals }: Token): boolean {
     return refusals === this.#refusals;
   }
@@ -352,6 +352,8 @@ export class Gate {
     this.#alone = false;
     this.#others = others;
     if (doubted) this.#doubt();
+    // While it is closed nobody is given anything: what is held is of before.
+    if (closedForMs > 0) this.#refusals += 1;
     this.#closedUntil = Math.max(this.#closedUntil, now + closedForMs);
     const window = windowEndsInMs === undefined ? {} : { windowEndsAt: now + windowEndsInMs };
     this.#bucket = { tokens, at: Math.max(now, this.#closedUntil), ...window };

@@ -275,17 +275,18 @@ describe("gates of several processes", () => {
     expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(3);
   });
 
-  it("are all closed by one refusal", async () => {
+  it("are all closed by one refusal, and nothing that one of them held outlives it", async () => {
     const prefix = newPrefix();
     using one = await join(prefix);
     using other = await join(prefix);
     const [mine, theirs] = gatesOf([one, other], QUICK) as [Gate, Gate];
-    await theirs.acquire("final", { signal: never });
+    const held = await theirs.acquire("final", { signal: never });
     mine.refused(300);
     await sleep(20);
     const askedAt = clock.now();
-    await theirs.acquire("final", { signal: never });
+    const next = await theirs.acquire("final", { signal: never });
     expect(clock.now() - askedAt).toBeGreaterThan(250);
+    expect([held.stands, next.stands]).toEqual([false, true]);
   });
 
   it("know what the platform told one of them", async () => {
