@@ -16,10 +16,10 @@ import type {
 } from "../core/ports.ts";
 import { BELL_QUEUE, type Bell, BullmqConsumer, NEVER } from "./bullmq-consumer.ts";
 import type { BullmqRun } from "./bullmq-run.ts";
-import { type Delivered, Mailbox } from "./mailbox.ts";
+import { type Delivered, Mailbox, type TurnLabel } from "./mailbox.ts";
 import { RecentIds } from "./recent-ids.ts";
 import { type ConnectRedis, connectRedis, describeRedis, toQueueError, unavailable } from "./redis-client.ts";
-import { judgeRedis, MEMORY_FULL_SHARE, memoryShare, readRedisFacts } from "./redis-health.ts";
+import { judgeRedis, MEMORY_FULL_SHARE, memoryShare, parseInfo, readRedisFacts } from "./redis-health.ts";
 import { toJsonText } from "./sqlite-run.ts";
 import type { QueueBounds } from "./turn-table.ts";
 import { type UnsettledTurn, UnsettledTurns } from "./unsettled-turns.ts";
@@ -79,7 +79,8 @@ export async function openBullmqQueue(options: BullmqQueueOptions): Promise<Turn
     const { refusal, notes } = judgeRedis(facts, target, { allowEviction });
     if (refusal !== undefined) throw refusal;
     for (const note of notes) log.warn({ redis: target, note }, "Redis is not set up as it should be");
-    const queue = new BullmqQueue({ redis, words, target, aheadMs: facts.aheadMs }, options);
+    const { aheadMs } = facts;
+    const queue = new BullmqQueue({ redis, words, target, aheadMs, runId: facts.info["run_id"] }, options);
     await within(queue.open(), CONNECT_WAIT_MS, target);
     return queue;
   } catch (cause) {
@@ -95,6 +96,7 @@ interface Connections {
   readonly words: Redis;
   readonly target: string;
   readonly aheadMs: number;
+  readonly runId: string | undefined;
 }
 
 class BullmqQueue implements TurnQueue {
@@ -118,18 +120,21 @@ class BullmqQueue implements TurnQueue {
   /** The clock of Redis ahead of ours, in ms. */
   #aheadMs: number;
   #memoryShare = 0;
-  /** Set while Redis is away, and until it has back what it may have lost. */
-  #restored: PromiseWithResolvers<void> | undefined;
+  /** Names the process that Redis is, as far as it says so: another one may have lost something. */
+  #runId: string | undefined;
+  /** Set while Redis is away, and until it was brought what it may have lost. */
+  #away: { readonly since: number; readonly over: PromiseWithResolvers<void> } | undefined;
   #phase: "open" | "closing" | "closed" = "open";
   #memoryTimer: NodeJS.Timeout | undefined;
   #sweepTimer: NodeJS.Timeout | undefined;
 
-  constructor({ redis, words, target, aheadMs }: Connections, options: BullmqQueueOptions) {
+  constructor({ redis, words, target, aheadMs, runId }: Connections, options: BullmqQueueOptions) {
     const { prefix = DEFAULT_PREFIX, dedupeMs = DEDUPE_MS, bounds = DEFAULT_BOUNDS } = options;
     this.#redis = redis;
     this.#words = words;
     this.#target = target;
     this.#aheadMs = aheadMs;
+    this.#runId = runId;
     this.#options = options;
     this.#log = options.log;
     this.#now = options.now ?? Date.now;
@@ -156,7 +161,10 @@ class BullmqQueue implements TurnQueue {
     this.#words.on("message", (_channel: string, head: string) => this.#hearCancel(head));
     // Words said while the connection was away are gone; the marks stay.
     this.#words.on("ready", () => void this.#lookForCancels());
-    this.#redis.on("close", () => this.#awaitRestore());
+    this.#redis.on("close", () => {
+      this.#away ??= { since: this.#now(), over: Promise.withResolvers<void>() };
+    });
+    this.#redis.on("ready", () => void this.#comeBack());
     await this.#words.subscribe(this.#mailbox.cancelChannel);
     await this.#bell.waitUntilReady();
     await this.#watchMemory();
@@ -164,8 +172,8 @@ class BullmqQueue implements TurnQueue {
   }
 
   /**
-   * Durable as far as the append-only file of Redis is when it resolves, and beyond that for as long as this process
-   * lives. Without `deadlineMs` it waits until Redis is back; what misses its deadline is not accepted later either.
+   * Durable as far as the append-only file of Redis is when it resolves; what Redis loses of the last minute all the same
+   * is brought again, as long as this process lives. Without `deadlineMs` it waits until Redis is back; what misses its deadline is not accepted later either.
    */
   async enqueue(turn: NewTurn, { deadlineMs }: { deadlineMs?: number } = {}): Promise<EnqueueResult> {
     this.#demandOpen();
@@ -306,7 +314,7 @@ class BullmqQueue implements TurnQueue {
       await Promise.all([...this.#consumers].map((consumer) => consumer.stop("handover")));
     }
     this.#phase = "closed";
-    this.#restored?.resolve();
+    this.#away?.over.resolve();
     await this.#hangUp();
   }
 
@@ -316,9 +324,7 @@ class BullmqQueue implements TurnQueue {
 
   async #deliver(turn: NewTurn, payload: string, deadlineMs: number | undefined): Promise<Delivered> {
     const deadline = deadlineMs === undefined ? undefined : this.#now() + this.#aheadMs + deadlineMs;
-    // What came before it may have to be brought again first.
-    await this.#restored?.promise;
-    this.#demandOpen();
+    await this.#whenBack();
     return this.#bring(turn, payload, { deadline });
   }
 
@@ -327,41 +333,53 @@ class BullmqQueue implements TurnQueue {
    * repeat heals an enqueue whose process died half-way.
    */
   async #bring(
-    turn: NewTurn,
+    label: TurnLabel,
     payload: string,
     options: { deadline?: number | undefined; again?: boolean },
   ): Promise<Delivered> {
-    const delivered = this.#mailbox.enqueue(turn, payload, options);
-    const [answer] = await Promise.all([delivered, this.#ring(turn.conversation)]);
+    const delivered = this.#mailbox.enqueue(label, payload, options);
+    const [answer] = await Promise.all([delivered, this.#ring(label.conversation)]);
     return answer;
   }
 
-  /** A Redis that was killed, or a replica in its place, may come back without what was confirmed last. */
-  #awaitRestore(): void {
-    if (this.#restored !== undefined) return;
-    const restored = Promise.withResolvers<void>();
-    this.#restored = restored;
-    const lostAt = this.#now();
-    this.#redis.once("ready", () => {
-      void this.#restore(lostAt).then(() => {
-        this.#restored = undefined;
-        restored.resolve();
-      });
-    });
+  /** What came before may have to be brought again first. */
+  async #whenBack(): Promise<void> {
+    await this.#away?.over.promise;
+    this.#demandOpen();
   }
 
-  async #restore(lostAt: number): Promise<void> {
-    await Promise.all(this.#unsettled.at(lostAt).map((known) => this.#bringAgain(known)));
+  /** A Redis that was killed, or a replica in its place, may come back without what was confirmed last. Never rejects. */
+  async #comeBack(): Promise<void> {
+    const runId = await this.#askRunId();
+    const away = this.#away;
+    this.#away = undefined;
+    if (away !== undefined && (runId === undefined || runId !== this.#runId)) {
+      // Ids that it had given are given again.
+      this.#recentCancels.clear();
+      // All at once: the answers come in the order of the questions, and what waits goes behind.
+      for (const turn of this.#unsettled.before(away.since)) void this.#bringAgain(turn);
+    }
+    this.#runId = runId;
+    away?.over.resolve();
   }
 
-  /** Never rejects. A turn that Redis still knows, finished or not, stays as it is. */
-  async #bringAgain({ turn, payload }: UnsettledTurn): Promise<void> {
-    const fields = { turnKey: turn.key, conversationKey: turn.conversation };
+  async #askRunId(): Promise<string | undefined> {
     try {
-      const result = this.#accepted(await this.#bring(turn, payload, { again: true }), undefined);
-      if (result.duplicate) return;
-      this.#unsettled.accepted(result.id, turn, payload);
-      this.#log.warn(fields, "Redis had lost a turn that it had confirmed, it is queued again");
+      return parseInfo(await this.#redis.info("server"))["run_id"];
+    } catch (error) {
+      this.#log.debug({ err: error }, "could not ask Redis who it is");
+      return undefined;
+    }
+  }
+
+  /** Never rejects. A turn that Redis still knows stays where it is. */
+  async #bringAgain({ label, payload }: UnsettledTurn): Promise<void> {
+    const fields = { turnKey: label.key, conversationKey: label.conversation };
+    try {
+      const { id, duplicate } = this.#accepted(await this.#bring(label, payload, { again: true }), undefined);
+      this.#unsettled.confirmed(label.key, id);
+      if (!duplicate)
+        this.#log.warn(fields, "Redis had lost a turn that it had confirmed, it is queued again");
     } catch (error) {
       if (!this.#isConnected) return;
       this.#log.error({ err: error, ...fields }, "Redis may have lost a turn that it had confirmed");
@@ -414,6 +432,7 @@ class BullmqQueue implements TurnQueue {
   }
 
   #hearCancel(head: string): void {
+    this.#unsettled.cancelled(head);
     // Kept for a run whose start is on its way back to us.
     this.#recentCancels.add(head);
     for (const run of this.#runs()) if (run.head === head) run.abort("cancelled");
@@ -490,8 +509,9 @@ class BullmqQueue implements TurnQueue {
   /** Does something on Redis that nobody set a deadline for. */
   async #ask<T>(work: () => Promise<T>): Promise<T> {
     this.#demandOpen();
+    const working = this.#whenBack().then(work);
     try {
-      return await within(work(), ANSWER_WAIT_MS, this.#target);
+      return await within(working, ANSWER_WAIT_MS, this.#target);
     } catch (cause) {
       throw toQueueError(cause, this.#target);
     }

@@ -53,25 +53,26 @@ end
 `;
 
 /**
- * key, lane, payload, per conversation, total, deadline or '', starts that Redis may have forgotten or '', then group and
- * time written if it may merge → kind, id, ahead
+ * key, lane, payload, per conversation, total, deadline or '', '1' for a turn that was accepted and perhaps started before
+ * Redis lost something, else '', then group and time written if it may merge → kind, id, ahead
  */
 const ENQUEUE = `${PRELUDE}
-local key, lane, payload = ARGV[1], ARGV[2], ARGV[3]
+local key, lane, payload, again = ARGV[1], ARGV[2], ARGV[3], ARGV[7] == '1'
 local known = redis.call('GET', dupKey(key))
 if known then
   local its = redis.call('HGET', turnKey(known), 'lane')
   local ahead = its and redis.call('LPOS', boxKey(its), known) or 0
+  if its and again then redis.call('HSETNX', turnKey(known), 'starts', 1) end
   return {'duplicate', known, ahead}
 end
 local now = nowMs()
 if ARGV[6] ~= '' and now > tonumber(ARGV[6]) then return {'late'} end
 local ahead = redis.call('LLEN', boxKey(lane))
-if ahead >= tonumber(ARGV[4]) then return {'conversation-full'} end
-if redis.call('ZCARD', root .. 'age') >= tonumber(ARGV[5]) then return {'full'} end
+if not again and ahead >= tonumber(ARGV[4]) then return {'conversation-full'} end
+if not again and redis.call('ZCARD', root .. 'age') >= tonumber(ARGV[5]) then return {'full'} end
 local id = text(redis.call('INCR', root .. 'seq'))
 redis.call('HSET', turnKey(id), 'key', key, 'lane', lane, 'payload', payload, 'at', text(now))
-if ARGV[7] ~= '' then redis.call('HSET', turnKey(id), 'starts', ARGV[7]) end
+if again then redis.call('HSET', turnKey(id), 'starts', 1) end
 if ARGV[8] then redis.call('HSET', turnKey(id), 'group', ARGV[8], 'written', ARGV[9]) end
 redis.call('RPUSH', boxKey(lane), id)
 redis.call('ZADD', root .. 'age', text(now), id)

@@ -12,6 +12,9 @@ export type Delivered =
   | { readonly kind: "accepted" | "duplicate"; readonly id: string; readonly ahead: number }
   | { readonly kind: "late" | "full" | "conversation-full" };
 
+/** A turn without what it says. */
+export type TurnLabel = Omit<NewTurn, "payload">;
+
 /** A started run as Redis knows it. */
 export interface Begun {
   readonly lane: string;
@@ -78,10 +81,10 @@ export class Mailbox {
 
   /**
    * @param deadline - By Redis' clock, in ms since the epoch: what arrives later is not accepted.
-   * @param again - It was accepted before: where Redis does not know it any more, it may have been started, too.
+   * @param again - Redis may have lost it, or that it was started: it is taken whatever waits, and counts as started.
    */
   async enqueue(
-    turn: NewTurn,
+    turn: TurnLabel,
     payload: string,
     { deadline, again = false }: { deadline?: number | undefined; again?: boolean } = {},
   ): Promise<Delivered> {

@@ -12,6 +12,10 @@ export class RecentIds {
     if (this.#ids.size > MAX_IDS && oldest !== undefined) this.#ids.delete(oldest);
   }
 
+  clear(): void {
+    this.#ids.clear();
+  }
+
   has(id: string): boolean {
     return this.#ids.has(id);
   }

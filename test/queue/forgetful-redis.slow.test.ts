@@ -1,7 +1,7 @@
 import { Redis } from "ioredis";
 import { expect, it } from "vitest";
 import type { Run, TurnQueue } from "../../src/core/ports.ts";
-import { openBullmqQueue } from "../../src/queue/bullmq-queue.ts";
+import { type BullmqQueueOptions, openBullmqQueue } from "../../src/queue/bullmq-queue.ts";
 import { aNewTurn } from "../contract/queue-contract.ts";
 import { startRedis } from "../redis-server.ts";
 import { type LogLine, makeTestLog } from "./embedded.ts";
@@ -10,7 +10,7 @@ import { TEST_LEASE_MS } from "./on-redis.ts";
 const LOST = "Redis had lost a turn that it had confirmed, it is queued again";
 const AWAY = "Redis can't be reached, trying again";
 
-it("brings again what Redis confirmed and lost, in order, as perhaps started", async () => {
+it("brings again what Redis confirmed and lost, in order", async () => {
   await using scene = await startScene();
   const { queue } = scene;
   await queue.enqueue(aNewTurn("a:1"));
@@ -20,15 +20,15 @@ it("brings again what Redis confirmed and lost, in order, as perhaps started", a
   await scene.lose();
   expect((await queue.enqueue(aNewTurn("a:2"))).duplicate).toBe(true);
   const runs = await record(queue);
-  await expect.poll(() => runs.toSorted()).toEqual(["a:1 start 1", "a:2 start 2", "b:1 start 2"]);
-  expect(runs.filter((run) => run.startsWith("a"))).toEqual(["a:1 start 1", "a:2 start 2"]);
+  await expect.poll(() => runs.toSorted()).toEqual(["a:1 start 2", "a:2 start 2", "b:1 start 2"]);
+  expect(runs.filter((run) => run.startsWith("a"))).toEqual(["a:1 start 2", "a:2 start 2"]);
   expect(scene.lines.filter(({ message }) => message === LOST).map(({ fields }) => fields)).toEqual([
     { turnKey: "a:2", conversationKey: "a" },
     { turnKey: "b:1", conversationKey: "b" },
   ]);
 });
 
-it("does not repeat what was answered before Redis forgot", async () => {
+it("does not repeat what was answered, unless Redis forgot the end itself", async () => {
   await using scene = await startScene();
   const { queue } = scene;
   const runs = await record(queue);
@@ -40,18 +40,87 @@ it("does not repeat what was answered before Redis forgot", async () => {
   await expect.poll(() => runs).toEqual(["a:1 start 1", "a:2 start 1"]);
 });
 
+it("counts what Redis still knows as perhaps started, since that may be what it lost", async () => {
+  await using scene = await startScene();
+  const { queue } = scene;
+  await queue.enqueue(aNewTurn("a:1"));
+  await scene.keep();
+  await scene.lose();
+  const runs = await record(queue);
+  await expect.poll(() => runs).toEqual(["a:1 start 2"]);
+});
+
 it("takes what comes while Redis is away behind what it may have lost", async () => {
   await using scene = await startScene();
   const { queue } = scene;
   await queue.enqueue(aNewTurn("a:1"));
   await scene.kill();
-  // What is under way just then is sent again by the client itself, before all else.
-  await expect.poll(() => scene.lines.map(({ message }) => message)).toContain(AWAY);
+  await scene.noticed();
   const next = queue.enqueue(aNewTurn("a:2"));
   await scene.restart();
   expect(await next).toMatchObject({ duplicate: false, ahead: 1 });
   const runs = await record(queue);
   await expect.poll(() => runs).toEqual(["a:1 start 2", "a:2 start 1"]);
+});
+
+it("brings it all again when Redis dies a second time", async () => {
+  await using scene = await startScene();
+  const { queue } = scene;
+  await queue.enqueue(aNewTurn("a:1"));
+  await queue.enqueue(aNewTurn("b:1"));
+  await scene.lose();
+  expect((await queue.enqueue(aNewTurn("a:1"))).duplicate).toBe(true);
+  await scene.lose();
+  expect((await queue.enqueue(aNewTurn("a:1"))).duplicate).toBe(true);
+  expect(await depthOf(queue)).toBe(2);
+});
+
+it("takes again what it had taken, however full it is by now", async () => {
+  await using scene = await startScene({ perConversation: 1, total: 1 });
+  const { queue } = scene;
+  await queue.enqueue(aNewTurn("a:1"));
+  await scene.keep();
+  const consumer = await queue.work(async () => {}, { concurrency: 1 });
+  await expect.poll(() => depthOf(queue)).toBe(0);
+  await consumer.stop("drain");
+  await queue.enqueue(aNewTurn("a:2"));
+  await scene.lose();
+  await expect.poll(() => depthOf(queue)).toBe(2);
+});
+
+it("hears what is cancelled while Redis is away of what it has lost", async () => {
+  await using scene = await startScene();
+  const { queue } = scene;
+  await queue.enqueue(aNewTurn("a:1"));
+  await scene.kill();
+  await scene.noticed();
+  const id = queue.idOf("a:1");
+  await scene.restart();
+  expect(await queue.cancel((await id) ?? "")).toBe(true);
+});
+
+it("does not take a question for the cancelled one whose id it gets", async () => {
+  await using scene = await startScene();
+  const { queue } = scene;
+  const withdrawn = await queue.enqueue(aNewTurn("a:1"));
+  await queue.cancel(withdrawn.id);
+  await scene.lose();
+  expect(await queue.enqueue(aNewTurn("b:1"))).toEqual({ id: withdrawn.id, duplicate: false, ahead: 0 });
+  const cancelled: boolean[] = [];
+  await queue.work(async ({ signal }) => void cancelled.push(signal.aborted), { concurrency: 1 });
+  await expect.poll(() => cancelled).toEqual([false]);
+});
+
+it("brings nothing again when only its connection broke", async () => {
+  await using scene = await startScene();
+  const { queue } = scene;
+  await queue.enqueue(aNewTurn("a:1"));
+  const admin = new Redis(scene.options.url);
+  await admin.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+  admin.disconnect();
+  await queue.enqueue(aNewTurn("b:1"));
+  const runs = await record(queue);
+  await expect.poll(() => runs.toSorted()).toEqual(["a:1 start 1", "b:1 start 1"]);
 });
 
 it("brings a question again as it was last changed, and none that was withdrawn", async () => {
@@ -75,6 +144,7 @@ it("does not keep anybody waiting when it closes while Redis is away", async () 
   await using scene = await startScene();
   await scene.queue.enqueue(aNewTurn("a:1"));
   await scene.kill();
+  await scene.noticed();
   const waiting = scene.queue.enqueue(aNewTurn("a:2"));
   const refused = expect(waiting).rejects.toMatchObject({ code: "QUEUE_UNAVAILABLE" });
   await scene.queue[Symbol.asyncDispose]();
@@ -83,22 +153,33 @@ it("does not keep anybody waiting when it closes while Redis is away", async () 
 
 interface Scene extends AsyncDisposable {
   readonly queue: TurnQueue;
+  readonly options: BullmqQueueOptions;
   readonly lines: readonly LogLine[];
   /** What is confirmed until now is not lost. */
   keep(): Promise<void>;
   kill(): Promise<void>;
+  /**
+   * Resolves when the queue knows that Redis is away. What it asked before that its client sends again, in front of
+   * all else.
+   */
+  noticed(): Promise<void>;
   restart(): Promise<void>;
-  /** Both. */
+  /** Kills it and starts it again. */
   lose(): Promise<void>;
 }
 
 /** A Redis without a file of its own remembers what it was told to save. */
-async function startScene(): Promise<Scene> {
+async function startScene(bounds?: BullmqQueueOptions["bounds"]): Promise<Scene> {
   const server = await startRedis({ aof: false });
   const log = makeTestLog();
-  const queue = await openBullmqQueue({ url: server.url, log, prefix: "test", leaseMs: TEST_LEASE_MS });
+  const settings = { url: server.url, log, prefix: "test", leaseMs: TEST_LEASE_MS };
+  const options = { ...settings, ...(bounds !== undefined && { bounds }) };
+  const queue = await openBullmqQueue(options);
+  const isAway = ({ message, fields }: LogLine): boolean =>
+    message === AWAY && "connection" in fields && fields.connection === "queue";
   return {
     queue,
+    options,
     lines: log.lines,
     keep: async () => {
       const redis = new Redis(server.url);
@@ -106,6 +187,7 @@ async function startScene(): Promise<Scene> {
       redis.disconnect();
     },
     kill: () => server.kill(),
+    noticed: () => expect.poll(() => log.lines.some(isAway)).toBe(true),
     restart: () => server.restart(),
     lose: () => server.restart(),
     [Symbol.asyncDispose]: async () => {

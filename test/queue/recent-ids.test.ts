@@ -8,3 +8,10 @@ it("knows the newest thousand ids, and those that were named again", () => {
   ids.add("new");
   expect([ids.has("0"), ids.has("1"), ids.has("2"), ids.has("new")]).toEqual([true, false, true, true]);
 });
+
+it("knows none any more once it was cleared", () => {
+  const ids = new RecentIds();
+  ids.add("1");
+  ids.clear();
+  expect(ids.has("1")).toBe(false);
+});
