@@ -16,7 +16,7 @@ export interface CatchUpOptions {
   readonly limits: CatchUpLimits;
   /** Whether a message would have been a turn. */
   readonly isQuestion: (message: WireMessage) => boolean;
-  /** Takes a question in. @returns False when it could not be. */
+  /** Takes a question in. @returns False when there is no room. @throws {BridgeError} when it can't be stored now. */
   readonly take: (message: WireMessage, options: { late: boolean }) => Promise<boolean>;
   /** Says under the last message of a place how many questions are left out there. */
   readonly sayLeftOut: (last: WireMessage, count: number) => Promise<void>;
@@ -35,6 +35,9 @@ const MAX_TRIES = 5;
 const FIRST_PAUSE_MS = 250;
 /** After so long a place is looked through again that could not be, in ms. */
 const AGAIN_MS = 30_000;
+
+/** The store that holds the places is away for a moment, e.g. while Redis is started again. */
+const LOAD_AGAIN_MS = 1_000;
 
 /** Discord's clock is known to about a second: its answers tell whole ones. */
 const CLOCK_ERROR_MS = 1_000;
@@ -65,6 +68,8 @@ export class CatchUp {
   /** Could not be looked through, and will be again: their marks stay where they are. */
   readonly #unread = new Set<string>();
   #loading: Promise<void> = Promise.resolve();
+  /** Which places there are is not known yet. */
+  #loads = 0;
   /** When the session began, on our clock. */
   #readyAt = 0;
   readonly #underWay = new Set<Waiting>();
@@ -76,7 +81,10 @@ export class CatchUp {
   /** A new session began: everything since the last one may have been missed. */
   onReady(): void {
     this.#readyAt = this.#options.clock.now();
-    const loading = this.#load();
+    this.#loads += 1;
+    const loading = this.#load().finally(() => {
+      this.#loads -= 1;
+    });
     this.#loading = loading;
     this.#keep(loading);
   }
@@ -115,7 +123,7 @@ export class CatchUp {
 
   /** Whether something missed may still be in this place. */
   waits(channelId: string): boolean {
-    return this.#waiting.has(channelId) || this.#unread.has(channelId);
+    return this.#loads > 0 || this.#waiting.has(channelId) || this.#unread.has(channelId);
   }
 
   /** Resolves when nothing runs any more; the signal has to be aborted before. */
@@ -125,12 +133,8 @@ export class CatchUp {
   }
 
   async #load(): Promise<void> {
-    const { places, log } = this.#options;
-    try {
-      await places.load();
-    } catch (error) {
-      log.warn({ err: error }, "followed places could not be read");
-    }
+    const { places } = this.#options;
+    while (!(await this.#isLoaded())) if (!(await this.#mayLoadAgain())) return;
     for (const place of places.all()) {
       const known = this.#waiting.get(place.channelId);
       if (known !== undefined) {
@@ -140,6 +144,24 @@ export class CatchUp {
       const waiting = this.#add(place);
       if (place.guildId === undefined) this.#enqueue(waiting);
     }
+  }
+
+  async #isLoaded(): Promise<boolean> {
+    const { places, log } = this.#options;
+    try {
+      await places.load();
+      return true;
+    } catch (error) {
+      log.warn({ err: error }, "followed places could not be read");
+      return false;
+    }
+  }
+
+  /** @returns False when there is nobody left to look, or nothing to look for. */
+  async #mayLoadAgain(): Promise<boolean> {
+    const { clock, limits, signal } = this.#options;
+    await sleep(clock, LOAD_AGAIN_MS, signal).catch(() => undefined);
+    return !signal.aborted && clock.now() - this.#readyAt <= limits.windowMs;
   }
 
   #add(place: Place): Waiting {

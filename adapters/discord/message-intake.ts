@@ -132,7 +132,8 @@ export class MessageIntake {
       await onTurn({ ...outcome.turn, ...(late && { late }) });
     } catch (error) {
       log.error({ err: error, turnId: outcome.turn.id }, "turn could not be stored");
-      return false;
+      if (codeOf(error) === "QUEUE_FULL") return false;
+      throw error;
     }
     await this.#advance(message);
     return true;

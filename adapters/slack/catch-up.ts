@@ -15,6 +15,8 @@ const MAX_TRIES = 5;
 const PAUSE_MS = 3_000;
 /** After so long a place is looked at again that could not be, in ms. */
 const AGAIN_MS = 30_000;
+/** The store that holds the places is away for a moment, e.g. while Redis is started again. */
+const LIST_AGAIN_MS = 1_000;
 /** Where it is kept that a place was told about its questions, and which ones they were. */
 const NOTICE_SPACE = "slack-notice";
 const LEFT_SPACE = "slack-left-out";
@@ -58,11 +60,10 @@ export class CatchUp {
   }
 
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
-    const { threads, now } = this.#parts;
-    const startedAt = now();
+    const startedAt = this.#parts.now();
     const failed: FollowedPlace[] = [];
     try {
-      for (const place of await threads.followed(MOST)) {
+      for (const place of await this.#followed(startedAt, { signal })) {
         this.#unseen.set(placeKey(place), { place, looked: Promise.withResolvers() });
       }
       this.#listed.resolve();
@@ -77,6 +78,20 @@ export class CatchUp {
       for (const unseen of [...this.#unseen.values()]) this.#seen(unseen, !signal.aborted);
     }
     await this.#again(failed, startedAt, { signal });
+  }
+
+  /** @throws what the store throws, once what was missed is too old. */
+  async #followed(startedAt: number, { signal }: { signal: AbortSignal }): Promise<readonly FollowedPlace[]> {
+    const { context, threads } = this.#parts;
+    for (;;) {
+      try {
+        return await threads.followed(MOST);
+      } catch (error) {
+        if (signal.aborted || this.#isOver(startedAt)) throw error;
+        context.log.warn({ err: error }, "followed places could not be read");
+        await context.sleep(LIST_AGAIN_MS, signal);
+      }
+    }
   }
 
   /** Nobody else looks there, so it is tried until what was missed is too old. What is asked there now does not wait. */

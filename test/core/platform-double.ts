@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { AnswerEvent } from "../../src/core/answer-state.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
+import { BridgeError } from "../../src/core/errors.ts";
 import type { Json } from "../../src/core/json.ts";
 import type {
   Adapter,
@@ -167,6 +168,8 @@ async function* perform(
 
 /** A store in memory; TTLs are not kept. */
 export class MemoryStore implements Store {
+  /** So many of the next lists find it away. */
+  listsToFail = 0;
   readonly #values = new Map<string, Json>();
 
   get(space: string, key: string): Promise<Json | undefined> {
@@ -189,6 +192,10 @@ export class MemoryStore implements Store {
   }
 
   async *list(space: string): AsyncIterable<readonly [string, Json]> {
+    if (this.listsToFail > 0) {
+      this.listsToFail -= 1;
+      throw new BridgeError("QUEUE_UNAVAILABLE", "the store is away", { retryable: true });
+    }
     for (const [key, value] of this.#values)
       if (key.startsWith(`${space}/`)) yield [key.slice(space.length + 1), value];
   }

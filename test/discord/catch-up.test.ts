@@ -169,6 +169,34 @@ describe("what was asked while the bridge was down", () => {
     expect(calls(discord, LIST)).toHaveLength(6);
   });
 
+  it("is found although the store of the places is away at first, before what is said there meanwhile", async () => {
+    const ada = discord.person("Ada");
+    await lived(discord.general);
+    ada.say(discord.general, "@Coze missed");
+    store.listsToFail = 2;
+    await using bridge = await open({ clock: QUICK_TIME });
+    ada.say(discord.general, "@Coze live");
+    await expect.poll(() => texts(bridge)).toEqual(["missed", "live"]);
+    const warnings = bridge.log.filter(({ message }) => message === "followed places could not be read");
+    expect(warnings).toHaveLength(2);
+  });
+
+  it("is looked for again, and not left out, while it can't be stored", async () => {
+    await lived(discord.general);
+    discord.person("Ada").say(discord.general, "@Coze missed");
+    let failures = 1;
+    await using bridge = await open({
+      clock: QUICK_TIME,
+      onTurn: () => {
+        failures -= 1;
+        const away = new BridgeError("QUEUE_UNAVAILABLE", "down", { retryable: true });
+        return failures >= 0 ? Promise.reject(away) : Promise.resolve();
+      },
+    });
+    await expect.poll(() => textsAfter(10_000, bridge)).toEqual(["missed"]);
+    expect(notices()).toEqual([]);
+  });
+
   it("is not answered any more after the window", async () => {
     await lived(discord.general);
     discord.person("Ada").say(discord.general, "@Coze too old");

@@ -93,6 +93,7 @@ export interface SlackBridge extends AsyncDisposable {
   /** Questions that were changed, and when. */
   readonly edited: { readonly question: IncomingTurn; readonly changedAt: number }[];
   readonly log: LogLine[];
+  readonly store: MemoryStore;
   readonly fetched: { url: string; authorization: string | undefined }[];
   readonly signal: AbortSignal;
   /** Opens the reply to the last turn, or to another. */
@@ -142,13 +143,14 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
       return () => clearTimeout(timer);
     },
   };
+  const memory = new MemoryStore();
   const tools: AdapterTools = {
     log: logInto(log),
     clock,
     gates: new Gates(clock),
     download: downloadInto(fetched),
     sealer: openSealer(),
-    store: new MemoryStore(),
+    store: memory,
     leases: createFileLeases(),
     catchUp: { windowMs: 900_000, perPlace: options.perPlace ?? 20 },
   };
@@ -193,6 +195,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     fatal,
     edited,
     log,
+    store: memory,
     fetched,
     signal: abort.signal,
     openAnother: open,

@@ -195,6 +195,15 @@ it.concurrent("tries again when the queue is full for a moment", async ({ expect
   await see.poll(() => textsOf(bridge), SOON).toEqual(["three"]);
 });
 
+it.concurrent("finds what was asked although its store is away at first", async ({ expect: see }) => {
+  await using bridge = await wentDown({ speed: 20 });
+  bridge.slack.person("Ada").dm("three");
+  bridge.store.listsToFail = 2;
+  await bridge.openAnother();
+  await see.poll(() => textsOf(bridge), SOON).toEqual(["three"]);
+  see(bridge.turns.at(-1)?.late).toBe(true);
+});
+
 it.concurrent("catches up when the socket was away for longer than Slack repeats", async ({
   expect: see,
 }) => {
