@@ -16,7 +16,7 @@ export interface CatchUpOptions {
   readonly limits: CatchUpLimits;
   /** Whether a message would have been a turn. */
   readonly isQuestion: (message: WireMessage) => boolean;
-  /** Takes a question in. @returns False when there is no room. @throws {BridgeError} when it can't be stored now. */
+  /** Takes a question in. @returns False when it can't be. @throws {BridgeError} when it can't be stored just now. */
   readonly take: (message: WireMessage, options: { late: boolean }) => Promise<boolean>;
   /** Says under the last message of a place how many questions are left out there. */
   readonly sayLeftOut: (last: WireMessage, count: number) => Promise<void>;
@@ -82,9 +82,12 @@ export class CatchUp {
   onReady(): void {
     this.#readyAt = this.#options.clock.now();
     this.#loads += 1;
-    const loading = this.#load().finally(() => {
-      this.#loads -= 1;
-    });
+    // One after the other: the guilds of the session before look at what was known then.
+    const loading = this.#loading
+      .then(() => this.#load())
+      .finally(() => {
+        this.#loads -= 1;
+      });
     this.#loading = loading;
     this.#keep(loading);
   }
@@ -106,6 +109,11 @@ export class CatchUp {
         }
       }),
     );
+  }
+
+  /** Resolves when it is known which places are followed, as far as that can be. */
+  loaded(): Promise<void> {
+    return this.#loading;
   }
 
   /**
@@ -134,7 +142,7 @@ export class CatchUp {
 
   async #load(): Promise<void> {
     const { places } = this.#options;
-    while (!(await this.#isLoaded())) if (!(await this.#mayLoadAgain())) return;
+    while (await this.#mustLoadAgain()) await this.#pause();
     for (const place of places.all()) {
       const known = this.#waiting.get(place.channelId);
       if (known !== undefined) {
@@ -146,22 +154,23 @@ export class CatchUp {
     }
   }
 
-  async #isLoaded(): Promise<boolean> {
-    const { places, log } = this.#options;
+  /** Loads the places. @returns Whether they may be there in a moment, and somebody still looks for something then. */
+  async #mustLoadAgain(): Promise<boolean> {
+    const { places, log, clock, limits, signal } = this.#options;
+    if (signal.aborted) return false;
     try {
       await places.load();
-      return true;
+      return false;
     } catch (error) {
       log.warn({ err: error }, "followed places could not be read");
-      return false;
+      const isAway = error instanceof BridgeError && error.retryable;
+      return isAway && clock.now() - this.#readyAt <= limits.windowMs;
     }
   }
 
-  /** @returns False when there is nobody left to look, or nothing to look for. */
-  async #mayLoadAgain(): Promise<boolean> {
-    const { clock, limits, signal } = this.#options;
+  async #pause(): Promise<void> {
+    const { clock, signal } = this.#options;
     await sleep(clock, LOAD_AGAIN_MS, signal).catch(() => undefined);
-    return !signal.aborted && clock.now() - this.#readyAt <= limits.windowMs;
   }
 
   #add(place: Place): Waiting {

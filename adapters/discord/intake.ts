@@ -221,6 +221,7 @@ export class DiscordIntake implements AsyncDisposable {
     if (onGone === undefined || deletion === undefined) return;
     const { channelId, ids } = deletion;
     this.#runInOrder(channelId, "deletion could not be taken in", async () => {
+      await this.#messages.catchUp.loaded();
       if (this.#places.get(channelId) === undefined) return;
       const { applicationId } = this.#context();
       for (const id of ids) await onGone(dedupeKeyOf(applicationId, channelId, id));
@@ -329,6 +330,7 @@ export class DiscordIntake implements AsyncDisposable {
 
   /** A mark that is there stays: commands are no messages, and cannot be caught up with (discord.md §3.6). */
   async #follow({ channelId, interactionId, viaChannel, turn }: Command): Promise<void> {
+    await this.#messages.catchUp.loaded();
     if (!viaChannel || this.#places.get(channelId) !== undefined) return;
     const guildId = turn.installation === DM ? undefined : turn.installation;
     await this.#places.advance({ channelId, guildId, seen: interactionId });

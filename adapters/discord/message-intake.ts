@@ -75,6 +75,8 @@ export class MessageIntake {
 
   async #take(message: WireMessage): Promise<void> {
     const { log, context, run } = this.#options;
+    // In a place that we follow not only mentions are for us.
+    await this.catchUp.loaded();
     const outcome = normalizeMessage(message, context());
     if ("turn" in outcome) return this.#takeLive(message, outcome.turn);
     const { help, dropped } = outcome;
@@ -89,6 +91,7 @@ export class MessageIntake {
   /** A MESSAGE_UPDATE. Resolves once the change is stored, or it is known to be none. */
   async takeEdit(data: unknown): Promise<void> {
     const { log, context, onEdited } = this.#options;
+    await this.catchUp.loaded();
     const message = parseMessage(data);
     const outcome = message === undefined ? { dropped: "malformed" } : normalizeEdit(message, context());
     if ("dropped" in outcome) {
@@ -132,8 +135,9 @@ export class MessageIntake {
       await onTurn({ ...outcome.turn, ...(late && { late }) });
     } catch (error) {
       log.error({ err: error, turnId: outcome.turn.id }, "turn could not be stored");
-      if (codeOf(error) === "QUEUE_FULL") return false;
-      throw error;
+      const isAway = error instanceof BridgeError && error.retryable && error.code !== "QUEUE_FULL";
+      if (isAway) throw error;
+      return false;
     }
     await this.#advance(message);
     return true;

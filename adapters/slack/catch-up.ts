@@ -49,7 +49,8 @@ interface Unseen {
  */
 export class CatchUp {
   readonly #parts: CatchUpParts;
-  readonly #listed = Promise.withResolvers<void>();
+  /** False: nobody lists them any more. */
+  readonly #listed = Promise.withResolvers<boolean>();
   /** Not looked at yet, by {@link placeKey}. */
   readonly #unseen = new Map<string, Unseen>();
   /** Of those, where somebody asks just now. */
@@ -66,7 +67,7 @@ export class CatchUp {
       for (const place of await this.#followed(startedAt, { signal })) {
         this.#unseen.set(placeKey(place), { place, looked: Promise.withResolvers() });
       }
-      this.#listed.resolve();
+      this.#listed.resolve(true);
       for (let next = this.#next(); next !== undefined; next = this.#next()) {
         // Where Slack allows one look a minute, the window closes before all places were looked at.
         if (this.#isOver(startedAt)) break;
@@ -74,20 +75,21 @@ export class CatchUp {
         this.#seen(next, true);
       }
     } finally {
-      this.#listed.resolve();
+      this.#listed.resolve(!signal.aborted);
       for (const unseen of [...this.#unseen.values()]) this.#seen(unseen, !signal.aborted);
     }
     await this.#again(failed, startedAt, { signal });
   }
 
-  /** @throws what the store throws, once what was missed is too old. */
+  /** @throws what the store throws that is not away for a moment, or once what was missed is too old. */
   async #followed(startedAt: number, { signal }: { signal: AbortSignal }): Promise<readonly FollowedPlace[]> {
     const { context, threads } = this.#parts;
     for (;;) {
       try {
         return await threads.followed(MOST);
       } catch (error) {
-        if (signal.aborted || this.#isOver(startedAt)) throw error;
+        const isAway = error instanceof BridgeError && error.retryable;
+        if (!isAway || signal.aborted || this.#isOver(startedAt)) throw error;
         context.log.warn({ err: error }, "followed places could not be read");
         await context.sleep(LIST_AGAIN_MS, signal);
       }
@@ -122,7 +124,7 @@ export class CatchUp {
    * @returns False when nobody looks any more.
    */
   async before(place: Pick<FollowedPlace, "channel" | "thread">): Promise<boolean> {
-    await this.#listed.promise;
+    if (!(await this.#listed.promise)) return false;
     const key = placeKey(place);
     const unseen = this.#unseen.get(key);
     if (unseen === undefined) return true;

@@ -175,8 +175,10 @@ describe("what was asked while the bridge was down", () => {
     ada.say(discord.general, "@Coze missed");
     store.listsToFail = 2;
     await using bridge = await open({ clock: QUICK_TIME });
+    ada.slash(discord.general, { question: "command" });
     ada.say(discord.general, "@Coze live");
-    await expect.poll(() => texts(bridge)).toEqual(["missed", "live"]);
+    // The command waits for nothing, and moves no mark that is not known yet.
+    await expect.poll(() => texts(bridge)).toEqual(["command", "missed", "live"]);
     const warnings = bridge.log.filter(({ message }) => message === "followed places could not be read");
     expect(warnings).toHaveLength(2);
   });
@@ -193,7 +195,12 @@ describe("what was asked while the bridge was down", () => {
         return failures >= 0 ? Promise.reject(away) : Promise.resolve();
       },
     });
-    await expect.poll(() => textsAfter(10_000, bridge)).toEqual(["missed"]);
+    await expect
+      .poll(() => bridge.log.map(({ message }) => message))
+      .toContain("missed messages could not be read");
+    clock.advance(40_000);
+    await expect.poll(() => texts(bridge)).toEqual(["missed"]);
+    expect(bridge.turns[0]?.late).toBe(true);
     expect(notices()).toEqual([]);
   });
 

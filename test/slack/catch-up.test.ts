@@ -202,6 +202,8 @@ it.concurrent("finds what was asked although its store is away at first", async 
   await bridge.openAnother();
   await see.poll(() => textsOf(bridge), SOON).toEqual(["three"]);
   see(bridge.turns.at(-1)?.late).toBe(true);
+  const warnings = bridge.log.filter(({ message }) => message === "followed places could not be read");
+  see(warnings).toHaveLength(2);
 });
 
 it.concurrent("catches up when the socket was away for longer than Slack repeats", async ({
