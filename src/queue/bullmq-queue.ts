@@ -173,7 +173,8 @@ class BullmqQueue implements TurnQueue {
 
   /**
    * Durable as far as the append-only file of Redis is when it resolves; what Redis loses of the last minute all the same
-   * is brought again, as long as this process lives. Without `deadlineMs` it waits until Redis is back; what misses its deadline is not accepted later either.
+   * is brought again, as long as this process lives. Without `deadlineMs` it waits until Redis is back; what misses its
+   * deadline is not accepted later either.
    */
   async enqueue(turn: NewTurn, { deadlineMs }: { deadlineMs?: number } = {}): Promise<EnqueueResult> {
     this.#demandOpen();

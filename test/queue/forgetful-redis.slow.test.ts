@@ -17,7 +17,7 @@ it("brings again what Redis confirmed and lost, in order", async () => {
   await scene.keep();
   await queue.enqueue(aNewTurn("a:2"));
   await queue.enqueue(aNewTurn("b:1"));
-  await scene.lose();
+  await scene.restart();
   expect((await queue.enqueue(aNewTurn("a:2"))).duplicate).toBe(true);
   const runs = await record(queue);
   await expect.poll(() => runs.toSorted()).toEqual(["a:1 start 2", "a:2 start 2", "b:1 start 2"]);
@@ -28,14 +28,14 @@ it("brings again what Redis confirmed and lost, in order", async () => {
   ]);
 });
 
-it("does not repeat what was answered, unless Redis forgot the end itself", async () => {
+it("does not repeat what was answered where Redis still knows the end", async () => {
   await using scene = await startScene();
   const { queue } = scene;
   const runs = await record(queue);
   await queue.enqueue(aNewTurn("a:1"));
   await expect.poll(() => depthOf(queue)).toBe(0);
   await scene.keep();
-  await scene.lose();
+  await scene.restart();
   await queue.enqueue(aNewTurn("a:2"));
   await expect.poll(() => runs).toEqual(["a:1 start 1", "a:2 start 1"]);
 });
@@ -45,7 +45,7 @@ it("counts what Redis still knows as perhaps started, since that may be what it 
   const { queue } = scene;
   await queue.enqueue(aNewTurn("a:1"));
   await scene.keep();
-  await scene.lose();
+  await scene.restart();
   const runs = await record(queue);
   await expect.poll(() => runs).toEqual(["a:1 start 2"]);
 });
@@ -68,9 +68,9 @@ it("brings it all again when Redis dies a second time", async () => {
   const { queue } = scene;
   await queue.enqueue(aNewTurn("a:1"));
   await queue.enqueue(aNewTurn("b:1"));
-  await scene.lose();
+  await scene.restart();
   expect((await queue.enqueue(aNewTurn("a:1"))).duplicate).toBe(true);
-  await scene.lose();
+  await scene.restart();
   expect((await queue.enqueue(aNewTurn("a:1"))).duplicate).toBe(true);
   expect(await depthOf(queue)).toBe(2);
 });
@@ -84,7 +84,7 @@ it("takes again what it had taken, however full it is by now", async () => {
   await expect.poll(() => depthOf(queue)).toBe(0);
   await consumer.stop("drain");
   await queue.enqueue(aNewTurn("a:2"));
-  await scene.lose();
+  await scene.restart();
   await expect.poll(() => depthOf(queue)).toBe(2);
 });
 
@@ -104,7 +104,7 @@ it("does not take a question for the cancelled one whose id it gets", async () =
   const { queue } = scene;
   const withdrawn = await queue.enqueue(aNewTurn("a:1"));
   await queue.cancel(withdrawn.id);
-  await scene.lose();
+  await scene.restart();
   expect(await queue.enqueue(aNewTurn("b:1"))).toEqual({ id: withdrawn.id, duplicate: false, ahead: 0 });
   const cancelled: boolean[] = [];
   await queue.work(async ({ signal }) => void cancelled.push(signal.aborted), { concurrency: 1 });
@@ -130,7 +130,7 @@ it("brings a question again as it was last changed, and none that was withdrawn"
   const withdrawn = await queue.enqueue(aNewTurn("b:1"));
   await queue.amend(changed.id, () => ({ text: "changed" }));
   await queue.cancel(withdrawn.id);
-  await scene.lose();
+  await scene.restart();
   expect((await queue.enqueue(aNewTurn("a:1"))).duplicate).toBe(true);
   const payloads: unknown[] = [];
   await queue.work(async ({ turns }) => void payloads.push(...turns.map(({ payload }) => payload)), {
@@ -163,9 +163,8 @@ interface Scene extends AsyncDisposable {
    * all else.
    */
   noticed(): Promise<void>;
+  /** Kills it, if it runs, and starts it again. */
   restart(): Promise<void>;
-  /** Kills it and starts it again. */
-  lose(): Promise<void>;
 }
 
 /** A Redis without a file of its own remembers what it was told to save. */
@@ -189,7 +188,6 @@ async function startScene(bounds?: BullmqQueueOptions["bounds"]): Promise<Scene>
     kill: () => server.kill(),
     noticed: () => expect.poll(() => log.lines.some(isAway)).toBe(true),
     restart: () => server.restart(),
-    lose: () => server.restart(),
     [Symbol.asyncDispose]: async () => {
       await queue[Symbol.asyncDispose]();
       await server[Symbol.asyncDispose]();
