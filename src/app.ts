@@ -24,6 +24,7 @@ import { type SignParts, takeSignDown, WaitingSigns } from "./core/waiting-signs
 import { createAnswerSource } from "./coze/answer-source.ts";
 import { ExpiryWatch } from "./coze/auth/expiry.ts";
 import { createCozeClient } from "./coze/coze-client.ts";
+import { SpareConversations } from "./coze/spare-conversations.ts";
 import { createDownload } from "./http/download.ts";
 import { type Health, openHttpServer } from "./http/server.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
@@ -91,7 +92,10 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   const { baseUrl, flavor, chatsPerSecond } = config.coze;
   const gates = new Gates(OWN_CLOCK, buckets);
   const coze = createCozeClient({ baseUrl, flavor, tokens: tokens.source, chatsPerSecond, log, gates });
-  const source = createAnswerSource(stack.use(coze));
+  stack.use(coze);
+  const { conversations } = coze;
+  const spares = stack.use(new SpareConversations({ conversations, log, after: OWN_CLOCK.after }));
+  const source = createAnswerSource(coze, spares);
   const tools = {
     log,
     clock,

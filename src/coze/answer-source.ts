@@ -3,19 +3,26 @@ import type { Abortable, AnswerSource, BroughtFile, LocalFile, Question } from "
 import type { CozeClient } from "./coze-client.ts";
 import { toChatRequest, toConversationRequest } from "./question.ts";
 import { findChat, followChat } from "./recovery.ts";
+import type { SpareConversations } from "./spare-conversations.ts";
 import type { ChatIds } from "./stored.ts";
 import { toBroughtFile } from "./upload/file-kind.ts";
 
-/** Coze as the bridge asks it. */
-export function createAnswerSource(client: CozeClient): AnswerSource {
-  return new CozeAnswerSource(client);
+/**
+ * Coze as the bridge asks it.
+ *
+ * @param spares - Where conversations are kept ready; without, each is created when it is needed.
+ */
+export function createAnswerSource(client: CozeClient, spares?: SpareConversations): AnswerSource {
+  return new CozeAnswerSource(client, spares);
 }
 
 class CozeAnswerSource implements AnswerSource {
   readonly #client: CozeClient;
+  readonly #spares: SpareConversations | undefined;
 
-  constructor(client: CozeClient) {
+  constructor(client: CozeClient, spares: SpareConversations | undefined) {
     this.#client = client;
+    this.#spares = spares;
   }
 
   async createConversation({
@@ -24,6 +31,7 @@ class CozeAnswerSource implements AnswerSource {
     signal,
   }: { botId: string; conversation: string } & Abortable): Promise<string> {
     const request = toConversationRequest(botId, conversation);
+    if (this.#spares !== undefined) return this.#spares.create(request, { signal });
     return (await this.#client.conversations.create(request, { signal })).conversationId;
   }
 

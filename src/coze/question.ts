@@ -30,7 +30,10 @@ export function toChatRequest(
 }
 
 /** With its key in it, a lost conversation can be found again (coze-api.md §16.2). */
-export function toConversationRequest(botId: string, conversation: string): NewConversation {
+export function toConversationRequest(
+  botId: string,
+  conversation: string,
+): NewConversation & { readonly botId: string; readonly name: string } {
   return {
     botId,
     name: conversation.slice(0, MAX_CONVERSATION_NAME).toWellFormed(),
