@@ -88,6 +88,7 @@ class SqliteQueue implements TurnQueue {
   #phase: "open" | "closing" | "closed" = "open";
   #trouble: string | undefined;
   #nextCycle: NodeJS.Immediate | undefined;
+  #isWaking = false;
   #dueTimer: NodeJS.Timeout | undefined;
   #sweepTimer: NodeJS.Timeout;
 
@@ -125,7 +126,7 @@ class SqliteQueue implements TurnQueue {
           `${this.#bounds.perConversation} turns of one conversation are waiting, more are not taken`,
         );
       default:
-        this.#wake();
+        this.#wakeAtOnce();
         return answer;
     }
   }
@@ -268,8 +269,19 @@ class SqliteQueue implements TurnQueue {
     this.#nextCycle ??= setImmediate(() => this.#cycle());
   }
 
+  /** For what was just taken in: all of one commit together, and before anything else that came meanwhile. */
+  #wakeAtOnce(): void {
+    if (this.#phase === "closed" || this.#isWaking) return;
+    this.#isWaking = true;
+    queueMicrotask(() => {
+      this.#isWaking = false;
+      if (this.#phase !== "closed") this.#cycle();
+    });
+  }
+
   /** One step of everything: what ended is written, what may start is started, in one transaction. */
   #cycle(): void {
+    clearImmediate(this.#nextCycle);
     this.#nextCycle = undefined;
     const ended = this.#ended.slice(0, MAX_ENDS);
     try {
