@@ -10,7 +10,7 @@ import {
 import { askCoze } from "./ask-coze.ts";
 import { type BroughtFiles, bringFiles } from "./bring-files.ts";
 import { type ChatIds, Checkpoint } from "./checkpoint.ts";
-import { cozeConversationOf, forgetConversation, replaceConversation } from "./conversations.ts";
+import { cozeConversationOf, newConversationOf, replaceConversation } from "./conversations.ts";
 import {
   changesNothing,
   type EarlierAnswer,
@@ -199,9 +199,8 @@ async function ask(work: Work): Promise<void> {
     await askIn(work, await cozeConversationOf(work.turn, work, signal), signal);
   } catch (error) {
     if (!(error instanceof BridgeError) || error.code !== "COZE_CONVERSATION_GONE") throw error;
-    await forgetConversation(work.turn, work);
     await work.checkpoint.save({ asked: undefined, chat: undefined });
-    await askIn(work, await cozeConversationOf(work.turn, work, signal), signal);
+    await askIn(work, await newConversationOf(work.turn, work, signal), signal);
   }
 }
 

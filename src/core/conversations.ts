@@ -1,4 +1,4 @@
-import type { AnswerSource, Store } from "./ports.ts";
+import type { Abortable, AnswerSource, Store } from "./ports.ts";
 import type { Turn } from "./turn.ts";
 
 const CONVERSATION_SPACE = "conv";
@@ -14,13 +14,29 @@ export async function cozeConversationOf(
   parts: ConversationParts,
   signal: AbortSignal,
 ): Promise<string> {
-  const key = storeKey(turn);
-  const known = await parts.store.get(CONVERSATION_SPACE, key);
-  if (typeof known === "string") return known;
+  const known = await parts.store.get(CONVERSATION_SPACE, storeKey(turn));
+  return typeof known === "string" ? known : createFor(turn, parts, { signal, fresh: false });
+}
+
+/** Coze no longer knows the one before: another one from now on. */
+export async function newConversationOf(
+  turn: Turn,
+  parts: ConversationParts,
+  signal: AbortSignal,
+): Promise<string> {
+  await parts.store.delete(CONVERSATION_SPACE, storeKey(turn));
+  return createFor(turn, parts, { signal, fresh: true });
+}
+
+async function createFor(
+  turn: Turn,
+  parts: ConversationParts,
+  how: Abortable & { readonly fresh: boolean },
+): Promise<string> {
   const { conversation, route } = turn;
-  const created = await parts.source.createConversation({ botId: route.botId, conversation, signal });
+  const created = await parts.source.createConversation({ botId: route.botId, conversation, ...how });
   // A power loss that takes this takes the checkpoint that follows, too: the turn is asked in a new one then.
-  await parts.store.set(CONVERSATION_SPACE, key, created, { synced: false });
+  await parts.store.set(CONVERSATION_SPACE, storeKey(turn), created, { synced: false });
   return created;
 }
 
@@ -31,11 +47,6 @@ export async function replaceConversation(
   cozeId: string,
 ): Promise<void> {
   await parts.store.set(CONVERSATION_SPACE, storeKey(turn), cozeId);
-}
-
-/** Coze no longer knows it: the next turn creates a new one. */
-export async function forgetConversation(turn: Turn, parts: ConversationParts): Promise<void> {
-  await parts.store.delete(CONVERSATION_SPACE, storeKey(turn));
 }
 
 /** Another bot is another memory. */

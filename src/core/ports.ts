@@ -180,10 +180,13 @@ export interface AnswerSource {
   /**
    * Creates the conversation before its first chat, so that a crash cannot lose its id (coze-api.md §16.2).
    *
+   * @param options - `fresh`: made just now, since Coze has forgotten an older one.
    * @returns Coze's `conversation_id`.
    * @throws {CozeError}
    */
-  createConversation(options: { botId: string; conversation: string } & Abortable): Promise<string>;
+  createConversation(
+    options: { botId: string; conversation: string; fresh?: boolean } & Abortable,
+  ): Promise<string>;
   /**
    * Brings a local file to Coze, typed by its content. Small text files, which Coze takes none of, come back as text
    * that goes into the question.

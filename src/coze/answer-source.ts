@@ -28,10 +28,11 @@ class CozeAnswerSource implements AnswerSource {
   async createConversation({
     botId,
     conversation,
+    fresh = false,
     signal,
-  }: { botId: string; conversation: string } & Abortable): Promise<string> {
+  }: { botId: string; conversation: string; fresh?: boolean } & Abortable): Promise<string> {
     const request = toConversationRequest(botId, conversation);
-    if (this.#spares !== undefined) return this.#spares.create(request, { signal });
+    if (this.#spares !== undefined) return this.#spares.create(request, { signal, fresh });
     return (await this.#client.conversations.create(request, { signal })).conversationId;
   }
 

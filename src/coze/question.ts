@@ -29,7 +29,7 @@ export function toChatRequest(
   };
 }
 
-/** With its key in it, a lost conversation can be found again (coze-api.md §16.2). */
+/** With its key in it, so that people find it at Coze (coze-api.md §16.2). */
 export function toConversationRequest(
   botId: string,
   conversation: string,

@@ -186,7 +186,9 @@ class BullmqQueue implements TurnQueue {
     });
     try {
       const result = this.#accepted(await within(delivery, deadlineMs, this.#target), deadlineMs);
-      if (!result.duplicate) this.#unsettled.accepted(result.id, turn, payload);
+      // What is known may have come to a process that died since, and took with it what it knew of its turns.
+      if (!result.duplicate || !this.#unsettled.has(turn.key))
+        this.#unsettled.accepted(result.id, turn, payload);
       return result;
     } catch (cause) {
       throw toQueueError(cause, this.#target);

@@ -29,6 +29,10 @@ export class UnsettledTurns {
     this.#now = now;
   }
 
+  has(key: string): boolean {
+    return this.#turns.has(key);
+  }
+
   accepted(id: string, { key, conversation, merge }: TurnLabel, payload: string): void {
     const acceptedAt = this.#now();
     this.#settle(acceptedAt);

@@ -1,10 +1,7 @@
 import type { Redis } from "ioredis";
 import type { Json } from "../core/json.ts";
 import type { Archive, StoreRecord } from "../core/ports.ts";
-
-const SCAN_COUNT = 500;
-/** Characters that mean something in a SCAN pattern. */
-const PATTERN_CHARACTERS = /[*?[\]\\]/g;
+import { scanKeys } from "./scan-keys.ts";
 
 /** Everything that the store on Redis holds (`redis-store.ts` has its keys). The connection stays the caller's. */
 export function createRedisStoreArchive({
@@ -27,12 +24,12 @@ class RedisStoreArchive implements Archive<StoreRecord> {
   }
 
   async isEmpty(): Promise<boolean> {
-    for await (const names of this.#names()) if (names.length > 0) return false;
+    for await (const names of scanKeys(this.#redis, this.#root)) if (names.length > 0) return false;
     return true;
   }
 
   async *dump(): AsyncIterable<StoreRecord> {
-    for await (const names of this.#names()) {
+    for await (const names of scanKeys(this.#redis, this.#root)) {
       const found = await Promise.all(
         names.map((name) => Promise.all([this.#redis.get(name), this.#redis.pttl(name)])),
       );
@@ -58,12 +55,6 @@ class RedisStoreArchive implements Archive<StoreRecord> {
     if (until === undefined) return (await this.#redis.set(name, text, "NX")) === "OK";
     const leftMs = Math.ceil(until - Date.now());
     return leftMs > 0 && (await this.#redis.set(name, text, "PX", leftMs, "NX")) === "OK";
-  }
-
-  /** Keys in steps, none twice within a step; a table that grows meanwhile may repeat some. */
-  #names(): AsyncIterable<readonly string[]> {
-    const match = `${this.#root.replace(PATTERN_CHARACTERS, "\\$&")}*`;
-    return this.#redis.scanStream({ match, count: SCAN_COUNT });
   }
 
   /** The length of the space stands before it, since a space may hold any character. */

@@ -2,11 +2,7 @@ import type { Redis } from "ioredis";
 import { BridgeError } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
 import type { SetOptions, Store } from "../core/ports.ts";
-
-/** Keys looked at per step of a list. */
-const SCAN_COUNT = 500;
-/** Characters that mean something in a SCAN pattern. */
-const PATTERN_CHARACTERS = /[*?[\]\\]/g;
+import { scanKeys } from "./scan-keys.ts";
 
 export interface RedisStoreOptions {
   /**
@@ -61,20 +57,19 @@ class RedisStore implements Store, AsyncDisposable {
 
   async *list(space: string): AsyncIterable<readonly [key: string, value: Json]> {
     const root = this.#keyOf(space, "");
-    const pattern = `${root.replace(PATTERN_CHARACTERS, "\\$&")}*`;
-    // SCAN may name a key twice when the table grows meanwhile.
     const seen = new Set<string>();
-    for (let cursor: string | undefined; cursor !== "0"; ) {
-      const from = cursor ?? "0";
-      const [next, names] = await ask(() => this.#redis.scan(from, "MATCH", pattern, "COUNT", SCAN_COUNT));
-      const fresh = names.filter((name) => !seen.has(name));
-      for (const name of fresh) seen.add(name);
-      const texts = fresh.length === 0 ? [] : await ask(() => this.#redis.mget(fresh));
-      for (const [index, name] of fresh.entries()) {
-        const text = texts[index];
-        if (typeof text === "string") yield [name.slice(root.length), toJson(text)];
+    try {
+      for await (const names of scanKeys(this.#redis, root)) {
+        const fresh = names.filter((name) => !seen.has(name));
+        for (const name of fresh) seen.add(name);
+        const texts = fresh.length === 0 ? [] : await this.#redis.mget(fresh);
+        for (const [index, name] of fresh.entries()) {
+          const text = texts[index];
+          if (typeof text === "string") yield [name.slice(root.length), toJson(text)];
+        }
       }
-      cursor = next;
+    } catch (cause) {
+      throw unavailable(cause);
     }
   }
 
@@ -98,12 +93,16 @@ async function ask<T>(command: () => Promise<T>): Promise<T> {
   try {
     return await command();
   } catch (cause) {
-    const refusal = cause instanceof Error && cause.name === "ReplyError" ? ` (${cause.message})` : "";
-    throw new BridgeError("QUEUE_UNAVAILABLE", `the store on Redis can't be reached or refuses${refusal}`, {
-      cause,
-      retryable: true,
-    });
+    throw unavailable(cause);
   }
+}
+
+function unavailable(cause: unknown): BridgeError {
+  const refusal = cause instanceof Error && cause.name === "ReplyError" ? ` (${cause.message})` : "";
+  return new BridgeError("QUEUE_UNAVAILABLE", `the store on Redis can't be reached or refuses${refusal}`, {
+    cause,
+    retryable: true,
+  });
 }
 
 /** Values are written by `set` alone, as JSON. */

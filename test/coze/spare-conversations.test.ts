@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import { STAND_IN_BOT } from "../../sandbox/coze/coze-stand-in.ts";
 import { createAnswerSource } from "../../src/coze/answer-source.ts";
 import { SpareConversations } from "../../src/coze/spare-conversations.ts";
-import { aQuestion, ask, type CozePair, noAbort, openPair } from "./coze-kit.ts";
+import { aQuestion, ask, type CozePair, KeptLog, noAbort, openPair } from "./coze-kit.ts";
 
 const CREATE = "POST /v1/conversation/create";
 const SPARE = "kept ready for the next place";
@@ -27,9 +27,51 @@ async function openSpares(pair: CozePair) {
     waiting = [];
     for (const call of due) call();
   };
-  const create = (conversation: string, botId = STAND_IN_BOT): Promise<string> =>
-    source.createConversation({ botId, conversation, signal: noAbort() });
+  const create = (
+    conversation: string,
+    { botId = STAND_IN_BOT, fresh = false }: { botId?: string; fresh?: boolean } = {},
+  ): Promise<string> => source.createConversation({ botId, conversation, fresh, signal: noAbort() });
   return { spares, source, passSecond, create, waiting: () => waiting.length };
+}
+
+/** Without Coze: conversations are numbered as they are asked for. `hold` lets the next one wait. */
+function openOnFake() {
+  const asked: (string | undefined)[] = [];
+  let due: (() => void)[] = [];
+  let gate: Promise<void> = Promise.resolve();
+  const spares = new SpareConversations({
+    conversations: {
+      create: async ({ botId }) => {
+        const conversationId = `${asked.push(botId)}`;
+        const mine = gate;
+        gate = Promise.resolve();
+        await mine;
+        return { conversationId } as never;
+      },
+      rename: () => Promise.resolve({} as never),
+    },
+    log: new KeptLog(),
+    after: (_ms, call) => {
+      due.push(call);
+      return () => undefined;
+    },
+  });
+  const passSecond = async (): Promise<void> => {
+    const calls = due;
+    due = [];
+    for (const call of calls) call();
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
+  };
+  const hold = (): (() => void) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    gate = promise;
+    return resolve;
+  };
+  const create = (botId: string): Promise<string> =>
+    spares.create({ botId, name: "place" }, { fresh: false, signal: noAbort() });
+  return { spares, asked, passSecond, create, hold };
 }
 
 /** Names of all conversations at Coze, by id. */
@@ -83,31 +125,82 @@ describe("conversations kept ready", () => {
     const ids = await Promise.all(places.map((place) => bridge.create(place)));
     expect(new Set(ids).size).toBe(5);
     bridge.passSecond();
-    await untilSpares(pair, 1);
     await vi.waitFor(async () => {
       const names = await named(pair);
       expect(ids.map((id) => names[id])).toEqual(places);
     });
+    await untilSpares(pair, 1);
   });
 
-  it("keeps one for each bot", async () => {
+  it("makes a new one where Coze has forgotten the one before, since it may have forgotten the spare as well", async () => {
     await using pair = await openPair();
     const bridge = await openSpares(pair);
     using _ = bridge.spares;
     await bridge.create("slack:1:first");
     bridge.passSecond();
     await untilSpares(pair, 1);
-    await expect(bridge.create("slack:1:second", "7379462189365198000")).rejects.toMatchObject({
-      name: "CozeError",
-    });
+    for (const id of Object.keys(await named(pair)))
+      await pair.client.conversations.delete(id, { signal: noAbort() });
+    const fresh = await bridge.create("slack:1:first", { fresh: true });
+    expect(await named(pair)).toEqual({ [fresh]: "slack:1:first" });
+    bridge.passSecond();
     await untilSpares(pair, 1);
+    const next = await bridge.create("slack:1:second");
+    expect((await ask(bridge.source, aQuestion({ conversationId: next }))).error).toBeUndefined();
+  });
+
+  it("keeps none any more where the token may not name it", async () => {
+    await using pair = await openPair();
+    const bridge = await openSpares(pair);
+    using _ = bridge.spares;
+    await bridge.create("slack:1:first");
+    bridge.passSecond();
+    await untilSpares(pair, 1);
+    const rename = "PUT /v1/conversations/:conversation_id";
+    pair.coze.faults.plan(rename, { do: "answer", status: 200, body: { code: 4101, msg: "no" } });
+    await bridge.create("slack:1:second");
+    bridge.passSecond();
+    await vi.waitFor(() =>
+      expect(pair.log.lines).toMatchObject([
+        { level: "warn", message: "a conversation could not be named after its place" },
+      ]),
+    );
+    const third = await bridge.create("slack:1:third");
+    expect((await named(pair))[third]).toBe("slack:1:third");
+    const before = created(pair);
+    bridge.passSecond();
+    expect([created(pair), bridge.waiting()]).toEqual([before, 0]);
+  });
+
+  it("keeps one for each bot", async () => {
+    const { spares, asked, passSecond, create } = openOnFake();
+    using _ = spares;
+    await create("one");
+    await create("two");
+    await passSecond();
+    expect(asked).toEqual(["one", "two", "one", "two"]);
+    expect([await create("two"), await create("one"), await create("one")]).toEqual(["4", "3", "5"]);
+  });
+
+  it("makes no second one where a place's own creation took longer than the spare", async () => {
+    const { spares, asked, passSecond, create, hold } = openOnFake();
+    using _ = spares;
+    await create("one");
+    const letGo = hold();
+    const slow = create("one");
+    await passSecond();
+    expect(asked).toHaveLength(3);
+    letGo();
+    expect(await slow).toBe("2");
+    await passSecond();
+    expect([await create("one"), asked.length]).toEqual(["3", 3]);
   });
 
   it("makes none where the conversation itself could not be created", async () => {
     await using pair = await openPair();
     const bridge = await openSpares(pair);
     using _ = bridge.spares;
-    await expect(bridge.create("slack:1:first", "7379462189365198000")).rejects.toThrow();
+    await expect(bridge.create("slack:1:first", { botId: "7379462189365198000" })).rejects.toThrow();
     expect(bridge.waiting()).toBe(0);
   });
 

@@ -75,6 +75,18 @@ it("brings it all again when Redis dies a second time", async () => {
   expect(await depthOf(queue)).toBe(2);
 });
 
+it("brings again what another process had brought, which died with it, if it came here as well", async () => {
+  await using scene = await startScene();
+  {
+    await using other = await openBullmqQueue(scene.options);
+    await other.enqueue(aNewTurn("a:1"));
+  }
+  expect((await scene.queue.enqueue(aNewTurn("a:1"))).duplicate).toBe(true);
+  await scene.restart();
+  const runs = await record(scene.queue);
+  await expect.poll(() => runs).toEqual(["a:1 start 2"]);
+});
+
 it("takes again what it had taken, however full it is by now", async () => {
   await using scene = await startScene({ perConversation: 1, total: 1 });
   const { queue } = scene;

@@ -59,3 +59,23 @@ async function startRedisBackend(): Promise<StoreBackend> {
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };
 }
+
+it("does not go on with a list in another Redis, which would leave keys out", async () => {
+  await using server = await startRedis({ aof: true });
+  const client = connectRedis(server.url, {
+    log: makeTestLog(),
+    name: "store",
+    prefix: "p",
+    commandTimeoutMs: 5_000,
+  });
+  await using store = createRedisStore({ redis: client, prefix: "p" });
+  await Promise.all(Array.from({ length: 2_000 }, (_, index) => store.set("s", `${index}`, index)));
+  const list = store.list("s")[Symbol.asyncIterator]();
+  await list.next();
+  await server.restart();
+  const rest = async (): Promise<void> => {
+    while ((await list.next()).done !== true);
+  };
+  await expect(rest()).rejects.toMatchObject({ code: "QUEUE_UNAVAILABLE", retryable: true });
+  expect(await Array.fromAsync(store.list("s"))).toHaveLength(2_000);
+});
