@@ -8,7 +8,7 @@ const CREATE = "POST /v1/conversation/create";
 const SPARE = "kept ready for the next place";
 
 /** A bridge that keeps one ready; `passSecond` lets a second pass and waits until nothing is under way. */
-async function openSpares(pair: CozePair) {
+function openSpares(pair: CozePair) {
   let waiting: (() => void)[] = [];
   const spares = new SpareConversations({
     conversations: pair.client.conversations,
@@ -32,6 +32,15 @@ async function openSpares(pair: CozePair) {
     { botId = STAND_IN_BOT, fresh = false }: { botId?: string; fresh?: boolean } = {},
   ): Promise<string> => source.createConversation({ botId, conversation, fresh, signal: noAbort() });
   return { spares, source, passSecond, create, waiting: () => waiting.length };
+}
+
+/** The same after a first place was new: one is ready. */
+async function openWithSpare(pair: CozePair) {
+  const bridge = openSpares(pair);
+  await bridge.create("slack:1:first");
+  bridge.passSecond();
+  await untilSpares(pair, 1);
+  return bridge;
 }
 
 /** Without Coze: conversations are numbered as they are asked for. `hold` lets the next one wait. */
@@ -94,7 +103,7 @@ function created({ coze }: CozePair): number {
 describe("conversations kept ready", () => {
   it("one is made a second after the first was needed, and the next new place takes it without a call", async () => {
     await using pair = await openPair();
-    const bridge = await openSpares(pair);
+    const bridge = openSpares(pair);
     using _ = bridge.spares;
     const first = await bridge.create("slack:1:first");
     expect(await named(pair)).toEqual({ [first]: "slack:1:first" });
@@ -116,11 +125,8 @@ describe("conversations kept ready", () => {
 
   it("gives each to one place only, however many are new at once", async () => {
     await using pair = await openPair();
-    const bridge = await openSpares(pair);
+    const bridge = await openWithSpare(pair);
     using _ = bridge.spares;
-    await bridge.create("slack:1:first");
-    bridge.passSecond();
-    await untilSpares(pair, 1);
     const places = Array.from({ length: 5 }, (_value, index) => `slack:1:${index}`);
     const ids = await Promise.all(places.map((place) => bridge.create(place)));
     expect(new Set(ids).size).toBe(5);
@@ -134,11 +140,8 @@ describe("conversations kept ready", () => {
 
   it("makes a new one where Coze has forgotten the one before, since it may have forgotten the spare as well", async () => {
     await using pair = await openPair();
-    const bridge = await openSpares(pair);
+    const bridge = await openWithSpare(pair);
     using _ = bridge.spares;
-    await bridge.create("slack:1:first");
-    bridge.passSecond();
-    await untilSpares(pair, 1);
     for (const id of Object.keys(await named(pair)))
       await pair.client.conversations.delete(id, { signal: noAbort() });
     const fresh = await bridge.create("slack:1:first", { fresh: true });
@@ -151,11 +154,8 @@ describe("conversations kept ready", () => {
 
   it("keeps none any more where the token may not name it", async () => {
     await using pair = await openPair();
-    const bridge = await openSpares(pair);
+    const bridge = await openWithSpare(pair);
     using _ = bridge.spares;
-    await bridge.create("slack:1:first");
-    bridge.passSecond();
-    await untilSpares(pair, 1);
     const rename = "PUT /v1/conversations/:conversation_id";
     pair.coze.faults.plan(rename, { do: "answer", status: 200, body: { code: 4101, msg: "no" } });
     await bridge.create("slack:1:second");
@@ -169,6 +169,8 @@ describe("conversations kept ready", () => {
     expect((await named(pair))[third]).toBe("slack:1:third");
     const before = created(pair);
     bridge.passSecond();
+    // A call that should not be would be there by the end of this one.
+    await named(pair);
     expect([created(pair), bridge.waiting()]).toEqual([before, 0]);
   });
 
@@ -198,7 +200,7 @@ describe("conversations kept ready", () => {
 
   it("makes none where the conversation itself could not be created", async () => {
     await using pair = await openPair();
-    const bridge = await openSpares(pair);
+    const bridge = openSpares(pair);
     using _ = bridge.spares;
     await expect(bridge.create("slack:1:first", { botId: "7379462189365198000" })).rejects.toThrow();
     expect(bridge.waiting()).toBe(0);
@@ -206,7 +208,7 @@ describe("conversations kept ready", () => {
 
   it("says when one could not be made, and tries again with the next new place", async () => {
     await using pair = await openPair();
-    const bridge = await openSpares(pair);
+    const bridge = openSpares(pair);
     using _ = bridge.spares;
     await bridge.create("slack:1:first");
     pair.coze.faults.plan(CREATE, { do: "answer", status: 200, body: { code: 4101, msg: "no" } });
@@ -223,11 +225,8 @@ describe("conversations kept ready", () => {
 
   it("says when a place's name could not be given, and has the next one made all the same", async () => {
     await using pair = await openPair();
-    const bridge = await openSpares(pair);
+    const bridge = await openWithSpare(pair);
     using _ = bridge.spares;
-    await bridge.create("slack:1:first");
-    bridge.passSecond();
-    await untilSpares(pair, 1);
     const second = await bridge.create("slack:1:second");
     await pair.client.conversations.delete(second, { signal: noAbort() });
     bridge.passSecond();
@@ -241,7 +240,7 @@ describe("conversations kept ready", () => {
 
   it("makes none once it is closed, but creates what is needed", async () => {
     await using pair = await openPair();
-    const bridge = await openSpares(pair);
+    const bridge = openSpares(pair);
     await bridge.create("slack:1:first");
     bridge.spares[Symbol.dispose]();
     expect(bridge.waiting()).toBe(0);

@@ -26,19 +26,37 @@ it("keeps apart what two bridges on one Redis store, whatever their names hold",
 
 it("says that Redis is away, instead of waiting for it", async () => {
   await using server = await startRedis();
-  const client = connectRedis(server.url, {
-    log: makeTestLog(),
-    name: "store",
-    prefix: "p",
-    commandTimeoutMs: 200,
-  });
-  await using store = createRedisStore({ redis: client, prefix: "p" });
+  await using store = openStoreOn(server, 200);
   await store.set("s", "k", 1);
   await server.kill();
   await expect(store.get("s", "k")).rejects.toMatchObject({ code: "QUEUE_UNAVAILABLE", retryable: true });
   await server.restart();
   await expect.poll(() => store.get("s", "k").catch(() => "away")).toBe(1);
 });
+
+it("does not go on with a list in another Redis, which would leave keys out", async () => {
+  await using server = await startRedis({ aof: true });
+  await using store = openStoreOn(server, 5_000);
+  await Promise.all(Array.from({ length: 2_000 }, (_, index) => store.set("s", `${index}`, index)));
+  const list = store.list("s")[Symbol.asyncIterator]();
+  await list.next();
+  await server.restart();
+  const rest = async (): Promise<void> => {
+    while ((await list.next()).done !== true);
+  };
+  await expect(rest()).rejects.toMatchObject({ code: "QUEUE_UNAVAILABLE", retryable: true });
+  expect(await Array.fromAsync(store.list("s"))).toHaveLength(2_000);
+});
+
+function openStoreOn(server: TestRedis, commandTimeoutMs: number): ReturnType<typeof createRedisStore> {
+  const redis = connectRedis(server.url, {
+    log: makeTestLog(),
+    name: "store",
+    prefix: "p",
+    commandTimeoutMs,
+  });
+  return createRedisStore({ redis, prefix: "p" });
+}
 
 async function startRedisBackend(): Promise<StoreBackend> {
   const prefix = `test-${randomUUID()}`;
@@ -59,23 +77,3 @@ async function startRedisBackend(): Promise<StoreBackend> {
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };
 }
-
-it("does not go on with a list in another Redis, which would leave keys out", async () => {
-  await using server = await startRedis({ aof: true });
-  const client = connectRedis(server.url, {
-    log: makeTestLog(),
-    name: "store",
-    prefix: "p",
-    commandTimeoutMs: 5_000,
-  });
-  await using store = createRedisStore({ redis: client, prefix: "p" });
-  await Promise.all(Array.from({ length: 2_000 }, (_, index) => store.set("s", `${index}`, index)));
-  const list = store.list("s")[Symbol.asyncIterator]();
-  await list.next();
-  await server.restart();
-  const rest = async (): Promise<void> => {
-    while ((await list.next()).done !== true);
-  };
-  await expect(rest()).rejects.toMatchObject({ code: "QUEUE_UNAVAILABLE", retryable: true });
-  expect(await Array.fromAsync(store.list("s"))).toHaveLength(2_000);
-});
