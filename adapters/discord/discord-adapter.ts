@@ -90,13 +90,13 @@ export class DiscordAdapter implements Adapter {
     }
     const before = placeOf(options.saved ?? options.earlier);
     if (before === "thread") return new PromisedReply(this.#openInThread(turn, address, options));
-    const isFree = await this.#busyChannels.take(channelId, turn.id);
+    const isFree = await this.#busyChannels.take(channelId, turn.conversation);
     // An earlier start that went into a thread would have said so.
     if (before === undefined && !isFree && !options.again) {
       // The round trip goes while Coze thinks (pacing.md §6).
       return new PromisedReply(this.#openInThread(turn, address, options));
     }
-    return this.#open(turn, address, options, () => this.#busyChannels.leave(channelId, turn.id));
+    return this.#open(turn, address, options, () => this.#busyChannels.leave(channelId, turn.conversation));
   }
 
   /** Decides for good before the first message: a later start looks there, and nowhere else. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Json } from "../../src/core/json.ts";
 import type { Store } from "../../src/core/ports.ts";
 
 /** A channel, thread or DM in which somebody asked us something. */
@@ -46,12 +47,18 @@ export class FollowedPlaces {
     return this.#places.get(channelId);
   }
 
-  /** Follows a place, or moves its mark on; never back. */
+  /**
+   * Follows a place, or moves its mark on; never back. The mark says that what stands before it is stored, so where that may
+   * still be lost it comes later.
+   */
   async advance(place: Place): Promise<void> {
+    const isNew = !this.#places.has(place.channelId);
     if (!this.#keep(place)) return;
     const { channelId, guildId, seen } = place;
-    const value = { seen, ...(guildId !== undefined && { guildId }) };
-    await this.#store.set(SPACE, channelId, value, { ttlMs: TTL_MS });
+    const mark = (upTo: string): Json => ({ seen: upTo, ...(guildId !== undefined && { guildId }) });
+    // Followed at once, from before the message that made it a place of ours.
+    if (isNew) await this.#store.set(SPACE, channelId, mark(idBefore(seen)), { ttlMs: TTL_MS });
+    await this.#store.set(SPACE, channelId, mark(seen), { ttlMs: TTL_MS, vouches: true });
     if (this.#places.size > this.#maxPlaces) await this.#forgetOldest();
   }
 
@@ -71,6 +78,10 @@ export class FollowedPlaces {
     const oldest = this.all().reduce((first, each) => (isLater(first.seen, each.seen) ? each : first));
     await this.forget(oldest.channelId);
   }
+}
+
+function idBefore(id: string): string {
+  return String(BigInt(id) - 1n);
 }
 
 /** Ids grow with time; as text a longer one would not (discord.md §3.6). */

@@ -76,8 +76,15 @@ export class Threads {
     if (known?.ours === true && (ifAbsent || Number(known.seen) >= Number(place.seen))) return;
     this.#remember(key, { ours: true, seen: place.seen });
     const { tools, log } = this.#context;
+    const { store } = tools;
     try {
-      await tools.store.set(space, key, { ...place }, { ttlMs: TTL_MS, ifAbsent });
+      // Followed at once, from before what made it a place of ours; the mark says that what stands before it is stored, so
+      // where that may still be lost it comes later.
+      if (known?.ours !== true) {
+        const seen = place.thread ?? before(place.seen);
+        await store.set(space, key, { ...place, seen }, { ttlMs: TTL_MS, ifAbsent: true });
+      }
+      if (!ifAbsent) await store.set(space, key, { ...place }, { ttlMs: TTL_MS, vouches: true });
     } catch (error) {
       log.warn({ err: error }, "followed slack place not kept");
     }
@@ -143,6 +150,11 @@ export class Threads {
     const oldest = this.#known.keys().next().value;
     if (this.#known.size > MAX_THREADS && oldest !== undefined) this.#known.delete(oldest);
   }
+}
+
+/** The time stamp a microsecond earlier. */
+function before(ts: string): string {
+  return (Number(ts) - 0.000_001).toFixed(6);
 }
 
 function newest(places: readonly FollowedPlace[], most: number): FollowedPlace[] {

@@ -205,14 +205,15 @@ async function ask(work: Work): Promise<void> {
 }
 
 async function askIn(work: Work, conversationId: string, signal: AbortSignal): Promise<void> {
-  const { turn, reply, log } = work;
+  const { turn, run, reply, log } = work;
+  const mayBeAsked = run.start > run.attempt;
   const show = oncePerTick(() => reply.show(contentOf(work)));
   const onEvent = (event: AnswerEvent): void => {
     work.answer = reduceAnswer(work.answer, event);
     if (work.live) show();
   };
   const question = (): Promise<Question> => toQuestion(work, conversationId, signal);
-  await askCoze(conversationId, question, { ...work, onEvent }, signal);
+  await askCoze(conversationId, question, { ...work, mayBeAsked, onEvent }, signal);
   const answered = work.answer.conversationId;
   if (answered !== undefined && answered !== conversationId) {
     log.warn({ conversationId, answered }, "coze answered in another conversation");

@@ -10,6 +10,8 @@ export interface AskParts {
   /** Ms since the epoch. */
   readonly wallNow: () => number;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** An earlier start did not say how it ended: where Redis has lost its checkpoint, Coze knows more than we do. */
+  readonly mayBeAsked: boolean;
   /** Gets what comes, in order. */
   readonly onEvent: (event: AnswerEvent) => void;
 }
@@ -22,6 +24,8 @@ const LEAST_FOLLOW_MS = 10_000;
  * Waits before each look for a lost chat: a running one may not be listed yet (coze-api.md §16.3, uncertain: §23.1).
  */
 const LOOKS_MS = [0, 1_500, 3_000];
+/** Where nothing says that there is one. */
+const ONE_LOOK_MS = [0];
 /** Coze does not know the chat (any more). */
 const LOST: readonly ErrorCode[] = ["COZE_NOT_FOUND", "COZE_CONVERSATION_GONE"];
 
@@ -38,10 +42,7 @@ export async function askCoze(
   parts: AskParts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { chat, asked } = parts.checkpoint.state;
-  const known =
-    chat ??
-    (asked === undefined ? undefined : await findLost(await question(), asked.conversationId, parts, signal));
+  const known = parts.checkpoint.state.chat ?? (await earlierChat(conversationId, question, parts, signal));
   if (known !== undefined) {
     try {
       await follow(known, parts, signal);
@@ -52,6 +53,25 @@ export async function askCoze(
     }
   }
   await askAnew(conversationId, await question(), parts, signal);
+}
+
+/** The chat of an earlier start that did not live to save it. */
+async function earlierChat(
+  conversationId: string,
+  question: () => Promise<Question>,
+  parts: AskParts,
+  signal: AbortSignal,
+): Promise<ChatIds | undefined> {
+  const { asked } = parts.checkpoint.state;
+  if (asked !== undefined) return findLost(await question(), asked.conversationId, parts, signal);
+  if (!parts.mayBeAsked) return undefined;
+  try {
+    return await findLost(await question(), conversationId, parts, signal, ONE_LOOK_MS);
+  } catch (error) {
+    if (signal.aborted || !(error instanceof CozeError)) throw error;
+    parts.log.warn({ err: error }, "could not look for a chat of an earlier start, asking");
+    return undefined;
+  }
 }
 
 async function askAnew(
@@ -110,8 +130,9 @@ async function findLost(
   conversationId: string,
   { source, checkpoint, sleep }: AskParts,
   signal: AbortSignal,
+  looksMs: readonly number[] = LOOKS_MS,
 ): Promise<ChatIds | undefined> {
-  for (const waitMs of LOOKS_MS) {
+  for (const waitMs of looksMs) {
     if (waitMs > 0) await sleep(waitMs, signal);
     const chatId = await source.findChat({ conversationId, turnId }, { signal });
     if (chatId === undefined) continue;

@@ -494,6 +494,12 @@ export interface SetOptions {
   readonly synced?: boolean;
   /** Write only when nothing is there. */
   readonly ifAbsent?: boolean;
+  /**
+   * The value says that something else is stored, so it must not outlive that. One file keeps their order; Redis, which may
+   * lose its last seconds when it dies, gets it some seconds later: a process that is killed meanwhile leaves the value
+   * before it. Not together with `ifAbsent`.
+   */
+  readonly vouches?: boolean;
 }
 
 /** Durable key-value state beside the queue. @see docs/reference/queue.md §6 */

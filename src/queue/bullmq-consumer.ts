@@ -247,6 +247,20 @@ export class BullmqConsumer implements Consumer {
     throw new WaitingError();
   }
 
+  /**
+   * Redis is another process: it gets what it may have lost of our runs. One that it does not know to be ours leaves at
+   * once, since somebody else will start its turns. Never rejects.
+   */
+  async saveAgain(): Promise<void> {
+    const runs = [...this.#held.values()].map(async (held) => {
+      if ((await held.run?.saveAgain()) === false) this.#lose(held, "Redis has lost that it is");
+    });
+    for (const { reason } of (await Promise.allSettled(runs)).filter((each) => each.status === "rejected")) {
+      // The next checkpoint or renewal of the lease says it as well.
+      this.#parts.log.debug({ err: reason }, "a run could not be saved again");
+    }
+  }
+
   #renewed(ids: readonly string[], lostIds: readonly string[], askedAt: number): void {
     for (const id of ids) {
       const held = this.#held.get(id);

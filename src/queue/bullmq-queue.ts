@@ -140,7 +140,8 @@ class BullmqQueue implements TurnQueue {
     this.#now = options.now ?? Date.now;
     this.#bounds = bounds;
     this.#unsettled = new UnsettledTurns(this.#now);
-    this.#mailbox = new Mailbox(redis, { prefix, dedupeMs, bounds });
+    const server = (): string | undefined => (this.#away === undefined ? this.#runId : undefined);
+    this.#mailbox = new Mailbox(redis, { prefix, dedupeMs, bounds, server });
     this.#bellPrefix = `{${prefix}}`;
     this.#bell = new Queue<Bell>(BELL_QUEUE, {
       connection: redis,
@@ -355,14 +356,17 @@ class BullmqQueue implements TurnQueue {
   async #comeBack(): Promise<void> {
     const runId = await this.#askRunId();
     const away = this.#away;
+    const isAnother = runId === undefined || runId !== this.#runId;
     this.#away = undefined;
-    if (away !== undefined && (runId === undefined || runId !== this.#runId)) {
+    this.#runId = runId;
+    if (away !== undefined && isAnother) {
       // Ids that it had given are given again.
       this.#recentCancels.clear();
+      // Before their turns are brought again: what is not ours any more must not run beside its next start.
+      for (const consumer of this.#consumers) void consumer.saveAgain();
       // All at once: the answers come in the order of the questions, and what waits goes behind.
       for (const turn of this.#unsettled.before(away.since)) void this.#bringAgain(turn);
     }
-    this.#runId = runId;
     away?.over.resolve();
   }
 

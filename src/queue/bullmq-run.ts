@@ -29,6 +29,8 @@ export class BullmqRun implements Run {
   readonly #gaveUp = Promise.withResolvers<Outcome>();
   #patience: NodeJS.Timeout | undefined;
   #live = true;
+  /** The last checkpoint, as text. */
+  #saved: string | undefined;
 
   /** @throws {SyntaxError} when what is stored is not JSON. */
   constructor(begun: Begun, settings: RunSettings) {
@@ -45,6 +47,7 @@ export class BullmqRun implements Run {
     this.attempt = begun.attempt;
     this.state = begun.state === undefined ? undefined : parseJson(begun.state);
     this.#settings = settings;
+    this.#saved = begun.state;
     if (begun.cancelled) this.abort("cancelled");
   }
 
@@ -64,13 +67,15 @@ export class BullmqRun implements Run {
 
   async save(state: Json): Promise<void> {
     if (!this.#live) throw new RunAborted("lease-lost");
-    const text = toJsonText(state, "checkpoint");
-    // While Redis is away the write hangs; the run must not outlive its lease with it (queue.md §8.4).
-    const owned = await Promise.race([this.#write(text), this.#lost.promise]);
-    if (owned === "cancelled") this.abort("cancelled");
-    if (owned !== "lost") return;
+    this.#saved = toJsonText(state, "checkpoint");
+    if ((await this.#write(this.#saved)) !== "lost") return;
     this.lose();
     throw new RunAborted("lease-lost");
+  }
+
+  /** Another Redis may have lost the last checkpoint. @returns False when it has lost that the run is ours. */
+  async saveAgain(): Promise<boolean> {
+    return !this.#live || (await this.#write(this.#saved)) !== "lost";
   }
 
   /** Fires the signal; the first reason stays. */
@@ -99,7 +104,14 @@ export class BullmqRun implements Run {
     this.abort("lease-lost");
   }
 
-  async #write(text: string): Promise<Owned> {
+  async #write(text: string | undefined): Promise<Owned> {
+    // While Redis is away the write hangs; the run must not outlive its lease with it (queue.md §8.4).
+    const owned = await Promise.race([this.#send(text), this.#lost.promise]);
+    if (owned === "cancelled") this.abort("cancelled");
+    return owned;
+  }
+
+  async #send(text: string | undefined): Promise<Owned> {
     try {
       return await this.#settings.mailbox.save(this.begun, text);
     } catch (cause) {

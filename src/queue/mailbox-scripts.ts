@@ -3,8 +3,8 @@
  * again what got no answer (docs/reference/queue.md §3, §8.3).
  *
  * Keys, all below the root `{prefix}:` and so in one slot of a Cluster:
- * `turn:<id>` hash of an unfinished turn (key, lane, payload, group, written, at; starts, tries, crashes, cancel; of the first
- * of a batch also n, run, state) · `box:<lane>` list of its turns' ids, the first is running or next · `dup:<key>`
+ * `turn:<id>` hash of an unfinished turn (key, lane, payload, group, written, at, server; starts, tries, crashes, cancel; of
+ * the first of a batch also n, run, state) · `box:<lane>` list of its turns' ids, the first is running or next · `dup:<key>`
  * id of the turn of a platform event · `seq` last id · `age` unfinished turns by arrival · `dead`, `grave:<id>` dead
  * letters · `cancel:<database>` channel. BullMQ has `{prefix}:turns:…` for itself.
  */
@@ -54,7 +54,8 @@ end
 
 /**
  * key, lane, payload, per conversation, total, deadline or '', '1' for a turn that was accepted and perhaps started before
- * Redis lost something, else '', then group and time written if it may merge → kind, id, ahead
+ * Redis lost it, else '', name of the Redis that accepts it or '', then group and time written if it may merge → kind, id,
+ * ahead
  */
 const ENQUEUE = `${PRELUDE}
 local key, lane, payload, again = ARGV[1], ARGV[2], ARGV[3], ARGV[7] == '1'
@@ -62,7 +63,6 @@ local known = redis.call('GET', dupKey(key))
 if known then
   local its = redis.call('HGET', turnKey(known), 'lane')
   local ahead = its and redis.call('LPOS', boxKey(its), known) or 0
-  if its and again then redis.call('HSETNX', turnKey(known), 'starts', 1) end
   return {'duplicate', known, ahead}
 end
 local now = nowMs()
@@ -73,7 +73,8 @@ if not again and redis.call('ZCARD', root .. 'age') >= tonumber(ARGV[5]) then re
 local id = text(redis.call('INCR', root .. 'seq'))
 redis.call('HSET', turnKey(id), 'key', key, 'lane', lane, 'payload', payload, 'at', text(now))
 if again then redis.call('HSET', turnKey(id), 'starts', 1) end
-if ARGV[8] then redis.call('HSET', turnKey(id), 'group', ARGV[8], 'written', ARGV[9]) end
+if ARGV[8] ~= '' then redis.call('HSET', turnKey(id), 'server', ARGV[8]) end
+if ARGV[9] then redis.call('HSET', turnKey(id), 'group', ARGV[9], 'written', ARGV[10]) end
 redis.call('RPUSH', boxKey(lane), id)
 redis.call('ZADD', root .. 'age', text(now), id)
 redis.call('SET', dupKey(key), id)
@@ -81,8 +82,8 @@ return {'accepted', id, ahead}
 `;
 
 /**
- * lane, token, most merged, merge within ms, most crashes, dedupe, most dead, lock key, lock token, BullMQ's meta key →
- * kind, buried ids, [starts, tries, cancelled, state, crashed], then one [id, key, payload, at] per turn.
+ * lane, token, most merged, merge within ms, most crashes, dedupe, most dead, lock key, lock token, BullMQ's meta key,
+ * name of this Redis or '' → kind, buried ids, [starts, tries, cancelled, state, crashed], then one [id, key, payload, at] per turn.
  *
  * Kind is `lost` when BullMQ's lock is not ours any more: a late or repeated start must not take the turn from the
  * worker that has it now. Kind is `paused` when the queue was paused since BullMQ gave us the conversation.
@@ -105,7 +106,7 @@ while true do
   head = ids[1]
   if not head then return {'empty', buried} end
   facts = redis.call('HMGET', turnKey(head),
-    'run', 'n', 'starts', 'tries', 'cancel', 'state', 'key', 'payload', 'at', 'group', 'written')
+    'run', 'n', 'starts', 'tries', 'cancel', 'state', 'key', 'payload', 'at', 'group', 'written', 'server')
   local run = facts[1]
   if not facts[7] then
     redis.call('LPOP', box)
@@ -136,7 +137,8 @@ if size == 0 then
     size = size + 1
   end
 end
-local starts = facts[3] or '0'
+-- Accepted by a Redis that has died since: that it was started may be what was lost.
+local starts = facts[3] or (facts[12] and facts[12] ~= ARGV[11] and '1') or '0'
 if facts[1] ~= token then
   starts = text(tonumber(starts) + 1)
   redis.call('HSET', turnKey(head), 'n', size, 'run', token, 'starts', starts)
@@ -152,11 +154,11 @@ end
 return answer
 `;
 
-/** head, token, state → 0 not ours, 1 saved, 2 saved and a cancel is wanted */
+/** head, token, state or '' → 0 not ours, 1 saved, 2 saved and a cancel is wanted */
 const SAVE = `${PRELUDE}
 local turn = turnKey(ARGV[1])
 if redis.call('HGET', turn, 'run') ~= ARGV[2] then return 0 end
-redis.call('HSET', turn, 'state', ARGV[3])
+if ARGV[3] ~= '' then redis.call('HSET', turn, 'state', ARGV[3]) end
 return redis.call('HEXISTS', turn, 'cancel') + 1
 `;
 
@@ -271,7 +273,7 @@ local grave, turn = root .. 'grave:' .. id, turnKey(id)
 local found = redis.call('HMGET', grave, 'key', 'lane')
 if not found[1] then return false end
 local now = text(nowMs())
-redis.call('HDEL', grave, 'error', 'died', 'starts', 'tries', 'crashes', 'cancel', 'n', 'run', 'state')
+redis.call('HDEL', grave, 'error', 'died', 'starts', 'tries', 'crashes', 'cancel', 'n', 'run', 'state', 'server')
 redis.call('HSET', grave, 'at', now)
 redis.call('RENAME', grave, turn)
 redis.call('ZREM', root .. 'dead', id)

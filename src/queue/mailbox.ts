@@ -66,14 +66,20 @@ export class Mailbox {
   readonly #root: string;
   readonly #dedupeMs: number;
   readonly #bounds: QueueBounds;
+  readonly #server: () => string | undefined;
 
-  constructor(redis: Redis, settings: { prefix: string; dedupeMs: number; bounds: QueueBounds }) {
+  /** @param settings - `server` names the process that Redis is, as far as that is known. */
+  constructor(
+    redis: Redis,
+    settings: { prefix: string; dedupeMs: number; bounds: QueueBounds; server: () => string | undefined },
+  ) {
     this.#redis = redis;
     this.#root = `{${settings.prefix}}:`;
     // Words are heard in all databases of a server, and ids are counted in each.
     this.cancelChannel = `${this.#root}cancel:${redis.options.db ?? 0}`;
     this.#dedupeMs = settings.dedupeMs;
     this.#bounds = settings.bounds;
+    this.#server = settings.server;
     for (const [name, lua] of Object.entries(MAILBOX_SCRIPTS)) {
       redis.defineCommand(name, { numberOfKeys: 1, lua });
     }
@@ -81,7 +87,7 @@ export class Mailbox {
 
   /**
    * @param deadline - By Redis' clock, in ms since the epoch: what arrives later is not accepted.
-   * @param again - Redis may have lost it, or that it was started: it is taken whatever waits, and counts as started.
+   * @param again - Redis may have lost it: where it did, it is taken whatever waits, and counts as started.
    */
   async enqueue(
     turn: TurnLabel,
@@ -101,6 +107,7 @@ export class Mailbox {
       total,
       until,
       starts,
+      this.#server() ?? "",
       ...merge,
     );
     const [kind, id, ahead] = toList(answer);
@@ -122,7 +129,8 @@ export class Mailbox {
     { token, maxMerge, mergeWithinMs, lock, meta }: BeginOptions,
   ): Promise<BeginAnswer> {
     const limits = [maxMerge, mergeWithinMs, MAX_CRASHES, this.#dedupeMs, MAX_DEAD];
-    const answer = await this.#run("tqBegin", lane, token, ...limits, lock.key, lock.token, meta);
+    const scheduler = [lock.key, lock.token, meta];
+    const answer = await this.#run("tqBegin", lane, token, ...limits, ...scheduler, this.#server() ?? "");
     const [kind, buried, facts, ...turns] = toList(answer);
     const [starts, tries, cancelled, state, takenOver] = toList(facts ?? []);
     const found: Begun = {
@@ -143,9 +151,9 @@ export class Mailbox {
     };
   }
 
-  /** Stores the checkpoint. */
-  async save(run: Begun, state: string): Promise<Owned> {
-    const answer = Number(await this.#run("tqSave", headOf(run), run.token, state));
+  /** Stores the checkpoint; without one it only asks. */
+  async save(run: Begun, state: string | undefined): Promise<Owned> {
+    const answer = Number(await this.#run("tqSave", headOf(run), run.token, state ?? ""));
     return answer === 0 ? "lost" : answer === 2 ? "cancelled" : "ours";
   }
 

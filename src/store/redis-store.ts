@@ -3,6 +3,7 @@ import { BridgeError } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
 import type { SetOptions, Store } from "../core/ports.ts";
 import { scanKeys } from "./scan-keys.ts";
+import { SETTLED_MS, SettlingWrites } from "./settling-writes.ts";
 
 export interface RedisStoreOptions {
   /**
@@ -12,6 +13,18 @@ export interface RedisStoreOptions {
   readonly redis: Redis;
   /** Names our keys; the queue's may be the same. */
   readonly prefix: string;
+  /** How long what vouches for something else waits, in ms; default 10 s, shorter in tests. */
+  readonly settledMs?: number;
+}
+
+/** How often it is looked whether something is to be written, at most so many times a {@link SETTLED_MS}. */
+const LOOKS = 10;
+
+/** A value as it is written. */
+interface Written {
+  readonly text: string;
+  /** Time to live, in ms. */
+  readonly px: number | undefined;
 }
 
 /**
@@ -19,40 +32,57 @@ export interface RedisStoreOptions {
  *
  * @see docs/reference/queue.md §6
  */
-export function createRedisStore({ redis, prefix }: RedisStoreOptions): Store & AsyncDisposable {
-  return new RedisStore(redis, prefix);
+export function createRedisStore(options: RedisStoreOptions): Store & AsyncDisposable {
+  return new RedisStore(options);
 }
 
 class RedisStore implements Store, AsyncDisposable {
   readonly #redis: Redis;
   readonly #root: string;
+  readonly #settledMs: number;
+  readonly #settling: SettlingWrites<Written>;
+  /** Since when Redis has been there without a break; before that it may have lost something. */
+  #readySince: number;
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor(redis: Redis, prefix: string) {
+  constructor({ redis, prefix, settledMs = SETTLED_MS }: RedisStoreOptions) {
     this.#redis = redis;
     // The braces put all keys into one slot, so a Cluster lists a space from one node.
     this.#root = `{${prefix}}:kv:`;
+    this.#settledMs = settledMs;
+    this.#settling = new SettlingWrites(settledMs);
+    this.#readySince = performance.now();
+    redis.on("ready", () => {
+      this.#readySince = performance.now();
+    });
   }
 
   async get(space: string, key: string): Promise<Json | undefined> {
-    const text = await ask(() => this.#redis.get(this.#keyOf(space, key)));
+    const name = this.#keyOf(space, key);
+    const text = this.#settling.get(name)?.text ?? (await ask(() => this.#redis.get(name)));
     return text === null ? undefined : toJson(text);
   }
 
   async set(space: string, key: string, value: Json, options: SetOptions = {}): Promise<boolean> {
-    const { ttlMs, ifAbsent = false } = options;
-    const [name, text] = [this.#keyOf(space, key), JSON.stringify(value)];
+    const { ttlMs, ifAbsent = false, vouches = false } = options;
+    const name = this.#keyOf(space, key);
     // Redis refuses an expiry of 0; what should be gone already is gone a moment later.
     const px = ttlMs === undefined ? undefined : Math.max(1, Math.ceil(ttlMs));
-    const answer = await ask(() => {
-      if (px === undefined) return ifAbsent ? this.#redis.set(name, text, "NX") : this.#redis.set(name, text);
-      if (ifAbsent) return this.#redis.set(name, text, "PX", px, "NX");
-      return this.#redis.set(name, text, "PX", px);
-    });
-    return answer === "OK";
+    const written = { text: JSON.stringify(value), px };
+    if (vouches) {
+      this.#settling.add(name, written, performance.now());
+      this.#watch();
+      return true;
+    }
+    const isSet = (await this.#write(name, written, { ifAbsent })) === "OK";
+    if (isSet) this.#settling.drop(name);
+    return isSet;
   }
 
   async delete(space: string, key: string): Promise<boolean> {
-    return (await ask(() => this.#redis.del(this.#keyOf(space, key)))) === 1;
+    const name = this.#keyOf(space, key);
+    const waited = this.#settling.drop(name);
+    return (await ask(() => this.#redis.del(name))) === 1 || waited;
   }
 
   async *list(space: string): AsyncIterable<readonly [key: string, value: Json]> {
@@ -64,7 +94,7 @@ class RedisStore implements Store, AsyncDisposable {
         for (const name of fresh) seen.add(name);
         const texts = fresh.length === 0 ? [] : await this.#redis.mget(fresh);
         for (const [index, name] of fresh.entries()) {
-          const text = texts[index];
+          const text = this.#settling.get(name)?.text ?? texts[index];
           if (typeof text === "string") yield [name.slice(root.length), toJson(text)];
         }
       }
@@ -74,12 +104,48 @@ class RedisStore implements Store, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#timer);
+    // The last word of this process: if Redis dies now, it loses this before what it vouches for.
+    if (this.#isSettled) await this.#writeAll(this.#settling.takeAll());
     try {
       await this.#redis.quit();
     } catch {
       // It was away; there is nothing to say goodbye to.
       this.#redis.disconnect();
     }
+  }
+
+  async #write(name: string, { text, px }: Written, { ifAbsent }: { ifAbsent: boolean }): Promise<unknown> {
+    return ask(() => {
+      if (px === undefined) return ifAbsent ? this.#redis.set(name, text, "NX") : this.#redis.set(name, text);
+      if (ifAbsent) return this.#redis.set(name, text, "PX", px, "NX");
+      return this.#redis.set(name, text, "PX", px);
+    });
+  }
+
+  /** As long as something waits. */
+  #watch(): void {
+    if (this.#timer !== undefined || this.#settling.size === 0) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      void this.#writeSettled().finally(() => this.#watch());
+    }, this.#settledMs / LOOKS).unref();
+  }
+
+  /** Whether Redis is there, and has been for so long that the queue brought again what it may have lost. */
+  get #isSettled(): boolean {
+    return this.#redis.status === "ready" && performance.now() - this.#readySince >= this.#settledMs;
+  }
+
+  async #writeSettled(): Promise<void> {
+    if (this.#isSettled) await this.#writeAll(this.#settling.take(performance.now()));
+  }
+
+  /** Never rejects: what cannot be written leaves the value before it, as a kill would. */
+  async #writeAll(values: readonly (readonly [name: string, value: Written])[]): Promise<void> {
+    await Promise.allSettled(
+      values.map(([name, written]) => this.#write(name, written, { ifAbsent: false })),
+    );
   }
 
   /** A space may hold any character, so its length goes first: `a` + `b:c` is not `a:b` + `c`. */

@@ -333,6 +333,24 @@ describe("a turn that is started again", () => {
     ]);
   });
 
+  it("looks once for a chat of a start whose checkpoint may be lost, and asks where it cannot look", async () => {
+    const found = aBridge();
+    found.source.found.push("chat-1");
+    found.source.follows.push(done);
+    await found.answer({}, { start: 2 });
+    expect([found.source.asked.length, found.adapter.final]).toEqual([0, "the stored answer"]);
+    const none = aBridge(ANSWER);
+    await none.answer({}, { start: 2 });
+    expect([none.source.asked.length, none.source.looked.length]).toEqual([1, 1]);
+    const blind = aBridge(ANSWER);
+    blind.source.found.push(new CozeError("COZE_PERMISSION", "4101"));
+    await blind.answer({}, { start: 2 });
+    expect([blind.source.asked.length, blind.adapter.final]).toEqual([1, "Hello!"]);
+    const retried = aBridge(ANSWER);
+    await retried.answer({}, { start: 2, attempt: 2 });
+    expect([retried.source.asked.length, retried.source.looked.length]).toEqual([1, 0]);
+  });
+
   it("asks anew when Coze does not know the chat any more, or the chat failed", async () => {
     const lost = aBridge(ANSWER);
     lost.source.follows.push({ error: new CozeError("COZE_NOT_FOUND", "4001") });

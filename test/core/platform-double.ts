@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { AnswerEvent } from "../../src/core/answer-state.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
-import { BridgeError } from "../../src/core/errors.ts";
+import { BridgeError, CozeError } from "../../src/core/errors.ts";
 import type { Json } from "../../src/core/json.ts";
 import type {
   Adapter,
@@ -10,6 +10,7 @@ import type {
   Reply,
   ReplyContent,
   Run,
+  SetOptions,
   Store,
 } from "../../src/core/ports.ts";
 
@@ -106,7 +107,7 @@ export class ScriptedSource implements AnswerSource {
   readonly created: string[] = [];
   readonly canceled: string[] = [];
   /** What the next looks for a lost chat find. */
-  readonly found: (string | undefined)[] = [];
+  readonly found: (string | CozeError | undefined)[] = [];
   readonly looked: string[] = [];
   /** What the next followed chats say. */
   readonly follows: Script[] = [];
@@ -133,7 +134,8 @@ export class ScriptedSource implements AnswerSource {
 
   findChat({ turnId }: { turnId: string }): Promise<string | undefined> {
     this.looked.push(turnId);
-    return Promise.resolve(this.found.shift());
+    const found = this.found.shift();
+    return found instanceof CozeError ? Promise.reject(found) : Promise.resolve(found);
   }
 
   async *follow(
@@ -170,6 +172,8 @@ async function* perform(
 export class MemoryStore implements Store {
   /** So many of the next lists find it away. */
   listsToFail = 0;
+  /** False: its process is killed before anything is written that vouches for something else. */
+  settles = true;
   readonly #values = new Map<string, Json>();
 
   get(space: string, key: string): Promise<Json | undefined> {
@@ -180,8 +184,9 @@ export class MemoryStore implements Store {
     space: string,
     key: string,
     value: Json,
-    { ifAbsent = false }: { ifAbsent?: boolean } = {},
+    { ifAbsent = false, vouches = false }: SetOptions = {},
   ): Promise<boolean> {
+    if (vouches && !this.settles) return Promise.resolve(true);
     if (ifAbsent && this.#values.has(`${space}/${key}`)) return Promise.resolve(false);
     this.#values.set(`${space}/${key}`, value);
     return Promise.resolve(true);

@@ -39,7 +39,8 @@ class AskedTurn {
     const { source, log } = this.#pair;
     const events: Asked["events"][number][] = [];
     const onEvent = (event: Asked["events"][number]): void => void events.push(event);
-    const parts = { source, checkpoint, log, wallNow: Date.now, sleep: async () => undefined, onEvent };
+    const clock = { wallNow: Date.now, sleep: async () => undefined };
+    const parts = { source, checkpoint, log, ...clock, mayBeAsked: false, onEvent };
     let error: unknown;
     try {
       const { conversationId } = this.#question;

@@ -300,6 +300,22 @@ describe("the mark of a place", () => {
     expect(calls(discord, LIST)).toEqual([]);
   });
 
+  it("comes later than what it vouches for: who is killed before finds its own questions again", async () => {
+    store.settles = false;
+    {
+      await using first = await open();
+      discord.person("Ada").say(discord.general, "@Coze hi");
+      await expect.poll(() => first.turns).toHaveLength(1);
+      const [turn] = first.turns;
+      if (turn === undefined) return;
+      await (await first.reply(turn)).finish({ answer: answerOf("hello", true) });
+      discord.person("Ada").say(discord.general, "@Coze more");
+      await expect.poll(() => first.turns).toHaveLength(2);
+    }
+    await using second = await open();
+    await expect.poll(() => texts(second)).toEqual(["hi", "more"]);
+  });
+
   it("§11.5 does not move where the history may not be read, and nothing breaks", async () => {
     await lived(discord.general);
     discord.deny(discord.general, "readHistory");

@@ -21,9 +21,14 @@ afterEach(async () => {
   await discord[Symbol.asyncDispose]();
 });
 
-async function ask(text = "@Coze hi", place = discord.general): Promise<IncomingTurn> {
+/** Each by another person, unless told who: one person's questions in a channel are answered one after the other. */
+async function ask(
+  text = "@Coze hi",
+  place = discord.general,
+  who = `asker ${bridge.turns.length}`,
+): Promise<IncomingTurn> {
   const before = bridge.turns.length;
-  discord.person("Ada").say(place, text);
+  discord.person(who).say(place, text);
   await expect.poll(() => bridge.turns.length).toBe(before + 1);
   const turn = bridge.turns.at(-1);
   if (turn === undefined) throw new Error("no turn");
@@ -88,6 +93,24 @@ describe("a second answer in a channel", () => {
     expect(saidIn(discord.general)).toEqual(["one"]);
   });
 
+  it("stays in the channel where the first is of the same conversation, so is over, whatever was noted", async () => {
+    const store = new MemoryStore();
+    const [first, second] = [
+      await ask("@Coze one", discord.general, "Ada"),
+      await ask("@Coze two", discord.general, "Ada"),
+    ];
+    {
+      await using killed = await openBridge(discord, { clock: QUICK_TIME, intake: false, store });
+      await killed.reply(first);
+    }
+    await using later = await openBridge(discord, { clock: QUICK_TIME, intake: false, store });
+    await (await later.reply(second)).finish(done("two"));
+    expect(calls(discord, THREADS)).toEqual([]);
+    expect(saidIn(discord.general)).toEqual(["two"]);
+    await (await later.reply(await ask())).finish(done("three"));
+    expect(saidIn(discord.general)).toEqual(["two", "three"]);
+  });
+
   it("stays in the channel where the operator wants that", async () => {
     await using quiet = await openBridge(discord, {
       ...{ clock: QUICK_TIME, intake: false, secondAnswer: "channel" },
@@ -135,7 +158,7 @@ describe("a second answer in a channel", () => {
 
   it("opens no thread in a direct message", async () => {
     const dm = discord.person("Ada").dmChannel;
-    const [first, second] = [await ask("hi", dm), await ask("you there?", dm)];
+    const [first, second] = [await ask("hi", dm, "Ada"), await ask("you there?", dm, "Ada")];
     const one = await bridge.reply(first);
     await (await bridge.reply(second)).finish(done("two"));
     await one.finish(done("one"));

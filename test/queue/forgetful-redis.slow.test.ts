@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { Redis } from "ioredis";
 import { expect, it } from "vitest";
 import type { Run, TurnQueue } from "../../src/core/ports.ts";
@@ -8,6 +9,8 @@ import { type LogLine, makeTestLog } from "./embedded.ts";
 import { TEST_LEASE_MS } from "./on-redis.ts";
 
 const LOST = "Redis had lost a turn that it had confirmed, it is queued again";
+/** So long that no lease tells anything within a test. */
+const LONG_MS = 60_000;
 const AWAY = "Redis can't be reached, trying again";
 
 it("brings again what Redis confirmed and lost, in order", async () => {
@@ -50,6 +53,19 @@ it("counts what Redis still knows as perhaps started, since that may be what it 
   await expect.poll(() => runs).toEqual(["a:1 start 2"]);
 });
 
+it("counts as perhaps started, too, what was brought by a process that is gone", async () => {
+  await using scene = await startScene();
+  {
+    await using other = await openBullmqQueue(scene.options);
+    await other.enqueue(aNewTurn("a:1"));
+  }
+  await scene.keep();
+  await scene.restart();
+  await scene.queue.enqueue(aNewTurn("b:1"));
+  const runs = await record(scene.queue);
+  await expect.poll(() => runs.toSorted()).toEqual(["a:1 start 2", "b:1 start 1"]);
+});
+
 it("takes what comes while Redis is away behind what it may have lost", async () => {
   await using scene = await startScene();
   const { queue } = scene;
@@ -87,8 +103,76 @@ it("brings again what another process had brought, which died with it, if it cam
   await expect.poll(() => runs).toEqual(["a:1 start 2"]);
 });
 
+it("lets go at once of a run whose start Redis has lost, since another worker starts its turn", async () => {
+  await using scene = await startScene({ leaseMs: LONG_MS });
+  await scene.queue.enqueue(aNewTurn("a:1"));
+  await scene.keep();
+  await using worker = await openBullmqQueue(scene.options);
+  const log: string[] = [];
+  const hold = async ({ start, signal }: Run): Promise<void> => {
+    log.push(`start ${start}`);
+    await once(signal, "abort");
+    log.push("let go");
+    signal.throwIfAborted();
+  };
+  const busy = await worker.work(hold, { concurrency: 1 });
+  await expect.poll(() => log).toEqual(["start 1"]);
+  const stopping = busy.stop("drain");
+  await scene.queue.work(async ({ start }) => void log.push(`start ${start}`), { concurrency: 1 });
+  await scene.restart();
+  await expect.poll(() => log.toSorted(), { timeout: 5_000 }).toEqual(["let go", "start 1", "start 2"]);
+  await stopping;
+});
+
+it("goes on with a run that Redis still knows, which has saved nothing", async () => {
+  await using scene = await startScene({ leaseMs: LONG_MS });
+  await scene.queue.enqueue(aNewTurn("a:1"));
+  const goOn = Promise.withResolvers<void>();
+  const runs: string[] = [];
+  const hold = async ({ start, signal }: Run): Promise<void> => {
+    runs.push(`start ${start}`);
+    await goOn.promise;
+    signal.throwIfAborted();
+    runs.push(`end ${start}`);
+  };
+  await scene.queue.work(hold, { concurrency: 1 });
+  await expect.poll(() => runs).toEqual(["start 1"]);
+  await scene.keep();
+  await scene.restart();
+  // Behind what was said again on the same connection.
+  await scene.queue.idOf("a:1");
+  expect(await scene.read("turn:1", "state")).toBeNull();
+  goOn.resolve();
+  await expect.poll(() => runs).toEqual(["start 1", "end 1"]);
+});
+
+it("writes again the checkpoint of a run that Redis still knows, and goes on with it", async () => {
+  await using scene = await startScene({ leaseMs: LONG_MS });
+  await scene.queue.enqueue(aNewTurn("a:1"));
+  const goOn = Promise.withResolvers<void>();
+  const runs: string[] = [];
+  const work = async (run: Run): Promise<void> => {
+    await run.save("older");
+    await scene.keep();
+    await run.save("newest");
+    runs.push(`start ${run.start}`);
+    await goOn.promise;
+    run.signal.throwIfAborted();
+    runs.push(`end ${run.start}`);
+  };
+  await scene.queue.work(work, { concurrency: 5 });
+  await expect.poll(() => runs).toEqual(["start 1"]);
+  await scene.restart();
+  await expect
+    .poll(() => scene.read("turn:1", "state").catch(() => "away"), { timeout: 5_000 })
+    .toBe('"newest"');
+  goOn.resolve();
+  await expect.poll(() => runs).toEqual(["start 1", "end 1"]);
+  expect(await depthOf(scene.queue)).toBe(0);
+});
+
 it("takes again what it had taken, however full it is by now", async () => {
-  await using scene = await startScene({ perConversation: 1, total: 1 });
+  await using scene = await startScene({ bounds: { perConversation: 1, total: 1 } });
   const { queue } = scene;
   await queue.enqueue(aNewTurn("a:1"));
   await scene.keep();
@@ -169,6 +253,8 @@ interface Scene extends AsyncDisposable {
   readonly lines: readonly LogLine[];
   /** What is confirmed until now is not lost. */
   keep(): Promise<void>;
+  /** A field of one of the queue's hashes. */
+  read(hash: string, field: string): Promise<string | null>;
   kill(): Promise<void>;
   /**
    * Resolves when the queue knows that Redis is away. What it asked before that its client sends again, in front of
@@ -180,11 +266,10 @@ interface Scene extends AsyncDisposable {
 }
 
 /** A Redis without a file of its own remembers what it was told to save. */
-async function startScene(bounds?: BullmqQueueOptions["bounds"]): Promise<Scene> {
+async function startScene(changes: Partial<BullmqQueueOptions> = {}): Promise<Scene> {
   const server = await startRedis({ aof: false });
   const log = makeTestLog();
-  const settings = { url: server.url, log, prefix: "test", leaseMs: TEST_LEASE_MS };
-  const options = { ...settings, ...(bounds !== undefined && { bounds }) };
+  const options = { url: server.url, log, prefix: "test", leaseMs: TEST_LEASE_MS, ...changes };
   const queue = await openBullmqQueue(options);
   const isAway = ({ message, fields }: LogLine): boolean =>
     message === AWAY && "connection" in fields && fields.connection === "queue";
@@ -196,6 +281,11 @@ async function startScene(bounds?: BullmqQueueOptions["bounds"]): Promise<Scene>
       const redis = new Redis(server.url);
       await redis.save();
       redis.disconnect();
+    },
+    read: async (hash, field) => {
+      const redis = new Redis(server.url, { maxRetriesPerRequest: 0, lazyConnect: true });
+      redis.on("error", () => undefined);
+      return redis.hget(`{test}:${hash}`, field).finally(() => redis.disconnect());
     },
     kill: () => server.kill(),
     noticed: () => expect.poll(() => log.lines.some(isAway)).toBe(true),

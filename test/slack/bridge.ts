@@ -126,6 +126,8 @@ export interface BridgeOptions {
   readonly speed?: number;
   /** Questions per place that are caught up, default 20. */
   readonly perPlace?: number;
+  /** False: its process is killed before its marks are written. */
+  readonly settles?: boolean;
 }
 
 /** The real adapter on a stand-in workspace. */
@@ -144,6 +146,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     },
   };
   const memory = new MemoryStore();
+  memory.settles = options.settles ?? true;
   const tools: AdapterTools = {
     log: logInto(log),
     clock,

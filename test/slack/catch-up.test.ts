@@ -38,6 +38,18 @@ it.concurrent("finds what was asked while it was down: mentions, threads, DMs wi
   see(slackViolations(slack.traffic.exchanges)).toEqual([]);
 });
 
+it.concurrent("finds again what it took in itself when it is killed before its marks are written", async ({
+  expect: see,
+}) => {
+  await using bridge = await wentDown({ settles: false });
+  bridge.slack.person("Ada").say(bridge.slack.general, "three", { thread: bridge.root });
+  const taken = bridge.turns.splice(0);
+  see(taken.map(({ text }) => text)).toEqual(["one", "two"]);
+  await bridge.openAnother();
+  const texts = (): readonly string[] => bridge.turns.map(({ text }) => text);
+  await see.poll(() => texts().toSorted(), SOON).toEqual(["one", "three", "two"]);
+});
+
 it.concurrent("names late questions as live ones, whatever has become of them since", async ({
   expect: see,
 }) => {

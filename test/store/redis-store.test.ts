@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connectRedis } from "../../src/queue/redis-client.ts";
 import { createRedisStore } from "../../src/store/redis-store.ts";
 import { describeStoreContract, type StoreBackend } from "../contract/store-contract.ts";
@@ -48,14 +49,71 @@ it("does not go on with a list in another Redis, which would leave keys out", as
   expect(await Array.fromAsync(store.list("s"))).toHaveLength(2_000);
 });
 
-function openStoreOn(server: TestRedis, commandTimeoutMs: number): ReturnType<typeof createRedisStore> {
+describe("a value that vouches for something else", () => {
+  const settledMs = 400;
+  const vouches = { vouches: true };
+
+  it("is written when that can be lost no more, and is read by its writer at once", async () => {
+    await using server = await startRedis();
+    await using store = openStoreOn(server, 1_000, settledMs);
+    await using other = openStoreOn(server, 1_000);
+    await store.set("s", "k", 1);
+    await store.set("s", "k", 2, vouches);
+    expect([await store.get("s", "k"), await other.get("s", "k")]).toEqual([2, 1]);
+    expect(await Array.fromAsync(store.list("s"))).toEqual([["k", 2]]);
+    await expect.poll(() => other.get("s", "k")).toBe(2);
+  });
+
+  it("is not written soon after Redis was away, which may have lost something", async () => {
+    await using server = await startRedis();
+    await using store = openStoreOn(server, 1_000, settledMs);
+    await using other = openStoreOn(server, 1_000);
+    await store.set("s", "k", 1, vouches);
+    await server.kill();
+    await sleep(settledMs);
+    await server.restart();
+    await expect.poll(() => other.get("s", "x").catch(() => "away")).toBeUndefined();
+    await store.get("s", "x").catch(() => "away");
+    const backAt = performance.now();
+    await expect.poll(() => other.get("s", "k")).toBe(1);
+    expect(performance.now() - backAt).toBeGreaterThan(settledMs / 2);
+  });
+
+  it("gives way to what is written or deleted after it", async () => {
+    await using server = await startRedis();
+    await using store = openStoreOn(server, 1_000, settledMs);
+    await store.set("s", "written", 1, vouches);
+    await store.set("s", "written", 2);
+    await store.set("s", "deleted", 1, vouches);
+    expect(await store.delete("s", "deleted")).toBe(true);
+    await sleep(2 * settledMs);
+    expect(await Array.fromAsync(store.list("s"))).toEqual([["written", 2]]);
+  });
+
+  it("is written at the end", async () => {
+    await using server = await startRedis();
+    {
+      await using store = openStoreOn(server, 1_000, 50);
+      await sleep(60);
+      await store.set("s", "k", 1, vouches);
+    }
+    await using other = openStoreOn(server, 1_000);
+    expect(await other.get("s", "k")).toBe(1);
+  });
+});
+
+function openStoreOn(
+  server: TestRedis,
+  commandTimeoutMs: number,
+  settledMs?: number,
+): ReturnType<typeof createRedisStore> {
   const redis = connectRedis(server.url, {
     log: makeTestLog(),
     name: "store",
     prefix: "p",
     commandTimeoutMs,
   });
-  return createRedisStore({ redis, prefix: "p" });
+  return createRedisStore({ redis, prefix: "p", ...(settledMs !== undefined && { settledMs }) });
 }
 
 async function startRedisBackend(): Promise<StoreBackend> {
