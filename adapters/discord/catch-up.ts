@@ -16,8 +16,10 @@ export interface CatchUpOptions {
   readonly limits: CatchUpLimits;
   /** Whether a message would have been a turn. */
   readonly isQuestion: (message: WireMessage) => boolean;
+  /** Whether we said it. */
+  readonly isOwn: (message: WireMessage) => boolean;
   /** Takes a question in. @returns False when it can't be. @throws {BridgeError} when it can't be stored just now. */
-  readonly take: (message: WireMessage, options: { late: boolean }) => Promise<boolean>;
+  readonly take: (message: WireMessage, found: FoundQuestion) => Promise<boolean>;
   /** Says under the last message of a place how many questions are left out there. */
   readonly sayLeftOut: (last: WireMessage, count: number) => Promise<void>;
   readonly clock: Clock;
@@ -41,6 +43,13 @@ const LOAD_AGAIN_MS = 1_000;
 
 /** Discord's clock is known to about a second: its answers tell whole ones. */
 const CLOCK_ERROR_MS = 1_000;
+
+export interface FoundQuestion {
+  /** It was asked while nobody listened. */
+  readonly late: boolean;
+  /** We answered it, or began to. */
+  readonly answered: boolean;
+}
 
 interface Waiting {
   readonly place: Place;
@@ -259,12 +268,16 @@ export class CatchUp {
   }
 
   async #takeMissed(place: Place): Promise<void> {
-    const { isQuestion, take, limits, places, log, sayLeftOut } = this.#options;
-    const found = (await this.#fetch(place)).filter(isQuestion);
+    const { isQuestion, isOwn, take, limits, places, log, sayLeftOut } = this.#options;
+    const said = await this.#fetch(place);
+    const replied = new Set(said.filter(isOwn).map((message) => message.message_reference?.message_id));
+    // A thread that we opened for an answer has the question's id.
+    const isAnswered = (id: string): boolean => replied.has(id) || places.get(id) !== undefined;
+    const found = said.filter(isQuestion);
     const missed = found.filter(({ id }) => this.#wasMissed(id));
     let taken = 0;
     for (const message of missed.slice(0, limits.perPlace)) {
-      if (!(await take(message, { late: true }))) break;
+      if (!(await take(message, { late: true, answered: isAnswered(message.id) }))) break;
       taken += 1;
     }
     const { channelId, guildId } = place;
@@ -274,7 +287,9 @@ export class CatchUp {
       await sayLeftOut(last, missed.length - taken);
       await places.advance({ channelId, guildId, seen: last.id });
     }
-    for (const message of found.slice(missed.length)) if (!(await take(message, { late: false }))) return;
+    for (const message of found.slice(missed.length)) {
+      if (!(await take(message, { late: false, answered: isAnswered(message.id) }))) return;
+    }
   }
 
   /** What was written since the session began comes over it, too, and may only not be here yet. */

@@ -3,7 +3,7 @@ import type { Clock } from "../../src/core/gate.ts";
 import { catchUpNotice, noticeFor } from "../../src/core/notices.ts";
 import type { CatchUpLimits, Log, OnTurn, OpenIntakeOptions } from "../../src/core/ports.ts";
 import type { IncomingTurn } from "../../src/core/turn.ts";
-import { CatchUp } from "./catch-up.ts";
+import { CatchUp, type FoundQuestion } from "./catch-up.ts";
 import type { FollowedPlaces } from "./followed-places.ts";
 import { parseMessage, type WireMessage } from "./gateway-events.ts";
 import { helpFor } from "./help.ts";
@@ -55,7 +55,8 @@ export class MessageIntake {
       limits,
       isQuestion: (message) =>
         !this.#live.has(message.id) && "turn" in normalizeMessage(message, options.context()),
-      take: (message, how) => this.#takeFound(message, how),
+      isOwn: ({ author }) => author.id === options.context().botId,
+      take: (message, found) => this.#takeFound(message, found),
       sayLeftOut: (last, count) => this.#sayLeftOut(last, count),
       clock: options.clock,
       signal,
@@ -127,12 +128,12 @@ export class MessageIntake {
     if (followed && !this.catchUp.waits(channelId)) await this.#advance(message);
   }
 
-  async #takeFound(message: WireMessage, { late }: { late: boolean }): Promise<boolean> {
+  async #takeFound(message: WireMessage, { late, answered }: FoundQuestion): Promise<boolean> {
     const { onTurn, context, log } = this.#options;
     const outcome = normalizeMessage(message, context());
     if (!("turn" in outcome)) return true;
     try {
-      await onTurn({ ...outcome.turn, ...(late && { late }) });
+      await onTurn({ ...outcome.turn, ...(late && { late }), ...(answered && { perhapsStarted: true }) });
     } catch (error) {
       log.error({ err: error, turnId: outcome.turn.id }, "turn could not be stored");
       const isAway = error instanceof BridgeError && error.retryable && error.code !== "QUEUE_FULL";

@@ -192,10 +192,11 @@ async function read(
 }
 
 async function toTurns(
-  { normalize, isLive }: CatchUpParts,
-  { channel, thread }: FollowedPlace,
+  { normalize, isLive, self }: CatchUpParts,
+  place: FollowedPlace,
   messages: readonly HistoryMessage[],
 ): Promise<readonly IncomingTurn[]> {
+  const { channel, thread } = place;
   const turns: IncomingTurn[] = [];
   for (const message of messages) {
     const { thread_ts: root, ...rest } = message;
@@ -207,9 +208,23 @@ async function toTurns(
     const elsewhere =
       thread === undefined && "thread_ts" in said && message["subtype"] !== "thread_broadcast";
     if (normalized.dropped !== undefined || elsewhere) continue;
-    turns.push({ ...normalized.turn, ...(!isLive(channel, message.ts) && { late: true }) });
+    const late = !isLive(channel, message.ts);
+    const perhapsStarted = isAnswered(message, place, messages, self);
+    turns.push({ ...normalized.turn, ...(late && { late }), ...(perhapsStarted && { perhapsStarted }) });
   }
   return turns;
+}
+
+/** Whether something stands in its thread that may be our answer. Of a root we only see here that it has replies. */
+function isAnswered(
+  { ts, thread_ts: root }: HistoryMessage,
+  { thread }: FollowedPlace,
+  messages: readonly HistoryMessage[],
+  self: SlackSelf,
+): boolean {
+  if (thread === undefined) return root === ts;
+  const later = messages.filter((other) => Number(other.ts) > Number(ts));
+  return later.some(({ user, bot_id: bot }) => user === self.userId || bot === self.botId);
 }
 
 async function take(

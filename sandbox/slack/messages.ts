@@ -161,7 +161,7 @@ export class Messages {
     const messages = [...channel.messages.values()]
       .filter(({ ts, threadTs, onlyFor }) => onlyFor === undefined && (ts === root || threadTs === root))
       .filter(({ ts }) => ts === root || Number(ts) > oldest);
-    return this.#page(messages, args);
+    return this.#page(channel, messages, args);
   }
 
   /** What stands in the channel itself, the newest first. */
@@ -177,15 +177,20 @@ export class Messages {
       )
       .filter(({ ts }) => Number(ts) > oldest && Number(ts) < latest)
       .reverse();
-    return { ...this.#page(messages, args), channel_actions_ts: null, channel_actions_count: 0 };
+    return { ...this.#page(channel, messages, args), channel_actions_ts: null, channel_actions_count: 0 };
   }
 
-  #page(messages: readonly SlackMessage[], args: Arguments): Arguments {
+  #page(channel: SlackChannel, messages: readonly SlackMessage[], args: Arguments): Arguments {
     const most = this.#switches.limitedHistory ? LIMITED_PAGE : 999;
     const limit = Math.min(most, Number(args["limit"] ?? 100));
     const from = Number(Buffer.from(textOf(args, "cursor"), "base64").toString() || 0);
     const metadata = isTrue(args["include_all_metadata"]);
-    const shown = messages.slice(from, from + limit).map((message) => this.toJson(message, { metadata }));
+    const roots = new Set([...channel.messages.values()].map(({ threadTs }) => threadTs));
+    const shown = messages.slice(from, from + limit).map((message) => ({
+      ...this.toJson(message, { metadata }),
+      // A message with replies names itself as their root.
+      ...(roots.has(message.ts) && { thread_ts: message.ts }),
+    }));
     const more = messages.length > from + limit;
     return {
       messages: shown,

@@ -27,7 +27,7 @@ export const REPLY_SPACE = "msg";
  * @throws {BridgeError} `QUEUE_FULL`, `QUEUE_UNAVAILABLE`: nothing was accepted, the platform may deliver again.
  */
 export async function acceptTurn(incoming: IncomingTurn, parts: AcceptParts): Promise<EnqueueResult> {
-  const { dedupeKey, continues, alone, ...given } = incoming;
+  const { dedupeKey, continues, alone, perhapsStarted, ...given } = incoming;
   const continued = continues === undefined ? undefined : await parts.store.get(REPLY_SPACE, continues);
   const turn: Turn = {
     ...given,
@@ -42,6 +42,7 @@ export async function acceptTurn(incoming: IncomingTurn, parts: AcceptParts): Pr
       conversation: turn.conversation,
       payload: parts.toPayload(turn),
       ...(alone !== true && { merge: { group: turn.asker.key, at: turn.sentAt } }),
+      ...(perhapsStarted === true && { perhapsStarted }),
     },
     { deadlineMs: parts.acceptDeadlineMs },
   );

@@ -267,6 +267,8 @@ export interface NewTurn {
   readonly payload: Json;
   /** May run together with waiting neighbours of the same group, see {@link WorkOptions.mergeWithinMs}. */
   readonly merge?: MergeMark;
+  /** An earlier process may have started it, and died with all that knew of it: it counts as started once. */
+  readonly perhapsStarted?: boolean;
 }
 
 /** What decides whether waiting neighbours run as one turn. */

@@ -49,6 +49,8 @@ export interface IncomingTurn extends Omit<Turn, "v" | "reference" | "route"> {
   readonly continues?: string;
   /** Has a sign of its own that waits for an answer, as commands have: it never runs as one with its neighbours. */
   readonly alone?: boolean;
+  /** Something of ours stands there already that may be its answer, though no queue knows it. */
+  readonly perhapsStarted?: boolean;
   /** The platform message alone, without revision: twins and redeliveries share it. */
   readonly dedupeKey: string;
 }

@@ -53,12 +53,11 @@ end
 `;
 
 /**
- * key, lane, payload, per conversation, total, deadline or '', '1' for a turn that was accepted and perhaps started before
- * Redis lost it, else '', name of the Redis that accepts it or '', then group and time written if it may merge → kind, id,
- * ahead
+ * key, lane, payload, per conversation, total, deadline or '', starts that it counts as having had or '', name of the Redis
+ * that accepts it or '', then group and time written if it may merge → kind, id, ahead
  */
 const ENQUEUE = `${PRELUDE}
-local key, lane, payload, again = ARGV[1], ARGV[2], ARGV[3], ARGV[7] == '1'
+local key, lane, payload = ARGV[1], ARGV[2], ARGV[3]
 local known = redis.call('GET', dupKey(key))
 if known then
   local its = redis.call('HGET', turnKey(known), 'lane')
@@ -68,11 +67,11 @@ end
 local now = nowMs()
 if ARGV[6] ~= '' and now > tonumber(ARGV[6]) then return {'late'} end
 local ahead = redis.call('LLEN', boxKey(lane))
-if not again and ahead >= tonumber(ARGV[4]) then return {'conversation-full'} end
-if not again and redis.call('ZCARD', root .. 'age') >= tonumber(ARGV[5]) then return {'full'} end
+if ahead >= tonumber(ARGV[4]) then return {'conversation-full'} end
+if redis.call('ZCARD', root .. 'age') >= tonumber(ARGV[5]) then return {'full'} end
 local id = text(redis.call('INCR', root .. 'seq'))
 redis.call('HSET', turnKey(id), 'key', key, 'lane', lane, 'payload', payload, 'at', text(now))
-if again then redis.call('HSET', turnKey(id), 'starts', 1) end
+if ARGV[7] ~= '' then redis.call('HSET', turnKey(id), 'starts', ARGV[7]) end
 if ARGV[8] ~= '' then redis.call('HSET', turnKey(id), 'server', ARGV[8]) end
 if ARGV[9] then redis.call('HSET', turnKey(id), 'group', ARGV[9], 'written', ARGV[10]) end
 redis.call('RPUSH', boxKey(lane), id)
@@ -89,6 +88,10 @@ return {'accepted', id, ahead}
  * worker that has it now. Kind is `paused` when the queue was paused since BullMQ gave us the conversation.
  */
 const BEGIN = `${PRELUDE}${RETIRE}
+-- A turn of a Redis that has died since: that it was started may be what was lost.
+local function perhapsStarted(starts, server)
+  return tonumber(starts or '0') > 0 or (server and server ~= ARGV[11])
+end
 local function joins(before, turn, withinMs)
   if before[3] or turn[3] or not turn[1] or before[1] ~= turn[1] then return false end
   return math.abs(tonumber(turn[2]) - tonumber(before[2])) <= withinMs
@@ -128,17 +131,17 @@ end
 local size = tonumber(facts[2] or '0')
 if size == 0 then
   -- As batchSize in outcome.ts.
-  local before = {facts[10], facts[11], facts[5]}
+  local before = {facts[10], facts[11], facts[5] or perhapsStarted(facts[3], facts[12])}
   size = 1
   while ids[size + 1] do
-    local turn = redis.call('HMGET', turnKey(ids[size + 1]), 'group', 'written', 'cancel')
+    local turn = redis.call('HMGET', turnKey(ids[size + 1]), 'group', 'written', 'cancel', 'starts', 'server')
+    turn[3] = turn[3] or perhapsStarted(turn[4], turn[5])
     if not joins(before, turn, withinMs) then break end
     before = turn
     size = size + 1
   end
 end
--- Accepted by a Redis that has died since: that it was started may be what was lost.
-local starts = facts[3] or (facts[12] and facts[12] ~= ARGV[11] and '1') or '0'
+local starts = facts[3] or (perhapsStarted(facts[3], facts[12]) and '1') or '0'
 if facts[1] ~= token then
   starts = text(tonumber(starts) + 1)
   redis.call('HSET', turnKey(head), 'n', size, 'run', token, 'starts', starts)

@@ -7,6 +7,8 @@ import type { QueueBounds } from "./turn-table.ts";
 const MAX_CRASHES = 20;
 /** Dead letters kept; the oldest go first. */
 const MAX_DEAD = 10_000;
+/** For what was taken already. */
+const UNBOUNDED: QueueBounds = { perConversation: Number.MAX_SAFE_INTEGER, total: Number.MAX_SAFE_INTEGER };
 
 export type Delivered =
   | { readonly kind: "accepted" | "duplicate"; readonly id: string; readonly ahead: number }
@@ -94,10 +96,10 @@ export class Mailbox {
     payload: string,
     { deadline, again = false }: { deadline?: number | undefined; again?: boolean } = {},
   ): Promise<Delivered> {
-    const { perConversation, total } = this.#bounds;
+    const { perConversation, total } = again ? UNBOUNDED : this.#bounds;
     const merge = turn.merge === undefined ? [] : [turn.merge.group, turn.merge.at];
     const until = deadline === undefined ? "" : Math.ceil(deadline);
-    const starts = again ? 1 : "";
+    const starts = again || turn.perhapsStarted === true ? 1 : "";
     const answer = await this.#run(
       "tqEnqueue",
       turn.key,

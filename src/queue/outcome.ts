@@ -82,7 +82,7 @@ function cutText(text: string): string {
 
 /**
  * How many of a conversation's waiting turns start as one: neighbours of one group, each written at most
- * `mergeWithinMs` after the one before it.
+ * `mergeWithinMs` after the one before it. One that may have been started is alone: what it came to is about it alone.
  */
 export function batchSize(
   waiting: readonly Mergeable[],
@@ -98,10 +98,11 @@ export function batchSize(
 interface Mergeable {
   readonly merge: MergeMark | undefined;
   readonly cancelled: boolean;
+  readonly starts: number;
 }
 
 function joins(before: Mergeable | undefined, turn: Mergeable, withinMs: number): boolean {
-  if (before?.merge === undefined || turn.merge === undefined || before.cancelled || turn.cancelled)
-    return false;
+  if (before?.merge === undefined || turn.merge === undefined) return false;
+  if (before.cancelled || turn.cancelled || before.starts > 0 || turn.starts > 0) return false;
   return before.merge.group === turn.merge.group && Math.abs(turn.merge.at - before.merge.at) <= withinMs;
 }

@@ -12,8 +12,8 @@ const SQL = {
   position: "SELECT count(*) AS ahead FROM turn WHERE lane = ? AND ord < ?",
   isCancelled: "SELECT cancel FROM turn WHERE ord = ?",
   oldest: "SELECT at FROM turn ORDER BY ord LIMIT 1",
-  addTurn: `INSERT INTO turn (ord, id, key, lane, payload, merge_group, merge_at, at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  addTurn: `INSERT INTO turn (ord, id, key, lane, payload, merge_group, merge_at, at, starts)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   start: "UPDATE turn SET starts = starts + 1, batch = ? WHERE ord = ?",
   addTry: "UPDATE turn SET tries = tries + 1 WHERE ord = ?",
   addCrash: "UPDATE turn SET crashes = crashes + 1 WHERE ord = ?",

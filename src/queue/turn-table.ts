@@ -145,6 +145,7 @@ export class TurnTable {
       turn.merge?.group ?? null,
       turn.merge?.at ?? 0,
       when.now,
+      turn.perhapsStarted === true ? 1 : 0,
     );
     this.#sql.addLane.run(turn.conversation, ord);
     this.#sql.addSeen.run(turn.key, ord, when.now + when.dedupeMs);
@@ -265,7 +266,17 @@ export class TurnTable {
     const { key, lane, payload, merge_group: group, merge_at: mergeAt } = fields(row);
     const ord = this.#next++;
     const merge = group === null ? null : String(group);
-    this.#sql.addTurn.run(ord, id, String(key), String(lane), String(payload), merge, Number(mergeAt), now);
+    this.#sql.addTurn.run(
+      ord,
+      id,
+      String(key),
+      String(lane),
+      String(payload),
+      merge,
+      Number(mergeAt),
+      now,
+      0,
+    );
     this.#sql.addLane.run(String(lane), ord);
     this.#depth += 1;
     return this.discard(id);

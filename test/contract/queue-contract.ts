@@ -102,6 +102,12 @@ function describeAccepting(startBackend: StartBackend): void {
     expect(Math.abs((run.turns[0]?.at ?? 0) - before)).toBeLessThan(60_000);
   });
 
+  it("counts what may have been started by a process that is gone as started once", async () => {
+    await using scene = await startScene(startBackend);
+    await scene.queue.enqueue(aNewTurn("a:1", { perhapsStarted: true }));
+    expect(await scene.firstRun()).toMatchObject({ start: 2, attempt: 1, state: undefined });
+  });
+
   it("refuses turns beyond the bound of a conversation, and takes them again once there is room", async () => {
     await using scene = await startScene(startBackend, { perConversation: 2, total: 100 });
     await scene.enqueue("a:1", "a:2", "b:1");
@@ -427,6 +433,17 @@ function describeMerging(startBackend: StartBackend): void {
       ["a:5"],
       ["a:6"],
     ]);
+  });
+
+  it("merges nothing with a turn that may have been started, since its chat is about that alone", async () => {
+    await using scene = await startScene(startBackend);
+    const enqueue = (key: string, perhapsStarted: boolean): Promise<unknown> =>
+      scene.queue.enqueue(aNewTurn(key, { merge: { group: "ada", at: 0 }, perhapsStarted }));
+    await enqueue("a:1", true);
+    for (const key of ["a:2", "a:3"]) await enqueue(key, false);
+    await enqueue("a:4", true);
+    const batches = await scene.batches({ maxMerge: 9, mergeWithinMs: 1_500 });
+    await eventually(() => batches).toEqual([["a:1"], ["a:2", "a:3"], ["a:4"]]);
   });
 
   it("merges one group's turns only, written close to each other", async () => {

@@ -67,6 +67,13 @@ it("lets a command never run as one with its neighbours", async () => {
   expect(enqueued[0]).not.toHaveProperty("merge");
 });
 
+it("tells the queue, and nobody else, of a turn that may have been started already", async () => {
+  const { enqueued, turns, parts } = anIntake();
+  await acceptTurn(anIncomingTurn({ perhapsStarted: true }), parts);
+  expect(enqueued[0]).toMatchObject({ perhapsStarted: true });
+  expect(turns[0]).not.toHaveProperty("perhapsStarted");
+});
+
 it("adds the files that a twin brings, and counts it as no turn of its own", async () => {
   const { amended, accepted, parts } = anIntake();
   const file = (id: string) => ({ id, name: `${id}.png`, url: `https://files.example/${id}` });

@@ -314,6 +314,24 @@ describe("the mark of a place", () => {
     }
     await using second = await open();
     await expect.poll(() => texts(second)).toEqual(["hi", "more"]);
+    // Something stands below the first one.
+    expect(second.turns.map(({ perhapsStarted = false }) => perhapsStarted)).toEqual([true, false]);
+  });
+
+  it("tells of a question that it was answered where its thread is known", async () => {
+    store.settles = false;
+    {
+      await using first = await open();
+      for (const who of ["Ada", "Ben"]) discord.person(who).say(discord.general, `@Coze ${who}`);
+      await expect.poll(() => first.turns).toHaveLength(2);
+      const [ada, ben] = first.turns;
+      if (ada === undefined || ben === undefined) return;
+      await first.reply(ada);
+      await (await first.reply(ben)).finish({ answer: answerOf("in a thread", true) });
+    }
+    await using second = await open();
+    await expect.poll(() => texts(second)).toEqual(["Ada", "Ben"]);
+    expect(second.turns.map(({ perhapsStarted = false }) => perhapsStarted)).toEqual([false, true]);
   });
 
   it("§11.5 does not move where the history may not be read, and nothing breaks", async () => {

@@ -66,6 +66,19 @@ it("counts as perhaps started, too, what was brought by a process that is gone",
   await expect.poll(() => runs.toSorted()).toEqual(["a:1 start 2", "b:1 start 1"]);
 });
 
+it("merges nothing with what is perhaps started", async () => {
+  await using scene = await startScene();
+  const merge = { group: "ada", at: 0 };
+  for (const key of ["a:1", "a:2"]) await scene.queue.enqueue(aNewTurn(key, { merge }));
+  await scene.keep();
+  await scene.restart();
+  for (const key of ["a:3", "a:4"]) await scene.queue.enqueue(aNewTurn(key, { merge }));
+  const batches: string[][] = [];
+  const note = async ({ turns }: Run): Promise<void> => void batches.push(turns.map(({ key }) => key));
+  await scene.queue.work(note, { concurrency: 1, maxMerge: 9, mergeWithinMs: 1_000 });
+  await expect.poll(() => batches).toEqual([["a:1"], ["a:2"], ["a:3", "a:4"]]);
+});
+
 it("takes what comes while Redis is away behind what it may have lost", async () => {
   await using scene = await startScene();
   const { queue } = scene;

@@ -57,7 +57,11 @@ it("doubles the wait from one second to a minute", () => {
 it("never lets a batch be empty, too long, or hold somebody else's turn or one written too late", () => {
   const mark = fc.record({ group: fc.constantFrom("a", "b"), at: fc.integer({ min: 0, max: 3_000 }) });
   const waiting = fc.array(
-    fc.record({ merge: fc.option(mark, { nil: undefined }), cancelled: fc.boolean() }),
+    fc.record({
+      merge: fc.option(mark, { nil: undefined }),
+      cancelled: fc.boolean(),
+      starts: fc.constantFrom(0, 0, 0, 1),
+    }),
     { minLength: 1 },
   );
   fc.assert(
@@ -68,6 +72,7 @@ it("never lets a batch be empty, too long, or hold somebody else's turn or one w
       if (size === 1) return;
       const batch = turns.slice(0, size);
       expect(batch.some(({ merge, cancelled }) => merge === undefined || cancelled)).toBe(false);
+      expect(batch.every(({ starts }) => starts === 0)).toBe(true);
       expect(new Set(batch.map(({ merge }) => merge?.group)).size).toBe(1);
       batch.reduce((before, turn) => {
         expect(Math.abs((turn.merge?.at ?? 0) - (before.merge?.at ?? 0))).toBeLessThanOrEqual(1_500);
@@ -78,7 +83,7 @@ it("never lets a batch be empty, too long, or hold somebody else's turn or one w
 });
 
 it("takes as many neighbours as belong together", () => {
-  const turn = (group: string, at: number) => ({ merge: { group, at }, cancelled: false });
+  const turn = (group: string, at: number) => ({ merge: { group, at }, cancelled: false, starts: 0 });
   const together = [turn("a", 0), turn("a", 1_500), turn("a", 2_900), turn("a", 9_000), turn("b", 9_001)];
   expect(batchSize(together, { maxMerge: 9, mergeWithinMs: 1_500 })).toBe(3);
   expect(batchSize(together.slice(3), { maxMerge: 9, mergeWithinMs: 1_500 })).toBe(1);
