@@ -1,4 +1,4 @@
-import { chmod, mkdir, open } from "node:fs/promises";
+import { chmod, type FileHandle, mkdir, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { BridgeError } from "../core/errors.ts";
@@ -52,9 +52,15 @@ export async function openSqliteFile(
     await (await open(path, "a", 0o600)).close();
     await chmod(path, 0o600);
     const database = openDatabase(path, migrations);
+    // Some systems sync only what may be written.
+    const wal = await open(`${path}-wal`, "r+").catch((error: unknown) => {
+      database.close();
+      throw error;
+    });
     const notes = [disk.system.note, disk.space.note].filter((note) => note !== "");
     for (const note of notes) log.warn({ path, note }, "queue file is not in the best place");
-    return new SqliteFile(database, lock, { path, notes: [disk.system.note].filter((note) => note !== "") });
+    const about = { path, notes: [disk.system.note].filter((note) => note !== "") };
+    return new SqliteFile({ database, wal, lock }, about);
   } catch (error) {
     lock[Symbol.dispose]();
     throw hasErrno(error) ? unusable(folder, error) : error;
@@ -111,6 +117,7 @@ function openDatabase(path: string, migrations: readonly string[]): DatabaseSync
     }
     database.exec("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -8000");
     migrate(database, path, migrations);
+    // Commits are synced by us, without holding up the loop; SQLite syncs what its checkpoints need.
     database.exec("PRAGMA synchronous = NORMAL");
     return database;
   } catch (error) {
@@ -157,6 +164,8 @@ function openError(path: string, cause: unknown): BridgeError {
 export class SqliteFile implements AsyncDisposable {
   readonly path: string;
   readonly #database: DatabaseSync;
+  /** SQLite's write-ahead log, which holds every commit. */
+  readonly #wal: FileHandle;
   readonly #lock: FileLock;
   readonly #notes: readonly string[];
   readonly #begin: StatementSync;
@@ -164,11 +173,19 @@ export class SqliteFile implements AsyncDisposable {
   readonly #undo: StatementSync;
   #pending: DurableWork[] = [];
   #flush: NodeJS.Immediate | undefined;
+  /** Ends with the last sync that was begun; never rejects. */
+  #syncing: Promise<unknown> = Promise.resolve();
+  /** A sync that is not begun yet: whatever is written before goes with it. */
+  #nextSync: Promise<void> | undefined;
 
-  constructor(database: DatabaseSync, lock: FileLock, about: { path: string; notes: readonly string[] }) {
+  constructor(
+    { database, wal, lock }: { database: DatabaseSync; wal: FileHandle; lock: FileLock },
+    about: { path: string; notes: readonly string[] },
+  ) {
     this.path = about.path;
     this.#notes = about.notes;
     this.#database = database;
+    this.#wal = wal;
     this.#lock = lock;
     this.#begin = database.prepare("BEGIN IMMEDIATE");
     this.#end = database.prepare("COMMIT");
@@ -204,7 +221,8 @@ export class SqliteFile implements AsyncDisposable {
 
   /**
    * Runs the work in a transaction that is on the disk (fsync) when the promise resolves. All work of one turn of
-   * the event loop shares one transaction, and its fate: work returns its refusals, a throw undoes everybody's.
+   * the event loop shares one transaction, and its fate: work returns its refusals, a throw undoes everybody's. The
+   * loop goes on while the disk works; what is written meanwhile shares the next sync.
    *
    * @throws {BridgeError} `QUEUE_UNAVAILABLE` when the disk does not take it.
    */
@@ -231,7 +249,9 @@ export class SqliteFile implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#database.isOpen) return;
     while (this.#pending.length > 0) this.#commitPending();
+    await this.#syncing;
     this.#database.close();
+    await this.#wal.close();
     this.#lock[Symbol.dispose]();
   }
 
@@ -241,30 +261,43 @@ export class SqliteFile implements AsyncDisposable {
     this.#pending = this.#pending.slice(MAX_GROUP);
     this.#flush = this.#pending.length > 0 ? setImmediate(() => this.#commitPending()) : undefined;
     try {
-      const results = this.#durably(() => group.map(({ work }) => work()));
-      group.forEach(({ resolve }, index) => {
-        resolve(results[index]);
-      });
+      const results = this.transaction(() => group.map(({ work }) => work()));
+      void this.#settle(group, results);
     } catch (error) {
       for (const { reject } of group) reject(error);
     }
   }
 
-  #translate(error: unknown): unknown {
-    if (this.isOpen && !DISK_TROUBLE.has(resultCode(error))) return error;
-    return new BridgeError("QUEUE_UNAVAILABLE", `${this.path} can't be written`, {
-      cause: error,
-      retryable: true,
-    });
+  /** Never rejects. */
+  async #settle(group: readonly DurableWork[], results: readonly unknown[]): Promise<void> {
+    try {
+      await this.#sync();
+      group.forEach(({ resolve }, index) => {
+        resolve(results[index]);
+      });
+    } catch (error) {
+      for (const { reject } of group) reject(this.#unwritable(error));
+    }
   }
 
-  #durably<T>(work: () => T): T {
-    // Not allowed inside a transaction, and only for this one: claims and checkpoints need no fsync (queue.md §4).
-    if (this.isOpen) this.#database.exec("PRAGMA synchronous = FULL");
-    try {
-      return this.transaction(work);
-    } finally {
-      if (this.isOpen) this.#database.exec("PRAGMA synchronous = NORMAL");
-    }
+  /** Resolves when all that is written so far is on the disk. A sync that is under way may have begun too early for it. */
+  #sync(): Promise<void> {
+    if (this.#nextSync !== undefined) return this.#nextSync;
+    const next = this.#syncing.then(() => {
+      this.#nextSync = undefined;
+      return this.#wal.datasync();
+    });
+    this.#nextSync = next;
+    this.#syncing = next.catch(() => undefined);
+    return next;
+  }
+
+  #translate(error: unknown): unknown {
+    if (this.isOpen && !DISK_TROUBLE.has(resultCode(error))) return error;
+    return this.#unwritable(error);
+  }
+
+  #unwritable(cause: unknown): BridgeError {
+    return new BridgeError("QUEUE_UNAVAILABLE", `${this.path} can't be written`, { cause, retryable: true });
   }
 }

@@ -1,17 +1,14 @@
-import { mkdir, readFile, rmdir, stat, writeFile } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readFile, rmdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { expect, it } from "vitest";
+import { setImmediate } from "node:timers/promises";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { openSqliteQueue } from "../../src/queue/sqlite-queue.ts";
-import { openSqliteFile, type SqliteFile } from "../../src/store/sqlite-file.ts";
+import { openSqliteFile } from "../../src/store/sqlite-file.ts";
 import { MIGRATIONS } from "../../src/store/sqlite-schema.ts";
 import { makeTestFolder, makeTestLog, openTestFile } from "../queue/embedded.ts";
 
 const signal = new AbortController().signal;
-
-function synchronousOf(file: SqliteFile): unknown {
-  return file.prepare("PRAGMA synchronous").get()?.["synchronous"];
-}
 
 it("makes its folder and files for its owner alone", async () => {
   await using folder = await makeTestFolder();
@@ -24,18 +21,86 @@ it("makes its folder and files for its owner alone", async () => {
   }
 });
 
-it("syncs a commit to the disk, and nothing else", async () => {
-  await using folder = await makeTestFolder();
-  await using file = await openTestFile(folder.path);
-  // 1 is NORMAL: survives the process. 2 is FULL: survives the power too.
-  expect(await file.commit(() => synchronousOf(file))).toBe(2);
-  expect(file.transaction(() => synchronousOf(file))).toBe(1);
-  await expect(
-    file.commit(() => {
-      throw new Error("no");
-    }),
-  ).rejects.toThrow("no");
-  expect(synchronousOf(file)).toBe(1);
+describe("a commit", () => {
+  /** Syncs of the disk that tests let end. */
+  async function holdSyncs(folder: string): Promise<PromiseWithResolvers<void>[]> {
+    const syncs: PromiseWithResolvers<void>[] = [];
+    await using some = await open(join(folder, "some"), "w");
+    const handles = Object.getPrototypeOf(some) as Pick<FileHandle, "datasync">;
+    vi.spyOn(handles, "datasync").mockImplementation(() => {
+      const sync = Promise.withResolvers<void>();
+      syncs.push(sync);
+      return sync.promise;
+    });
+    return syncs;
+  }
+
+  /** Tells in which order commits were done. */
+  function watch(commits: readonly Promise<unknown>[]): number[] {
+    const done: number[] = [];
+    for (const [index, commit] of commits.entries()) void commit.then(() => done.push(index));
+    return done;
+  }
+
+  afterEach(() => void vi.restoreAllMocks());
+
+  it("is done when it is on the disk, the others at once", async () => {
+    await using folder = await makeTestFolder();
+    await using file = await openTestFile(folder.path);
+    const syncs = await holdSyncs(folder.path);
+    const done = watch([file.commit(() => "durable")]);
+    await expect.poll(() => syncs.length).toBe(1);
+    expect(file.transaction(() => "survives the process")).toBe("survives the process");
+    expect([done, syncs.length]).toEqual([[], 1]);
+    syncs[0]?.resolve();
+    await expect.poll(() => done).toEqual([0]);
+  });
+
+  it("that comes while the disk works shares the next sync with all of its kind", async () => {
+    await using folder = await makeTestFolder();
+    await using file = await openTestFile(folder.path);
+    const syncs = await holdSyncs(folder.path);
+    const first = file.commit(() => 1);
+    await expect.poll(() => syncs.length).toBe(1);
+    const second = file.commit(() => 2);
+    await setImmediate();
+    const third = file.commit(() => 3);
+    const done = watch([first, second, third]);
+    await setImmediate();
+    syncs[0]?.resolve();
+    await expect.poll(() => [done, syncs.length]).toEqual([[0], 2]);
+    syncs[1]?.resolve();
+    await expect.poll(() => done).toEqual([0, 1, 2]);
+    expect(syncs).toHaveLength(2);
+  });
+
+  it("fails with the sync, and the next one tries again", async () => {
+    await using folder = await makeTestFolder();
+    await using file = await openTestFile(folder.path);
+    const syncs = await holdSyncs(folder.path);
+    const refused = expect(file.commit(() => 1)).rejects.toMatchObject({
+      code: "QUEUE_UNAVAILABLE",
+      retryable: true,
+    });
+    await expect.poll(() => syncs.length).toBe(1);
+    syncs[0]?.reject(new Error("EIO"));
+    await refused;
+    const next = file.commit(() => 2);
+    await expect.poll(() => syncs.length).toBe(2);
+    syncs[1]?.resolve();
+    expect(await next).toBe(2);
+  });
+
+  it("is waited for when the file is closed", async () => {
+    await using folder = await makeTestFolder();
+    const file = await openTestFile(folder.path);
+    const syncs = await holdSyncs(folder.path);
+    const done = watch([file.commit(() => 1), file[Symbol.asyncDispose]()]);
+    await expect.poll(() => syncs.length).toBe(1);
+    expect(file.isOpen).toBe(true);
+    syncs[0]?.resolve();
+    await expect.poll(() => done).toEqual([0, 1]);
+  });
 });
 
 it("shares one transaction among all commits of a moment, and undoes all when one throws", async () => {
