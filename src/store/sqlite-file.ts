@@ -1,3 +1,4 @@
+import { fdatasyncSync } from "node:fs";
 import { chmod, type FileHandle, mkdir, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
@@ -6,6 +7,7 @@ import type { Abortable, Log } from "../core/ports.ts";
 import { isVersionAtLeast, judgeDisk } from "./disk.ts";
 import { type FileLock, openFileLock } from "./file-lock.ts";
 import type { HoldOptions } from "./held-file.ts";
+import { LogSync } from "./log-sync.ts";
 import { MIGRATIONS, migrate } from "./sqlite-schema.ts";
 
 /** Older ones can corrupt a WAL file that a tool reads at the same time (queue.md §4, "WAL-reset"). */
@@ -117,7 +119,7 @@ function openDatabase(path: string, migrations: readonly string[]): DatabaseSync
     }
     database.exec("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -8000");
     migrate(database, path, migrations);
-    // Commits are synced by us, without holding up the loop; SQLite syncs what its checkpoints need.
+    // Commits are synced by us, not to hold up the loop; SQLite syncs what its checkpoints need.
     database.exec("PRAGMA synchronous = NORMAL");
     return database;
   } catch (error) {
@@ -166,6 +168,7 @@ export class SqliteFile implements AsyncDisposable {
   readonly #database: DatabaseSync;
   /** SQLite's write-ahead log, which holds every commit. */
   readonly #wal: FileHandle;
+  readonly #logSync: LogSync;
   readonly #lock: FileLock;
   readonly #notes: readonly string[];
   readonly #begin: StatementSync;
@@ -173,10 +176,6 @@ export class SqliteFile implements AsyncDisposable {
   readonly #undo: StatementSync;
   #pending: DurableWork[] = [];
   #flush: NodeJS.Immediate | undefined;
-  /** Ends with the last sync that was begun; never rejects. */
-  #syncing: Promise<unknown> = Promise.resolve();
-  /** A sync that is not begun yet: whatever is written before goes with it. */
-  #nextSync: Promise<void> | undefined;
 
   constructor(
     { database, wal, lock }: { database: DatabaseSync; wal: FileHandle; lock: FileLock },
@@ -186,6 +185,7 @@ export class SqliteFile implements AsyncDisposable {
     this.#notes = about.notes;
     this.#database = database;
     this.#wal = wal;
+    this.#logSync = new LogSync({ syncNow: () => fdatasyncSync(wal.fd), sync: () => wal.datasync() });
     this.#lock = lock;
     this.#begin = database.prepare("BEGIN IMMEDIATE");
     this.#end = database.prepare("COMMIT");
@@ -221,8 +221,8 @@ export class SqliteFile implements AsyncDisposable {
 
   /**
    * Runs the work in a transaction that is on the disk (fsync) when the promise resolves. All work of one turn of
-   * the event loop shares one transaction, and its fate: work returns its refusals, a throw undoes everybody's. The
-   * loop goes on while the disk works; what is written meanwhile shares the next sync.
+   * the event loop shares one transaction, and its fate: work returns its refusals, a throw undoes everybody's. While a
+   * slow disk works the loop goes on; what is written meanwhile shares the next sync.
    *
    * @throws {BridgeError} `QUEUE_UNAVAILABLE` when the disk does not take it.
    */
@@ -249,7 +249,7 @@ export class SqliteFile implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#database.isOpen) return;
     while (this.#pending.length > 0) this.#commitPending();
-    await this.#syncing;
+    await this.#logSync.settled();
     this.#database.close();
     await this.#wal.close();
     this.#lock[Symbol.dispose]();
@@ -271,25 +271,13 @@ export class SqliteFile implements AsyncDisposable {
   /** Never rejects. */
   async #settle(group: readonly DurableWork[], results: readonly unknown[]): Promise<void> {
     try {
-      await this.#sync();
+      await this.#logSync.sync();
       group.forEach(({ resolve }, index) => {
         resolve(results[index]);
       });
     } catch (error) {
       for (const { reject } of group) reject(this.#unwritable(error));
     }
-  }
-
-  /** Resolves when all that is written so far is on the disk. A sync that is under way may have begun too early for it. */
-  #sync(): Promise<void> {
-    if (this.#nextSync !== undefined) return this.#nextSync;
-    const next = this.#syncing.then(() => {
-      this.#nextSync = undefined;
-      return this.#wal.datasync();
-    });
-    this.#nextSync = next;
-    this.#syncing = next.catch(() => undefined);
-    return next;
   }
 
   #translate(error: unknown): unknown {
