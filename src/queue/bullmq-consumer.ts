@@ -252,12 +252,15 @@ export class BullmqConsumer implements Consumer {
    * once, since somebody else will start its turns. Never rejects.
    */
   async saveAgain(): Promise<void> {
-    const runs = [...this.#held.values()].map(async (held) => {
+    await Promise.all([...this.#held.values()].map((held) => this.#saveAgain(held)));
+  }
+
+  async #saveAgain(held: Held): Promise<void> {
+    try {
       if ((await held.run?.saveAgain()) === false) this.#lose(held, "Redis has lost that it is");
-    });
-    for (const { reason } of (await Promise.allSettled(runs)).filter((each) => each.status === "rejected")) {
+    } catch (error) {
       // The next checkpoint or renewal of the lease says it as well.
-      this.#parts.log.debug({ err: reason }, "a run could not be saved again");
+      this.#parts.log.debug({ err: error }, "a run could not be saved again");
     }
   }
 

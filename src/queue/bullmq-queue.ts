@@ -348,7 +348,7 @@ class BullmqQueue implements TurnQueue {
 
   /** What came before may have to be brought again first. */
   async #whenBack(): Promise<void> {
-    await this.#away?.over.promise;
+    while (this.#away !== undefined && this.#phase !== "closed") await this.#away.over.promise;
     this.#demandOpen();
   }
 

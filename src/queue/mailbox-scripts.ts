@@ -62,6 +62,10 @@ local known = redis.call('GET', dupKey(key))
 if known then
   local its = redis.call('HGET', turnKey(known), 'lane')
   local ahead = its and redis.call('LPOS', boxKey(its), known) or 0
+  -- Brought anew to this Redis by somebody who did not know that an earlier one may have started it.
+  if its and ARGV[7] ~= '' and redis.call('HGET', turnKey(known), 'server') == ARGV[8] then
+    redis.call('HSETNX', turnKey(known), 'starts', ARGV[7])
+  end
   return {'duplicate', known, ahead}
 end
 local now = nowMs()
@@ -70,9 +74,8 @@ local ahead = redis.call('LLEN', boxKey(lane))
 if ahead >= tonumber(ARGV[4]) then return {'conversation-full'} end
 if redis.call('ZCARD', root .. 'age') >= tonumber(ARGV[5]) then return {'full'} end
 local id = text(redis.call('INCR', root .. 'seq'))
-redis.call('HSET', turnKey(id), 'key', key, 'lane', lane, 'payload', payload, 'at', text(now))
+redis.call('HSET', turnKey(id), 'key', key, 'lane', lane, 'payload', payload, 'at', text(now), 'server', ARGV[8])
 if ARGV[7] ~= '' then redis.call('HSET', turnKey(id), 'starts', ARGV[7]) end
-if ARGV[8] ~= '' then redis.call('HSET', turnKey(id), 'server', ARGV[8]) end
 if ARGV[9] then redis.call('HSET', turnKey(id), 'group', ARGV[9], 'written', ARGV[10]) end
 redis.call('RPUSH', boxKey(lane), id)
 redis.call('ZADD', root .. 'age', text(now), id)
@@ -88,7 +91,7 @@ return {'accepted', id, ahead}
  * worker that has it now. Kind is `paused` when the queue was paused since BullMQ gave us the conversation.
  */
 const BEGIN = `${PRELUDE}${RETIRE}
--- A turn of a Redis that has died since: that it was started may be what was lost.
+-- A turn that a Redis had in hand which has died since: that it was started may be what was lost.
 local function perhapsStarted(starts, server)
   return tonumber(starts or '0') > 0 or (server and server ~= ARGV[11])
 end
@@ -141,10 +144,11 @@ if size == 0 then
     size = size + 1
   end
 end
-local starts = facts[3] or (perhapsStarted(facts[3], facts[12]) and '1') or '0'
+local starts = facts[3] or '0'
 if facts[1] ~= token then
-  starts = text(tonumber(starts) + 1)
-  redis.call('HSET', turnKey(head), 'n', size, 'run', token, 'starts', starts)
+  local lost = facts[12] and facts[12] ~= ARGV[11] and 1 or 0
+  starts = text(tonumber(starts) + lost + 1)
+  redis.call('HSET', turnKey(head), 'n', size, 'run', token, 'starts', starts, 'server', ARGV[11])
 end
 local answer = {'run', buried, {starts, facts[4] or '0', facts[5] or '0', facts[6], crashed}, {head, facts[7], facts[8], facts[9]}}
 if size > 1 then
@@ -269,15 +273,15 @@ end
 return found
 `;
 
-/** id → lane; nothing when unknown */
+/** id, name of this Redis or '' → lane; nothing when unknown */
 const REQUEUE = `${PRELUDE}
 local id = ARGV[1]
 local grave, turn = root .. 'grave:' .. id, turnKey(id)
 local found = redis.call('HMGET', grave, 'key', 'lane')
 if not found[1] then return false end
 local now = text(nowMs())
-redis.call('HDEL', grave, 'error', 'died', 'starts', 'tries', 'crashes', 'cancel', 'n', 'run', 'state', 'server')
-redis.call('HSET', grave, 'at', now)
+redis.call('HDEL', grave, 'error', 'died', 'starts', 'tries', 'crashes', 'cancel', 'n', 'run', 'state')
+redis.call('HSET', grave, 'at', now, 'server', ARGV[2])
 redis.call('RENAME', grave, turn)
 redis.call('ZREM', root .. 'dead', id)
 redis.call('RPUSH', boxKey(found[2]), id)

@@ -238,7 +238,7 @@ export class Mailbox {
 
   /** @returns The conversation it is waiting in now. */
   async requeue(id: string): Promise<string | undefined> {
-    const lane = await this.#run("tqRequeue", id);
+    const lane = await this.#run("tqRequeue", id, this.#server() ?? "");
     return lane === null ? undefined : String(lane);
   }
 

@@ -44,6 +44,7 @@ class RedisStore implements Store, AsyncDisposable {
   /** Since when Redis has been there without a break; before that it may have lost something. */
   #readySince: number;
   #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   constructor({ redis, prefix, settledMs = SETTLED_MS }: RedisStoreOptions) {
     this.#redis = redis;
@@ -74,9 +75,9 @@ class RedisStore implements Store, AsyncDisposable {
       this.#watch();
       return true;
     }
-    const isSet = (await this.#write(name, written, { ifAbsent })) === "OK";
-    if (isSet) this.#settling.drop(name);
-    return isSet;
+    // What comes to wait while this is written is newer.
+    if (!ifAbsent) this.#settling.drop(name);
+    return (await this.#write(name, written, { ifAbsent })) === "OK";
   }
 
   async delete(space: string, key: string): Promise<boolean> {
@@ -104,6 +105,7 @@ class RedisStore implements Store, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
     clearTimeout(this.#timer);
     // The last word of this process: if Redis dies now, it loses this before what it vouches for.
     if (this.#isSettled) await this.#writeAll(this.#settling.takeAll());
@@ -125,7 +127,7 @@ class RedisStore implements Store, AsyncDisposable {
 
   /** As long as something waits. */
   #watch(): void {
-    if (this.#timer !== undefined || this.#settling.size === 0) return;
+    if (this.#isClosed || this.#timer !== undefined || this.#settling.size === 0) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       void this.#writeSettled().finally(() => this.#watch());

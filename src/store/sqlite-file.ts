@@ -176,6 +176,7 @@ export class SqliteFile implements AsyncDisposable {
   readonly #undo: StatementSync;
   #pending: DurableWork[] = [];
   #flush: NodeJS.Immediate | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(
     { database, wal, lock }: { database: DatabaseSync; wal: FileHandle; lock: FileLock },
@@ -246,13 +247,17 @@ export class SqliteFile implements AsyncDisposable {
   }
 
   /** Writes what is pending, closes the file and lets the next process have it. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#database.isOpen) return;
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    using _ = this.#lock;
     while (this.#pending.length > 0) this.#commitPending();
     await this.#logSync.settled();
     this.#database.close();
     await this.#wal.close();
-    this.#lock[Symbol.dispose]();
   }
 
   #commitPending(): void {

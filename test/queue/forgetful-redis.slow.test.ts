@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { Redis } from "ioredis";
 import { expect, it } from "vitest";
-import type { Run, TurnQueue } from "../../src/core/ports.ts";
+import { RetryLater, type Run, type TurnQueue } from "../../src/core/ports.ts";
 import { type BullmqQueueOptions, openBullmqQueue } from "../../src/queue/bullmq-queue.ts";
 import { aNewTurn } from "../contract/queue-contract.ts";
 import { startRedis } from "../redis-server.ts";
@@ -64,6 +64,29 @@ it("counts as perhaps started, too, what was brought by a process that is gone",
   await scene.queue.enqueue(aNewTurn("b:1"));
   const runs = await record(scene.queue);
   await expect.poll(() => runs.toSorted()).toEqual(["a:1 start 2", "b:1 start 1"]);
+});
+
+it("counts a start that may be lost behind one that is not", async () => {
+  await using scene = await startScene();
+  await scene.queue.enqueue(aNewTurn("a:1"));
+  const runs: string[] = [];
+  const work = async ({ start, attempt }: Run): Promise<void> => {
+    runs.push(`start ${start}, attempt ${attempt}`);
+    if (attempt === 1) throw new RetryLater({ afterMs: 1_500 });
+  };
+  await scene.queue.work(work, { concurrency: 1 });
+  await expect.poll(async () => scene.read("turn:1", "tries")).toBe("1");
+  await scene.keep();
+  await scene.restart();
+  await expect.poll(() => runs, { timeout: 8_000 }).toEqual(["start 1, attempt 1", "start 3, attempt 2"]);
+});
+
+it("counts as perhaps started what another process brought before, as new", async () => {
+  await using scene = await startScene();
+  await scene.queue.enqueue(aNewTurn("a:1"));
+  expect((await scene.queue.enqueue(aNewTurn("a:1", { perhapsStarted: true }))).duplicate).toBe(true);
+  const runs = await record(scene.queue);
+  await expect.poll(() => runs).toEqual(["a:1 start 2"]);
 });
 
 it("merges nothing with what is perhaps started", async () => {
