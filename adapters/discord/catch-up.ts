@@ -44,6 +44,7 @@ const LOAD_AGAIN_MS = 1_000;
 /** Discord's clock is known to about a second: its answers tell whole ones. */
 const CLOCK_ERROR_MS = 1_000;
 
+/** What is known of a question that was found. */
 export interface FoundQuestion {
   /** It was asked while nobody listened. */
   readonly late: boolean;

@@ -91,9 +91,10 @@ return {'accepted', id, ahead}
  * worker that has it now. Kind is `paused` when the queue was paused since BullMQ gave us the conversation.
  */
 const BEGIN = `${PRELUDE}${RETIRE}
--- A turn that a Redis had in hand which has died since: that it was started may be what was lost.
+-- A Redis that has died since had the turn in hand: that it was started may be what was lost.
+local function mayHaveLostStart(server) return server and server ~= ARGV[11] end
 local function perhapsStarted(starts, server)
-  return tonumber(starts or '0') > 0 or (server and server ~= ARGV[11])
+  return tonumber(starts or '0') > 0 or mayHaveLostStart(server)
 end
 local function joins(before, turn, withinMs)
   if before[3] or turn[3] or not turn[1] or before[1] ~= turn[1] then return false end
@@ -146,7 +147,7 @@ if size == 0 then
 end
 local starts = facts[3] or '0'
 if facts[1] ~= token then
-  local lost = facts[12] and facts[12] ~= ARGV[11] and 1 or 0
+  local lost = mayHaveLostStart(facts[12]) and 1 or 0
   starts = text(tonumber(starts) + lost + 1)
   redis.call('HSET', turnKey(head), 'n', size, 'run', token, 'starts', starts, 'server', ARGV[11])
 end
