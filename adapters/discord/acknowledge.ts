@@ -32,8 +32,8 @@ export type Acknowledgement =
   | { readonly taken: false };
 
 /** Whether Discord has certainly given up on it already; asking would only cost a call. */
-export function isDead(interactionId: string, discordNow: number): boolean {
-  return discordNow - timeOfId(interactionId) > ACKNOWLEDGE_WITHIN_MS;
+export function isDead(interactionId: string, rest: DiscordRest): boolean {
+  return rest.knowsTime && rest.ageMs(timeOfId(interactionId)) > ACKNOWLEDGE_WITHIN_MS;
 }
 
 /**
@@ -53,12 +53,13 @@ export async function acknowledge(
       ? { type: DEFERRED }
       : { type: MESSAGE, data: { content: says, allowed_mentions: NO_MENTIONS } };
   const startedAt = clock.now();
+  const pastMs = (): number => (clock.now() - startedAt) / (clock.speed ?? 1);
   for (let tries = 1; ; tries += 1) {
     try {
       return await call(command, body, rest, signal);
     } catch (error) {
       const isWorthIt = error instanceof PlatformError && error.retryable && tries < MAX_TRIES;
-      if (signal.aborted || !isWorthIt || clock.now() - startedAt > LAST_TRY_MS) throw error;
+      if (signal.aborted || !isWorthIt || pastMs() > LAST_TRY_MS) throw error;
     }
     await sleep(clock, PAUSE_MS * tries, signal);
   }

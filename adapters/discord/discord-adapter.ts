@@ -56,7 +56,7 @@ export class DiscordAdapter implements Adapter {
     this.#settings = settings;
     this.#tools = tools;
     this.#pacer = new DiscordPacer(tools.gates);
-    this.#rest = new DiscordRest({ ...settings, now: tools.wallNow ?? Date.now });
+    this.#rest = new DiscordRest({ ...settings, now: tools.wallNow ?? Date.now, speed: tools.clock.speed });
     this.#closedPlaces = new ClosedPlaces(() => tools.clock.now());
     this.#busyChannels = new BusyChannels(tools);
     this.#waiting = new WaitingSign(this.#rest, this.#pacer);

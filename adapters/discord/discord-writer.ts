@@ -273,7 +273,7 @@ export class DiscordWriter implements PartWriter {
   /** The command was stored before it was acknowledged: an answer may be faster than that. */
   async #mayBeAcknowledged(): Promise<boolean> {
     const { address, rest, response } = this.#options;
-    if (address.kind === "message" || rest.discordNow() - address.at > ACKNOWLEDGED_BY_MS) return false;
+    if (address.kind === "message" || rest.ageMs(address.at) > ACKNOWLEDGED_BY_MS) return false;
     return (await response()) === undefined;
   }
 

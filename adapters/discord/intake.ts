@@ -253,7 +253,7 @@ export class DiscordIntake implements AsyncDisposable {
       return;
     }
     const { command } = outcome;
-    if (rest.knowsTime && isDead(command.interactionId, rest.discordNow())) {
+    if (isDead(command.interactionId, rest)) {
       log.info({ interactionId: command.interactionId }, "interaction came too late");
       return;
     }

@@ -45,6 +45,15 @@ const PACING_HEADERS = [
   "x-ratelimit-bucket",
 ];
 
+export interface RestOptions {
+  readonly token: string;
+  readonly apiUrl: string;
+  /** Ms since the epoch, by our clock. */
+  readonly now: () => number;
+  /** Ms of Discord's time that pass in one of the world, default 1. */
+  readonly speed?: number | undefined;
+}
+
 /**
  * Two paths to Discord: `main` for creates, finals and all that must arrive, `draft` for interim edits. Neither
  * repeats nor waits by itself: pacing is the gates' job, repeats are the reply's (design.md §11).
@@ -58,13 +67,14 @@ export class DiscordRest {
   readonly #draft: REST;
   readonly #rates = new WeakMap<object, RateHeaders>();
   readonly #now: () => number;
+  readonly #speed: number;
   #skewMs: number | undefined;
   /** Discord's edge turned this address away: until then nothing goes out, by our clock. */
   #bannedUntil = 0;
 
-  /** @param now - Ms since the epoch, by our clock. */
-  constructor({ token, apiUrl, now }: { token: string; apiUrl: string; now: () => number }) {
+  constructor({ token, apiUrl, now, speed = 1 }: RestOptions) {
     this.#now = now;
+    this.#speed = speed;
     this.#main = this.#open(token, apiUrl, MAIN_TIMEOUT_MS);
     this.#draft = this.#open(token, apiUrl, DRAFT_TIMEOUT_MS);
   }
@@ -72,6 +82,11 @@ export class DiscordRest {
   /** Now by Discord's clock, in ms since the epoch, to about a second: ids are made by it, ours may be wrong. */
   discordNow(): number {
     return this.#now() - (this.#skewMs ?? 0);
+  }
+
+  /** How long ago a moment of Discord's clock is, in ms of the world: no network gets faster with Discord's time. */
+  ageMs(discordMs: number): number {
+    return (this.discordNow() - discordMs) / this.#speed;
   }
 
   /** Whether Discord has told its time yet; until then ours stands in for it. */

@@ -28,6 +28,30 @@ function open(options: Parameters<typeof openBridge>[1] = {}): Promise<Bridge> {
   return openBridge(discord, { wallNow: () => clock.now(), store, ...options });
 }
 
+/** Discord's time, with its limits and pauses, is 50 times as fast; networks are as slow as ever. */
+async function openFast(): Promise<
+  AsyncDisposable & {
+    readonly quick: DiscordStandIn;
+    readonly bridge: Bridge;
+    /** The next acknowledgement takes so many ms of the world. */
+    delay(ms: number): void;
+  }
+> {
+  const speed = 50;
+  const fast = fastClock(speed);
+  const quick = await startDiscord({ clock: fast, answerWithinMs: 3_000 * speed });
+  const bridge = await openBridge(quick, { wallNow: () => fast.now(), clock: fast });
+  return {
+    quick,
+    bridge,
+    delay: (ms) => quick.faults.plan(CALLBACK, { do: "delay", ms: ms * speed }),
+    [Symbol.asyncDispose]: async () => {
+      await bridge[Symbol.asyncDispose]();
+      await quick[Symbol.asyncDispose]();
+    },
+  };
+}
+
 async function turnOf(bridge: Bridge): Promise<Bridge["turns"][number]> {
   await expect.poll(() => bridge.turns).toHaveLength(1);
   const [turn] = bridge.turns;
@@ -119,11 +143,9 @@ describe("a slash command", () => {
   });
 
   it("waits as long for the one before it where the clock of limits and pauses is faster", async () => {
-    const speed = 50;
-    const fast = fastClock(speed);
-    await using quick = await startDiscord({ clock: fast, answerWithinMs: 3_000 * speed });
-    await using bridge = await openBridge(quick, { wallNow: () => fast.now(), clock: fast });
-    quick.faults.plan(CALLBACK, { do: "delay", ms: 200 * speed });
+    await using scene = await openFast();
+    const { quick, bridge } = scene;
+    scene.delay(200);
     const ada = quick.person("Ada");
     const asked = ["why?", "how?"].map((question) => ada.slash(quick.general, { question }));
     const taken = (): readonly string[] =>
@@ -144,6 +166,18 @@ describe("a slash command", () => {
     expect(calls(discord, HOOK_EDIT).map(({ status }) => status)).toContain(404);
     expect(fromBot()).toMatchObject([{ text: "Because.", unfinished: false }]);
     expect(calls(discord, CREATE)).toEqual([]);
+  });
+
+  it("waits as long for its acknowledgement where the clock of limits and pauses is faster", async () => {
+    await using scene = await openFast();
+    const { quick, bridge } = scene;
+    scene.delay(300);
+    quick.person("Ada").slash(quick.general, { question: "why?" });
+    const reply = await bridge.reply(await turnOf(bridge));
+    await reply.finish(done("Because."));
+    const shown = quick.view(quick.general).messages.filter(({ bot }) => bot);
+    expect(shown).toMatchObject([{ text: "Because.", unfinished: false }]);
+    expect(calls(quick, CREATE)).toEqual([]);
   });
 
   it("whose acknowledgement never came is answered in the channel", async () => {
