@@ -160,8 +160,7 @@ class BullmqQueue implements TurnQueue {
   /** Listens for cancels, and rings for what an earlier process left without a bell. */
   async open(): Promise<void> {
     this.#words.on("message", (_channel: string, head: string) => this.#hearCancel(head));
-    // Words said while the connection was away are gone; the marks stay.
-    this.#words.on("ready", () => void this.#lookForCancels());
+    this.#words.on("ready", () => void this.#listenAgain());
     this.#redis.on("close", () => {
       this.#away ??= { since: this.#now(), over: Promise.withResolvers<void>() };
     });
@@ -445,8 +444,10 @@ class BullmqQueue implements TurnQueue {
     for (const run of this.#runs()) if (run.head === head) run.abort("cancelled");
   }
 
-  async #lookForCancels(): Promise<void> {
+  /** Words said while the connection was away are gone; the marks stay. Never rejects. */
+  async #listenAgain(): Promise<void> {
     try {
+      await this.#words.subscribe(this.#mailbox.cancelChannel);
       for (const head of await this.#mailbox.cancelled(this.#runs().map((run) => run.head))) {
         this.#hearCancel(head);
       }

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { RetryLater, type Run, type TurnQueue } from "../../src/core/ports.ts";
 import { type BullmqQueueOptions, openBullmqQueue } from "../../src/queue/bullmq-queue.ts";
+import { type ConnectRedis, connectRedis } from "../../src/queue/redis-client.ts";
 import { memoryShare, parseInfo } from "../../src/queue/redis-health.ts";
 import { aNewTurn } from "../contract/queue-contract.ts";
 import { startRedis, type TestRedis } from "../redis-server.ts";
@@ -181,6 +183,41 @@ it("looks for cancels it did not hear when its connection is back", async () => 
   await raw.hset(`{${prefix}}:turn:${id}`, "cancel", "1");
   await raw.call("CLIENT", "KILL", "TYPE", "pubsub");
   await expect.poll(() => reasons).toMatchObject([{ why: "cancelled" }]);
+});
+
+it("hears the cancels of others again once its connection is back, and may be closed right then", async () => {
+  const unheard: unknown[] = [];
+  const hear = (error: unknown): void => void unheard.push(error);
+  process.on("unhandledRejection", hear);
+  let words: Redis | undefined;
+  const connect: ConnectRedis = (url, options) => {
+    const opened = connectRedis(url, options);
+    if (options.name === "cancel") words = opened;
+    return opened;
+  };
+  const { queue, prefix, ...scene } = await startScene({ connect });
+  await using _scene = scene;
+  const reasons: unknown[] = [];
+  await queue.work((run) => untilAborted(run, reasons), { concurrency: 1 });
+  const { id } = await queue.enqueue(aNewTurn("a:1"));
+  await expect.poll(async () => (await queue.stats()).running).toBe(1);
+  await raw.call("CLIENT", "KILL", "TYPE", "pubsub");
+  await expect.poll(async () => raw.pubsub("CHANNELS", `*${prefix}*`)).toHaveLength(1);
+  const { queue: other, ...second } = await startScene({ prefix });
+  await using _second = second;
+  await other.cancel(id);
+  await expect.poll(() => reasons).toMatchObject([{ why: "cancelled" }]);
+  const closed = new Promise((resolve) => words?.once("end", resolve));
+  words?.prependOnceListener("ready", () => {
+    words?.disconnect();
+    // Whatever is on its way back is not read any more.
+    words?.stream.destroy();
+  });
+  await raw.call("CLIENT", "KILL", "TYPE", "pubsub");
+  await closed;
+  await setImmediate();
+  process.off("unhandledRejection", hear);
+  expect(unheard).toEqual([]);
 });
 
 it("refuses the checkpoint of a run that somebody else has, and leaves the turn alone", async () => {
