@@ -64,6 +64,8 @@ export class SlackIntake implements AsyncDisposable {
   readonly #lanes = new Lanes();
   readonly #running = new Set<Promise<unknown>>();
   #catchingUp: Promise<void> | undefined;
+  /** Whether the last look came to its end; one that was stopped leaves the rest to the next process. */
+  #isCaughtUp = false;
   readonly #noMore = new AbortController();
   /** The look at what was missed, while there is one; the first begins with the intake. */
   #looking: CatchUp | undefined;
@@ -183,9 +185,9 @@ export class SlackIntake implements AsyncDisposable {
     }
     if (thread === undefined || message === undefined) return;
     // Before everything older was caught up, nothing counts as seen: the next process would not look for it.
-    const catchingUp = this.#catchingUp !== undefined;
-    await threads.join(channel, thread, catchingUp ? undefined : message);
-    if (thread === message) await threads.follow(channel, message, { ifAbsent: catchingUp });
+    const isSeen = this.#isCaughtUp;
+    await threads.join(channel, thread, isSeen ? message : undefined);
+    if (thread === message) await threads.follow(channel, message, { ifAbsent: !isSeen });
   }
 
   /** @returns What the sender of the command reads. Never rejects: a command is not delivered again. */
@@ -232,11 +234,14 @@ export class SlackIntake implements AsyncDisposable {
   /** Looks for what was asked while nobody listened; once at a time. */
   catchUp(): void {
     const signal = AbortSignal.any([this.#parts.signal, this.#noMore.signal]);
-    this.#catchingUp ??= this.#catchUp(signal)
+    if (this.#catchingUp !== undefined) return;
+    this.#isCaughtUp = false;
+    this.#catchingUp = this.#catchUp(signal)
       .catch((error: unknown) => {
         if (!signal.aborted) this.#parts.context.log.error({ err: error }, "slack catch-up failed");
       })
       .finally(() => {
+        this.#isCaughtUp = !signal.aborted;
         this.#catchingUp = undefined;
         this.#looking = undefined;
         this.#live.clear();

@@ -16,6 +16,8 @@ const MIN_SQLITE = "3.51.3";
 const LOCK_WAIT_MS = 10_000;
 /** How long a write waits for a tool that holds the file, in ms. The event loop stands still meanwhile. */
 const BUSY_MS = 500;
+/** After a failed sync, SQLite's own sync of the same log may hear of the same failure once more. */
+const REWRITES = 2;
 /** Durable pieces of work per transaction; more are done in the next one, so that the loop can breathe. */
 const MAX_GROUP = 1_000;
 
@@ -61,7 +63,7 @@ export async function openSqliteFile(
     });
     const notes = [disk.system.note, disk.space.note].filter((note) => note !== "");
     for (const note of notes) log.warn({ path, note }, "queue file is not in the best place");
-    const about = { path, notes: [disk.system.note].filter((note) => note !== "") };
+    const about = { path, notes: [disk.system.note].filter((note) => note !== ""), log };
     return new SqliteFile({ database, wal, lock }, about);
   } catch (error) {
     lock[Symbol.dispose]();
@@ -171,19 +173,24 @@ export class SqliteFile implements AsyncDisposable {
   readonly #logSync: LogSync;
   readonly #lock: FileLock;
   readonly #notes: readonly string[];
+  readonly #log: Log;
   readonly #begin: StatementSync;
   readonly #end: StatementSync;
   readonly #undo: StatementSync;
+  readonly #rewrite: StatementSync;
+  /** A sync failed since all was last written anew: the system may take for written what it could not write. */
+  #isDoubtful = false;
   #pending: DurableWork[] = [];
   #flush: NodeJS.Immediate | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(
     { database, wal, lock }: { database: DatabaseSync; wal: FileHandle; lock: FileLock },
-    about: { path: string; notes: readonly string[] },
+    about: { path: string; notes: readonly string[]; log: Log },
   ) {
     this.path = about.path;
     this.#notes = about.notes;
+    this.#log = about.log;
     this.#database = database;
     this.#wal = wal;
     this.#logSync = new LogSync({ syncNow: () => fdatasyncSync(wal.fd), sync: () => wal.datasync() });
@@ -191,6 +198,7 @@ export class SqliteFile implements AsyncDisposable {
     this.#begin = database.prepare("BEGIN IMMEDIATE");
     this.#end = database.prepare("COMMIT");
     this.#undo = database.prepare("ROLLBACK");
+    this.#rewrite = database.prepare("PRAGMA wal_checkpoint(TRUNCATE)");
   }
 
   get isOpen(): boolean {
@@ -276,12 +284,32 @@ export class SqliteFile implements AsyncDisposable {
   /** Never rejects. */
   async #settle(group: readonly DurableWork[], results: readonly unknown[]): Promise<void> {
     try {
-      await this.#logSync.sync();
+      await this.#toDisk();
       group.forEach(({ resolve }, index) => {
         resolve(results[index]);
       });
     } catch (error) {
       for (const { reject } of group) reject(this.#unwritable(error));
+    }
+  }
+
+  /** A log whose sync failed is worth nothing any more, so all of it is moved into the file and synced there. */
+  async #toDisk(): Promise<void> {
+    try {
+      if (!this.#isDoubtful) await this.#logSync.sync();
+    } catch (error) {
+      this.#isDoubtful = true;
+      this.#log.warn({ err: error, path: this.path }, "the disk failed, the queue's log is written anew");
+    }
+    // Set meanwhile perhaps, by a sync that failed before this one.
+    for (let tries = 1; this.#isDoubtful; tries += 1) {
+      try {
+        const busy = this.#rewrite.get()?.["busy"];
+        if (busy !== 0) throw new Error("another program reads the log");
+        this.#isDoubtful = false;
+      } catch (error) {
+        if (tries === REWRITES) throw error;
+      }
     }
   }
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
 import { answer, type BridgeOptions, callsOf, openBridge, type SlackBridge, SOON } from "./bridge.ts";
 import { slackViolations } from "./slack-spec.ts";
@@ -204,6 +205,35 @@ it.concurrent("refuses what it cannot put after what was missed: both are found 
   await another[Symbol.asyncDispose]();
   await bridge.openAnother();
   await see.poll(() => textsOf(bridge), SOON).toEqual(["three", "four"]);
+});
+
+it.concurrent("leaves to the next look what it had no time for, also where something is asked meanwhile", async ({
+  expect: see,
+}) => {
+  const stored = Promise.withResolvers<void>();
+  let storing = 0;
+  await using bridge = await wentDown({
+    onTurn: async ({ text }) => {
+      if (text !== "four") return;
+      storing += 1;
+      await stored.promise;
+    },
+  });
+  const { slack } = bridge;
+  const ada = slack.person("Ada");
+  ada.say(slack.general, "@Coze three");
+  slack.faults.plan("POST /api/conversations.history", { do: "hang" });
+  const another = await bridge.openAnother();
+  ada.say(slack.general, "@Coze four");
+  await vi.waitUntil(() => storing > 0, SOON);
+  const closing = another[Symbol.asyncDispose]();
+  // The look has ended by then.
+  await sleep(100);
+  stored.resolve();
+  await closing;
+  see(textsOf(bridge)).toEqual(["four"]);
+  await bridge.openAnother();
+  await see.poll(() => textsOf(bridge), SOON).toEqual(["four", "three"]);
 });
 
 it.concurrent("tries again when the queue is full for a moment", async ({ expect: see }) => {

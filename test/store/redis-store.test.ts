@@ -58,6 +58,7 @@ describe("a value that vouches for something else", () => {
     await using store = openStoreOn(server, 1_000, settledMs);
     await using other = openStoreOn(server, 1_000);
     await store.set("s", "k", 1);
+    expect(await other.get("s", "k")).toBe(1);
     await store.set("s", "k", 2, vouches);
     expect([await store.get("s", "k"), await other.get("s", "k")]).toEqual([2, 1]);
     expect(await Array.fromAsync(store.list("s"))).toEqual([["k", 2]]);
@@ -71,12 +72,10 @@ describe("a value that vouches for something else", () => {
     await store.set("s", "k", 1, vouches);
     await server.kill();
     await sleep(settledMs);
+    const awayUntil = performance.now();
     await server.restart();
-    await expect.poll(() => other.get("s", "x").catch(() => "away")).toBeUndefined();
-    await store.get("s", "x").catch(() => "away");
-    const backAt = performance.now();
-    await expect.poll(() => other.get("s", "k")).toBe(1);
-    expect(performance.now() - backAt).toBeGreaterThan(settledMs / 2);
+    await expect.poll(() => other.get("s", "k").catch(() => "away")).toBe(1);
+    expect(performance.now() - awayUntil).toBeGreaterThan(settledMs);
   });
 
   it("gives way to what is written or deleted after it", async () => {
@@ -94,6 +93,8 @@ describe("a value that vouches for something else", () => {
     await using server = await startRedis();
     {
       await using store = openStoreOn(server, 1_000, 50);
+      // Redis has to be there for so long, from when its connection stands.
+      await store.get("s", "k");
       await sleep(60);
       await store.set("s", "k", 1, vouches);
     }

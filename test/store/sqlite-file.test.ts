@@ -68,15 +68,32 @@ describe("a commit", () => {
     expect(done).toEqual(["late", "closed"]);
   });
 
-  it("fails with the sync, and the next one tries again", async () => {
+  it("writes all of the log anew after a sync that failed, which may have lost any of it", async () => {
     await using folder = await makeTestFolder();
     await using file = await openTestFile(folder.path);
-    vi.spyOn(fs, "fdatasyncSync").mockImplementationOnce(() => {
-      throw new Error("EIO");
-    });
-    syncBuiltinESMExports();
-    await expect(file.commit(() => 1)).rejects.toMatchObject({ code: "QUEUE_UNAVAILABLE", retryable: true });
-    expect(await file.commit(() => 2)).toBe(2);
+    const logSize = async (): Promise<number> => (await stat(`${file.path}-wal`)).size;
+    const add = (name: string) => () => file.prepare("INSERT INTO flag VALUES (?, 1)").run(name).changes;
+    failSyncOnce();
+    expect(await file.commit(add("a"))).toBe(1);
+    expect(await logSize()).toBe(0);
+    await file.commit(add("b"));
+    expect(await logSize()).toBeGreaterThan(0);
+  });
+
+  it("fails where that can't be done either, until it can", async () => {
+    await using folder = await makeTestFolder();
+    await using file = await openTestFile(folder.path);
+    const add = (name: string) => () => file.prepare("INSERT INTO flag VALUES (?, 1)").run(name).changes;
+    await file.commit(add("a"));
+    using reader = new DatabaseSync(file.path, { readOnly: true });
+    reader.exec("BEGIN; SELECT * FROM flag");
+    failSyncOnce();
+    const refusal = { code: "QUEUE_UNAVAILABLE", retryable: true };
+    await expect(file.commit(add("b"))).rejects.toMatchObject(refusal);
+    await expect(file.commit(add("c"))).rejects.toMatchObject(refusal);
+    reader.close();
+    expect(await file.commit(add("d"))).toBe(1);
+    expect((await stat(`${file.path}-wal`)).size).toBe(0);
   });
 });
 
@@ -247,3 +264,11 @@ it("tells trouble with the disk from a mistake of ours", async () => {
     "no such table",
   );
 });
+
+/** Mocked until the test is over. */
+function failSyncOnce(): void {
+  vi.spyOn(fs, "fdatasyncSync").mockImplementationOnce(() => {
+    throw new Error("EIO");
+  });
+  syncBuiltinESMExports();
+}
