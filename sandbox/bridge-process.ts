@@ -1,13 +1,16 @@
 /**
- * The real bridge as the sandbox's child: the product's own `start`, told in code which loopback origins it may fetch
- * files from and how fast the stand-ins' time runs. Arguments are its role, that speed, the queue's lease in ms (empty:
- * the product's own) and those origins; the environment is the configuration.
+ * The real bridge as the sandbox's child: the product's own `start` on an engine set up as the product's, told in code which
+ * loopback origins it may fetch files from and how fast the stand-ins' time runs. Arguments are its role, that speed, the
+ * queue's lease in ms (empty: the product's own) and those origins; the environment is the configuration.
  */
 
+import { tuneEngine } from "../src/cli/engine.ts";
 import { endLingering } from "../src/cli/linger.ts";
 import { shutdownSignals } from "../src/cli/shutdown-signals.ts";
-import { start } from "../src/cli/start.ts";
 import { fastClock } from "./stand-in.ts";
+
+tuneEngine();
+const { start } = await import("../src/cli/start.ts");
 
 // The parent is gone when the channel closes, whatever killed it: then there is nobody left to serve.
 const { shutdown, hurry } = shutdownSignals({

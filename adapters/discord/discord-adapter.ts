@@ -1,3 +1,4 @@
+import { setImmediate as nextLoop } from "node:timers/promises";
 import { GrowingReply, savedIds } from "../../src/core/growing-reply.ts";
 import type { Json } from "../../src/core/json.ts";
 import { noticeFor } from "../../src/core/notices.ts";
@@ -192,6 +193,8 @@ export class DiscordAdapter implements Adapter {
 
   #type(channelId: string, signal: AbortSignal): TypingSign {
     const typing = new TypingSign(async (stopped) => {
+      // In this turn of the loop Coze is asked.
+      await nextLoop();
       const route: `/${string}` = `/channels/${channelId}/typing`;
       const unwanted = AbortSignal.any([signal, stopped]);
       await this.#pacer.overall.acquire("edit", { signal: unwanted });

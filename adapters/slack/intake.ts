@@ -3,6 +3,7 @@ import { z } from "zod";
 import { BridgeError } from "../../src/core/errors.ts";
 import { noticeFor } from "../../src/core/notices.ts";
 import type { OnTurn, OpenIntakeOptions } from "../../src/core/ports.ts";
+import { RecentIds } from "../../src/core/recent-ids.ts";
 import type { IncomingTurn, Locale } from "../../src/core/turn.ts";
 import { parseAddress } from "./address.ts";
 import { CatchUp, isLeftOut } from "./catch-up.ts";
@@ -40,7 +41,13 @@ const REPEATED_FOR_MS = 270_000;
 /** The first repeat comes nearly at once, the second a minute later (slack.md §3.4): by then an answer is late. */
 const LATE_REPEAT = 2;
 
-const saidSchema = z.object({ channel: z.string(), ts: z.string(), thread_ts: z.string().optional() });
+const saidSchema = z.object({
+  channel: z.string(),
+  ts: z.string(),
+  thread_ts: z.string().optional(),
+  files: z.array(z.unknown()).default([]),
+});
+type Said = z.infer<typeof saidSchema>;
 
 /** How long a delivery waits for the look at what was missed; it must be acknowledged within 3 s (slack.md §3.4). */
 const HELD_MS = 2_000;
@@ -63,6 +70,8 @@ export class SlackIntake implements AsyncDisposable {
   readonly #help: Help;
   readonly #lanes = new Lanes();
   readonly #running = new Set<Promise<unknown>>();
+  /** Messages whose questions are stored: Slack brings most of them twice, as a mention, too (slack.md §3.2). */
+  readonly #stored = new RecentIds();
   #catchingUp: Promise<void> | undefined;
   /** Whether the last look came to its end; one that was stopped leaves the rest to the next process. */
   #isCaughtUp = false;
@@ -70,7 +79,7 @@ export class SlackIntake implements AsyncDisposable {
   /** The look at what was missed, while there is one; the first begins with the intake. */
   #looking: CatchUp | undefined;
   readonly #begun = Promise.withResolvers<void>();
-  /** Delivered while somebody looks: `channel:ts`. */
+  /** Messages that were delivered while somebody looks. */
   readonly #live = new Set<string>();
 
   constructor(parts: SlackIntakeParts) {
@@ -95,24 +104,32 @@ export class SlackIntake implements AsyncDisposable {
     const said = saidSchema.safeParse(event).data;
     const late = retryNum >= LATE_REPEAT;
     if (said !== undefined) await this.#afterMissed(said, { late });
-    await this.#lanes.run(said?.channel ?? "", () => this.#take(body, event, { late }));
+    const take = (): Promise<boolean> => this.#take(body, event, { late });
+    await this.#lanes.run(said?.channel ?? "", async () => {
+      if (said === undefined) await take();
+      else await this.#takeOnce(said, take);
+    });
+  }
+
+  /** What is stored already can only get files by its twin. */
+  async #takeOnce(said: Said, take: () => Promise<boolean>): Promise<void> {
+    const id = idOf(said);
+    if (said.files.length === 0 && this.#stored.has(id)) return;
+    if (await take()) this.#stored.add(id);
   }
 
   /**
    * What was missed in a conversation comes before what is said there now. The look that is waited for finds both: when
    * it takes too long, this delivery is refused, and its repeat is known.
    */
-  async #afterMissed(
-    { channel, ts, thread_ts: thread }: z.infer<typeof saidSchema>,
-    { late }: { late: boolean },
-  ): Promise<void> {
+  async #afterMissed({ channel, ts, thread_ts: thread }: Said, { late }: { late: boolean }): Promise<void> {
     await this.#begun.promise;
     const catchUp = this.#looking;
     // A mention in a channel begins a conversation of its own.
     if (catchUp === undefined || (thread === undefined && !channel.startsWith("D"))) return;
     if (isSlow(this.#parts.context, this.#parts.self.teamId)) return;
     // A later repeat was missed as well: the look decides whether it is answered.
-    if (!late) this.#live.add(`${channel}:${ts}`);
+    if (!late) this.#live.add(idOf({ channel, ts }));
     const looked = catchUp.before({ channel, ...(thread !== undefined && { thread }) });
     const held = new AbortController();
     const tooLate = sleep(HELD_MS, false, { signal: held.signal });
@@ -120,14 +137,17 @@ export class SlackIntake implements AsyncDisposable {
     if (!isLooked) throw new Error("what was missed in this place is not known yet");
   }
 
-  async #take(body: unknown, event: unknown, { late }: { late: boolean }): Promise<void> {
+  /** @returns Whether it is a question that is stored now. */
+  async #take(body: unknown, event: unknown, { late }: { late: boolean }): Promise<boolean> {
     const { context, signal } = this.#parts;
     const normalized = await this.#normalizeLive(body, event, { patient: late });
     if (normalized.dropped === undefined) {
-      if (await isLeftOut(context, normalized.turn)) return;
-      await this.#accept({ ...normalized.turn, ...(late && { late }) });
-    } else if (normalized.help !== undefined) await this.#help.answer(normalized.help, { signal });
+      if (await isLeftOut(context, normalized.turn)) return false;
+      return this.#accept({ ...normalized.turn, ...(late && { late }) });
+    }
+    if (normalized.help !== undefined) await this.#help.answer(normalized.help, { signal });
     else context.log.debug({ reason: normalized.dropped }, "slack message dropped");
+    return false;
   }
 
   /** A change that asks us nothing, e.g. without our mention, is none. */
@@ -169,7 +189,8 @@ export class SlackIntake implements AsyncDisposable {
     return normalizeMessage(body, event, { ...known, ...named });
   }
 
-  async #accept(turn: IncomingTurn): Promise<void> {
+  /** @returns False where the queue is full, which its asker is told. */
+  async #accept(turn: IncomingTurn): Promise<boolean> {
     const { onTurn, people, threads, signal } = this.#parts;
     const { channel, thread, message } = parseAddress(turn.address);
     try {
@@ -181,13 +202,14 @@ export class SlackIntake implements AsyncDisposable {
       const { locale } = (await people.meet(turn, { signal })) ?? turn;
       const notice = { channel, thread, text: noticeFor("QUEUE_FULL", locale) };
       this.#track(this.#posts.postSeldom(notice, { signal }));
-      return;
+      return false;
     }
-    if (thread === undefined || message === undefined) return;
+    if (thread === undefined || message === undefined) return true;
     // Before everything older was caught up, nothing counts as seen: the next process would not look for it.
     const isSeen = this.#isCaughtUp;
     await threads.join(channel, thread, isSeen ? message : undefined);
     if (thread === message) await threads.follow(channel, message, { ifAbsent: !isSeen });
+    return true;
   }
 
   /** @returns What the sender of the command reads. Never rejects: a command is not delivered again. */
@@ -257,7 +279,7 @@ export class SlackIntake implements AsyncDisposable {
     };
     const inLane = (turn: IncomingTurn): Promise<void> =>
       this.#lanes.run(parseAddress(turn.address).channel, () => onTurn(turn));
-    const isLive = (channel: string, ts: string): boolean => this.#live.has(`${channel}:${ts}`);
+    const isLive = (channel: string, ts: string): boolean => this.#live.has(idOf({ channel, ts }));
     const parts = {
       context,
       threads,
@@ -298,4 +320,9 @@ export class SlackIntake implements AsyncDisposable {
     this.#begun.resolve();
     await Promise.allSettled(this.#running);
   }
+}
+
+/** Names a message in a workspace. */
+function idOf({ channel, ts }: Pick<Said, "channel" | "ts">): string {
+  return `${channel}:${ts}`;
 }

@@ -1,3 +1,4 @@
+import { setImmediate as nextLoop } from "node:timers/promises";
 import { z } from "zod";
 import { PlatformError } from "../../src/core/errors.ts";
 import { localeOf } from "../../src/core/locale.ts";
@@ -46,7 +47,7 @@ interface Loaded {
   readonly names: Names;
   /** The asker's client language, e.g. `zh-CN`. */
   readonly localeHint?: string;
-  /** The asker was not waited for. */
+  /** The asker was not looked up. */
   readonly unmet?: boolean;
 }
 
@@ -67,18 +68,17 @@ export class People {
   /**
    * Names by id, and the asker's client language. Never fails: an unknown one has no name.
    *
-   * @param options - `patient`: the asker is waited for, too; else who they are is found out while their question goes
-   *   on its way, see {@link meet}.
+   * @param options - `patient`: the asker is looked up, too; else who they are is found out while their question goes on
+   *   its way, see {@link meet}.
    */
   async load(
     { asker, mentioned }: PeopleInQuestion,
     { team, patient, signal }: Abortable & { team: string; patient: boolean },
   ): Promise<Loaded> {
     const users = [...new Set([...(asker === undefined ? [] : [asker]), ...mentioned])].slice(0, MAX_LOOKUPS);
-    const looks = users.map((user) => ({ user, look: this.#know(user, team) }));
-    const needed = looks.filter(({ user }) => patient || mentioned.includes(user));
+    const needed = users.filter((user) => patient || mentioned.includes(user));
     await within(
-      needed.map(({ look }) => look),
+      needed.map((user) => this.#know(user, team)),
       signal,
     );
     const names = new Map<string, string>();
@@ -87,7 +87,7 @@ export class People {
       if (name !== undefined) names.set(user, name);
     }
     const localeHint = this.#known.get(asker ?? "")?.locale;
-    const unmet = !patient && asker !== undefined && this.#looks.has(asker) && !names.has(asker);
+    const unmet = asker !== undefined && !needed.includes(asker) && !this.#isKnown(asker, team);
     return { names, ...(localeHint !== undefined && { localeHint }), ...(unmet && { unmet }) };
   }
 
@@ -102,13 +102,17 @@ export class People {
     const unmet = unmetAsker(address);
     if (unmet === undefined) return undefined;
     const { team, user } = unmet;
-    return within([this.#know(user, team)], signal).then(() => {
+    const look = async (): Promise<Pick<Turn, "asker" | "locale">> => {
+      // In this turn of the loop Coze is asked.
+      await nextLoop();
+      await within([this.#know(user, team)], signal);
       const known = this.#known.get(user);
       return {
         asker: { ...asker, name: known?.name ?? asker.name },
         locale: locale === "zh" ? locale : localeOf("", known?.locale),
       };
-    });
+    };
+    return look();
   }
 
   /**
@@ -117,12 +121,16 @@ export class People {
    * @returns What has to be waited for.
    */
   #know(user: string, team: string): Promise<void> {
+    if (this.#isKnown(user, team)) return NOTHING;
+    const look = this.#looks.get(user) ?? this.#look(user, team);
+    return this.#known.get(user)?.name === undefined ? look : NOTHING;
+  }
+
+  /** As well as can be: there is nothing to look up. */
+  #isKnown(user: string, team: string): boolean {
     const { latches, tools } = this.#context;
     const known = this.#known.get(user);
-    if (known !== undefined && tools.clock.now() - known.at < TTL_MS) return NOTHING;
-    if (latches.isOff("names", team)) return NOTHING;
-    const look = this.#looks.get(user) ?? this.#look(user, team);
-    return known?.name === undefined ? look : NOTHING;
+    return (known !== undefined && tools.clock.now() - known.at < TTL_MS) || latches.isOff("names", team);
   }
 
   #look(user: string, team: string): Promise<void> {

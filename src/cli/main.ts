@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { enableCompileCache } from "node:module";
-import { setFlagsFromString } from "node:v8";
 import { VERSION } from "../version.ts";
+import { tuneEngine } from "./engine.ts";
 import { loadEnvFile } from "./env-file.ts";
 import { EXIT, exitCodeFor } from "./exit-code.ts";
 import { runProgram } from "./program.ts";
@@ -38,8 +38,7 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   write,
   writeError: say,
   async start({ role }) {
-    // A function is optimized after fewer calls: the first dozen answers come 2 to 3 ms sooner, with 8 % less CPU.
-    setFlagsFromString("--no-lazy-feedback-allocation");
+    tuneEngine();
     const { start } = await import("./start.ts");
     const { endLingering } = await import("./linger.ts");
     return start({ env: process.env, say, role, ...shutdownSignals(process) }).finally(endLingering);

@@ -17,8 +17,8 @@ export class LogSync {
   readonly #now: () => number;
   /** How long the last sync took, in ms. */
   #lastMs = 0;
-  /** Ends with the last sync that was begun beside the loop; never rejects. */
-  #syncing: Promise<unknown> | undefined;
+  /** The last sync that was asked for beside the loop, until it ends. */
+  #syncing: Promise<void> | undefined;
   /** A sync that is not begun yet: whatever is written before goes with it. */
   #next: Promise<void> | undefined;
 
@@ -36,9 +36,14 @@ export class LogSync {
     this.#lastMs = this.#now() - begunAt;
   }
 
+  /** Resolves when all is on the disk whose sync was asked for before. @throws what the disk says. */
+  async underWay(): Promise<void> {
+    await this.#syncing;
+  }
+
   /** Resolves when no sync is under way. */
   async settled(): Promise<void> {
-    while (this.#syncing !== undefined) await this.#syncing;
+    while (this.#syncing !== undefined) await this.#syncing.catch(() => undefined);
   }
 
   /** A sync that is under way may have begun too early for what is written by now. */
@@ -47,22 +52,24 @@ export class LogSync {
     return this.#next;
   }
 
-  #begin(before: Promise<unknown> | undefined): Promise<void> {
-    const syncing = Promise.resolve(before).then(async () => {
-      this.#next = undefined;
-      const begunAt = this.#now();
-      try {
-        await this.#file.sync();
-      } finally {
-        this.#lastMs = this.#now() - begunAt;
-      }
-    });
-    const ended = syncing
+  #begin(before: Promise<void> | undefined): Promise<void> {
+    const syncing = Promise.resolve(before)
       .catch(() => undefined)
-      .then(() => {
-        if (this.#syncing === ended) this.#syncing = undefined;
+      .then(() => this.#syncNext())
+      .finally(() => {
+        if (this.#syncing === syncing) this.#syncing = undefined;
       });
-    this.#syncing = ended;
+    this.#syncing = syncing;
     return syncing;
+  }
+
+  async #syncNext(): Promise<void> {
+    this.#next = undefined;
+    const begunAt = this.#now();
+    try {
+      await this.#file.sync();
+    } finally {
+      this.#lastMs = this.#now() - begunAt;
+    }
   }
 }

@@ -178,6 +178,7 @@ export class SqliteFile implements AsyncDisposable {
   readonly #end: StatementSync;
   readonly #undo: StatementSync;
   readonly #rewrite: StatementSync;
+  readonly #changes: StatementSync;
   /** A sync failed since all was last written anew: the system may take for written what it could not write. */
   #isDoubtful = false;
   #pending: DurableWork[] = [];
@@ -199,6 +200,7 @@ export class SqliteFile implements AsyncDisposable {
     this.#end = database.prepare("COMMIT");
     this.#undo = database.prepare("ROLLBACK");
     this.#rewrite = database.prepare("PRAGMA wal_checkpoint(TRUNCATE)");
+    this.#changes = database.prepare("SELECT total_changes() AS n");
   }
 
   get isOpen(): boolean {
@@ -274,17 +276,22 @@ export class SqliteFile implements AsyncDisposable {
     this.#pending = this.#pending.slice(MAX_GROUP);
     this.#flush = this.#pending.length > 0 ? setImmediate(() => this.#commitPending()) : undefined;
     try {
+      const before = this.#countChanges();
       const results = this.transaction(() => group.map(({ work }) => work()));
-      void this.#settle(group, results);
+      void this.#settle(group, results, this.#countChanges() > before);
     } catch (error) {
       for (const { reject } of group) reject(error);
     }
   }
 
   /** Never rejects. */
-  async #settle(group: readonly DurableWork[], results: readonly unknown[]): Promise<void> {
+  async #settle(
+    group: readonly DurableWork[],
+    results: readonly unknown[],
+    hasChanged: boolean,
+  ): Promise<void> {
     try {
-      await this.#toDisk();
+      await this.#toDisk(hasChanged);
       group.forEach(({ resolve }, index) => {
         resolve(results[index]);
       });
@@ -293,10 +300,15 @@ export class SqliteFile implements AsyncDisposable {
     }
   }
 
-  /** A log whose sync failed is worth nothing any more, so all of it is moved into the file and synced there. */
-  async #toDisk(): Promise<void> {
+  /**
+   * Resolves when all commits so far are on the disk. A log whose sync failed is worth nothing any more, so all of it is
+   * moved into the file and synced there.
+   *
+   * @param hasChanged - False: the last one changed nothing, so only those before it may still be on their way.
+   */
+  async #toDisk(hasChanged: boolean): Promise<void> {
     try {
-      if (!this.#isDoubtful) await this.#logSync.sync();
+      if (!this.#isDoubtful) await (hasChanged ? this.#logSync.sync() : this.#logSync.underWay());
     } catch (error) {
       this.#isDoubtful = true;
       this.#log.warn({ err: error, path: this.path }, "the disk failed, the queue's log is written anew");
@@ -311,6 +323,11 @@ export class SqliteFile implements AsyncDisposable {
         if (tries === REWRITES) throw error;
       }
     }
+  }
+
+  /** Rows that this connection has changed since it was opened. */
+  #countChanges(): number {
+    return Number(this.#changes.get()?.["n"]);
   }
 
   #translate(error: unknown): unknown {

@@ -91,6 +91,15 @@ describe("a log", () => {
     expect(disk.inLoop).toHaveLength(2);
   });
 
+  it("is waited for by who has nothing to write, as far as others asked for it", async () => {
+    const disk = await aSlowDisk();
+    await disk.log.underWay();
+    const done = watch([disk.log.sync(), disk.log.sync(), disk.log.underWay()]);
+    await expect.poll(() => disk.beside.length).toBe(1);
+    disk.end(9);
+    await expect.poll(() => [done.toSorted(), disk.beside.length]).toEqual([[0, 1, 2], 0]);
+  });
+
   it("is settled when nothing is under way any more", async () => {
     const disk = await aSlowDisk();
     const done = watch([disk.log.sync(), disk.log.settled()]);

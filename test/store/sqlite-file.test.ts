@@ -3,9 +3,9 @@ import { type FileHandle, mkdir, open, readFile, rmdir, stat, writeFile } from "
 import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, type Mock, vi } from "vitest";
 import { openSqliteQueue } from "../../src/queue/sqlite-queue.ts";
-import { openSqliteFile } from "../../src/store/sqlite-file.ts";
+import { openSqliteFile, type SqliteFile } from "../../src/store/sqlite-file.ts";
 import { MIGRATIONS } from "../../src/store/sqlite-schema.ts";
 import { makeTestFolder, makeTestLog, openTestFile } from "../queue/embedded.ts";
 
@@ -28,42 +28,50 @@ describe("a commit", () => {
     syncBuiltinESMExports();
   });
 
-  it("is synced to the disk, and nothing else", async () => {
+  it("is synced to the disk where it changes something, and nothing else", async () => {
     await using folder = await makeTestFolder();
     await using file = await openTestFile(folder.path);
     const sync = vi.spyOn(fs, "fdatasyncSync");
     syncBuiltinESMExports();
-    file.transaction(() => undefined);
+    file.transaction(add(file, "a"));
+    expect(await file.commit(() => "nothing")).toBe("nothing");
     expect(sync).not.toHaveBeenCalled();
-    await file.commit(() => undefined);
+    await file.commit(add(file, "b"));
     expect(sync).toHaveBeenCalledTimes(1);
     await expect(
       file.commit(() => {
+        add(file, "c")();
         throw new Error("no");
       }),
     ).rejects.toThrow("no");
     expect(sync).toHaveBeenCalledTimes(1);
   });
 
+  it("that changes nothing waits for those before it", async () => {
+    await using folder = await makeTestFolder();
+    await using file = await openTestFile(folder.path);
+    await using disk = await slowDisk(file, folder.path);
+    const done: string[] = [];
+    void file.commit(add(file, "a")).then(() => done.push("a"));
+    await expect.poll(() => disk.begun.mock.calls.length).toBe(1);
+    void file.commit(() => undefined).then(() => done.push("nothing"));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(done).toEqual([]);
+    disk.sync.resolve();
+    await expect.poll(() => done).toEqual(["a", "nothing"]);
+    expect(disk.begun).toHaveBeenCalledTimes(1);
+  });
+
   it("is waited for when the file is closed, also where a slow disk is synced beside the loop", async () => {
     await using folder = await makeTestFolder();
     const file = await openTestFile(folder.path);
-    vi.spyOn(fs, "fdatasyncSync").mockImplementation(() => {
-      const end = performance.now() + 5;
-      while (performance.now() < end);
-    });
-    syncBuiltinESMExports();
-    await file.commit(() => "finds the disk slow");
-    const sync = Promise.withResolvers<void>();
-    await using some = await open(join(folder.path, "some"), "w");
-    const handles = Object.getPrototypeOf(some) as Pick<FileHandle, "datasync">;
-    const begun = vi.spyOn(handles, "datasync").mockReturnValue(sync.promise);
+    await using disk = await slowDisk(file, folder.path);
     const done: string[] = [];
-    void file.commit(() => "late").then((result) => done.push(result));
+    void file.commit(add(file, "late")).then(() => done.push("late"));
     const closing = file[Symbol.asyncDispose]().then(() => done.push("closed"));
-    await expect.poll(() => begun.mock.calls.length).toBe(1);
+    await expect.poll(() => disk.begun.mock.calls.length).toBe(1);
     expect([file.isOpen, done]).toEqual([true, []]);
-    sync.resolve();
+    disk.sync.resolve();
     await closing;
     expect(done).toEqual(["late", "closed"]);
   });
@@ -72,27 +80,25 @@ describe("a commit", () => {
     await using folder = await makeTestFolder();
     await using file = await openTestFile(folder.path);
     const logSize = async (): Promise<number> => (await stat(`${file.path}-wal`)).size;
-    const add = (name: string) => () => file.prepare("INSERT INTO flag VALUES (?, 1)").run(name).changes;
     failSyncOnce();
-    expect(await file.commit(add("a"))).toBe(1);
+    expect(await file.commit(add(file, "a"))).toBe(1);
     expect(await logSize()).toBe(0);
-    await file.commit(add("b"));
+    await file.commit(add(file, "b"));
     expect(await logSize()).toBeGreaterThan(0);
   });
 
   it("fails where that can't be done either, until it can", async () => {
     await using folder = await makeTestFolder();
     await using file = await openTestFile(folder.path);
-    const add = (name: string) => () => file.prepare("INSERT INTO flag VALUES (?, 1)").run(name).changes;
-    await file.commit(add("a"));
+    await file.commit(add(file, "a"));
     using reader = new DatabaseSync(file.path, { readOnly: true });
     reader.exec("BEGIN; SELECT * FROM flag");
     failSyncOnce();
     const refusal = { code: "QUEUE_UNAVAILABLE", retryable: true };
-    await expect(file.commit(add("b"))).rejects.toMatchObject(refusal);
-    await expect(file.commit(add("c"))).rejects.toMatchObject(refusal);
+    await expect(file.commit(add(file, "b"))).rejects.toMatchObject(refusal);
+    await expect(file.commit(add(file, "c"))).rejects.toMatchObject(refusal);
     reader.close();
-    expect(await file.commit(add("d"))).toBe(1);
+    expect(await file.commit(add(file, "d"))).toBe(1);
     expect((await stat(`${file.path}-wal`)).size).toBe(0);
   });
 });
@@ -101,13 +107,12 @@ it("shares one transaction among all commits of a moment, and undoes all when on
   await using folder = await makeTestFolder();
   await using file = await openTestFile(folder.path);
   const count = (): number => Number(file.prepare("SELECT count(*) AS n FROM flag").get()?.["n"]);
-  const add = (name: string) => () => file.prepare("INSERT INTO flag VALUES (?, 1)").run(name).changes;
-  const results = await Promise.allSettled([file.commit(add("a")), file.commit(add("a"))]);
+  const results = await Promise.allSettled([file.commit(add(file, "a")), file.commit(add(file, "a"))]);
   expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
   expect(count()).toBe(0);
-  expect(await Promise.all([file.commit(add("a")), file.commit(add("b"))])).toEqual([1, 1]);
-  expect(() => file.transaction(add("a"))).toThrow("UNIQUE");
-  expect(file.transaction(add("c"))).toBe(1);
+  expect(await Promise.all([file.commit(add(file, "a")), file.commit(add(file, "b"))])).toEqual([1, 1]);
+  expect(() => file.transaction(add(file, "a"))).toThrow("UNIQUE");
+  expect(file.transaction(add(file, "c"))).toBe(1);
 });
 
 it("takes more commits at once than fit into one transaction", async () => {
@@ -264,6 +269,30 @@ it("tells trouble with the disk from a mistake of ours", async () => {
     "no such table",
   );
 });
+
+function add(file: SqliteFile, name: string): () => number | bigint {
+  return () => file.prepare("INSERT INTO flag VALUES (?, 1)").run(name).changes;
+}
+
+/** Finds the disk slow, so that syncs go on beside the loop; they end with `sync`. Mocked until the test is over. */
+async function slowDisk(
+  file: SqliteFile,
+  folder: string,
+): Promise<AsyncDisposable & { begun: Mock<FileHandle["datasync"]>; sync: PromiseWithResolvers<void> }> {
+  const quick = vi.spyOn(fs, "fdatasyncSync").mockImplementation(() => {
+    const end = performance.now() + 5;
+    while (performance.now() < end);
+  });
+  syncBuiltinESMExports();
+  await file.commit(add(file, "finds the disk slow"));
+  quick.mockRestore();
+  syncBuiltinESMExports();
+  const sync = Promise.withResolvers<void>();
+  const some = await open(join(folder, "some"), "w");
+  const handles = Object.getPrototypeOf(some) as Pick<FileHandle, "datasync">;
+  const begun = vi.spyOn(handles, "datasync").mockReturnValue(sync.promise);
+  return { begun, sync, [Symbol.asyncDispose]: () => some.close() };
+}
 
 /** Mocked until the test is over. */
 function failSyncOnce(): void {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { RecentIds } from "../../src/queue/recent-ids.ts";
+import { RecentIds } from "../../src/core/recent-ids.ts";
 
 it("knows the newest thousand ids, and those that were named again", () => {
   const ids = new RecentIds();
