@@ -58,7 +58,8 @@ export async function ask(command: AskCommand, tools: CozeTools): Promise<ExitCo
   };
   if (command.mode !== "block") return report(await stream(request, command, tools), command, tools);
   const state = await block(request, tools);
-  if (!command.json) tools.terminal.write(`${answerMarkdown(state)}\n`);
+  const answer = answerMarkdown(state);
+  if (!command.json && answer !== "") tools.terminal.write(`${answer}\n`);
   return report(state, command, tools);
 }
 

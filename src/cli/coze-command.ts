@@ -10,6 +10,7 @@ import { createLog } from "../log.ts";
 import { openCozeTokens } from "../open-coze-tokens.ts";
 import type { AskCommand } from "./ask.ts";
 import type { LoginCommand } from "./auth-login.ts";
+import type { LogoutCommand } from "./auth-logout.ts";
 import type { StatusCommand } from "./auth-status.ts";
 import type { BotsCommand } from "./bots.ts";
 import { CommandError } from "./command-error.ts";
@@ -28,6 +29,7 @@ export type CozeCommand =
   | WorkspacesCommand
   | ConversationsCommand
   | LoginCommand
+  | LogoutCommand
   | StatusCommand;
 
 export interface CozeCommandOptions extends Abortable {
@@ -43,6 +45,10 @@ export async function runCozeCommand(command: CozeCommand, options: CozeCommandO
     if (command.act === "auth login") {
       const { authLogin } = await import("./auth-login.ts");
       return await authLogin(command, options);
+    }
+    if (command.act === "auth logout") {
+      const { authLogout } = await import("./auth-logout.ts");
+      return await authLogout(command, options);
     }
     const config = loadCozeConfig(env, (path) => readFileSync(path, "utf8"));
     const { baseUrl, flavor, botId, chatsPerSecond } = config.coze;
@@ -69,7 +75,10 @@ export async function runCozeCommand(command: CozeCommand, options: CozeCommandO
 }
 
 /** Each command loads its own parts, since the others need none of them. */
-async function dispatch(command: Exclude<CozeCommand, LoginCommand>, tools: CozeTools): Promise<ExitCode> {
+async function dispatch(
+  command: Exclude<CozeCommand, LoginCommand | LogoutCommand>,
+  tools: CozeTools,
+): Promise<ExitCode> {
   switch (command.act) {
     case "ask": {
       const { ask } = await import("./ask.ts");

@@ -232,6 +232,12 @@ function addAuth(program: Command, run: Run): void {
       run({ act: "auth login", clientId, workspace, json }),
     );
   group
+    .command("logout")
+    .description("forgets on this machine who signed in\n退出登录，删除本机保存的登录信息")
+    .option("--json", "JSON for scripts")
+    .addHelpText("after", help("coze-bridge auth logout"))
+    .action(({ json = false }: Json) => run({ act: "auth logout", json }));
+  group
     .command("status")
     .description("how, as whom and until when\n查看登录方式、账号和有效期")
     .option(

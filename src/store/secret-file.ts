@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { BridgeError } from "../core/errors.ts";
 import type { Abortable, Sealer } from "../core/ports.ts";
@@ -28,7 +28,7 @@ export class SecretFile {
     try {
       sealed = await readFile(this.#path, "utf8");
     } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+      if (isMissing(error)) return undefined;
       throw new BridgeError(
         "CONFIG_INVALID",
         `${this.#path} can't be read; it must be a file of this user's`,
@@ -68,6 +68,28 @@ export class SecretFile {
   }
 
   /**
+   * Gone for good when it resolves. Only for the holder of the lock.
+   *
+   * @returns Whether there was one.
+   * @throws {BridgeError} `QUEUE_UNAVAILABLE` when it can't be removed.
+   */
+  async remove(): Promise<boolean> {
+    try {
+      await rm(`${this.#path}.new`, { force: true });
+      await rm(this.#path);
+      await syncFolder(dirname(this.#path));
+      return true;
+    } catch (error) {
+      if (isMissing(error)) return false;
+      throw new BridgeError(
+        "QUEUE_UNAVAILABLE",
+        `${this.#path} can't be removed: check the disk and the rights of DATA_DIR`,
+        { cause: error, retryable: true },
+      );
+    }
+  }
+
+  /**
    * Resolves once no other process has it.
    *
    * @throws {BridgeError} `COZE_TIMEOUT` when another one keeps it for longer than its work takes; `CONFIG_INVALID` when
@@ -101,6 +123,10 @@ export class SecretFile {
   async #makeFolder(): Promise<void> {
     await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
 async function writeSynced(path: string, text: string): Promise<void> {

@@ -168,6 +168,11 @@ describe("what can go wrong has an exit code and a sentence", () => {
     expect(await cli.run(["ask", text])).toMatchObject({ code, err: containing(words) });
   });
 
+  it.each([["--block"], ["--stream"]])("no answer is no line of output either, %s", async (mode) => {
+    await using cli = await openCli();
+    expect(await cli.run(["ask", "empty", mode])).toMatchObject({ code: 69, out: "" });
+  });
+
   it("a token that is refused, which is not told to anybody", async () => {
     await using cli = await openCli();
     cli.coze.tokens.clear();

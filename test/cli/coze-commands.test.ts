@@ -251,6 +251,7 @@ it.each([
   ["conversations", "show"],
   ["conversations", "clear"],
   ["auth", "login"],
+  ["auth", "logout"],
   ["auth", "status"],
 ])("%s %s has help with an example of itself", async (...command) => {
   await using cli = await openCli();

@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { type CozeCli, openCli, type Ran } from "./coze-cli.ts";
@@ -34,6 +34,20 @@ it("signs a person in for every command that follows", async () => {
   const status = await cli.run(["auth", "status"], { env });
   expect(status.out).toMatch(/^signs in by coze-bridge auth login at [\s\S]*\nuntil 20\d\d-/);
   expect((await cli.run(["ask", "Hi"], { env })).out).toBe("You said: Hi\n");
+});
+
+it("forgets who signed in", async () => {
+  await using cli = await openCli();
+  await using dir = await tempFolder();
+  const env = { COZE_API_TOKEN: "", DATA_DIR: dir.path };
+  await login(cli, { dataDir: dir.path, decision: "allowed" });
+  const { code, out, err } = await cli.run(["auth", "logout"], { env });
+  expect({ code, out }).toEqual({ code: 0, out: "" });
+  expect(err).toMatch(/^Signed out: \S+coze\.tokens is removed\./);
+  expect(await readdir(join(dir.path, "sign-in"))).not.toContain("coze.tokens");
+  expect(await cli.run(["auth", "status"], { env })).toMatchObject({ code: 78 });
+  const again = await cli.run(["auth", "logout", "--json"], { env });
+  expect({ code: again.code, out: again.out }).toEqual({ code: 0, out: '{"signedOut":false}\n' });
 });
 
 it("tells scripts where to go, and that it is done", async () => {

@@ -20,6 +20,8 @@ import { chatSchema, messageListSchema, type WireChat } from "../wire/chats.ts";
 /** Polls are at least this far apart per chat (coze-api.md §14), and get rarer while nothing happens. */
 const FIRST_POLL_MS = 1_000;
 const LONGEST_POLL_MS = 3_000;
+/** Looks in a row that may fail before a chat's end is given up. */
+const MAX_FAILED_LOOKS = 4;
 /** How long a chat that is given up may take to be cancelled, in ms. */
 const CANCEL_MS = 10_000;
 
@@ -114,19 +116,28 @@ export class ChatsApi {
   }
 
   /**
-   * Waits until a chat runs no more.
+   * Waits until a chat runs no more. A look that fails says nothing of the chat, so some may.
    *
    * @returns However it ended, failed chats too.
-   * @throws {CozeError} `COZE_TIMEOUT`; the chat runs on.
+   * @throws {CozeError} `COZE_TIMEOUT`, or the error of the last of {@link MAX_FAILED_LOOKS}; the chat runs on.
    */
   async wait(chat: ChatIds, { signal, timeoutMs }: Patience): Promise<StoredChat> {
     const until = performance.now() + timeoutMs;
     const facts = { call: "GET /v3/chat/retrieve", ...chat };
+    let failed = 0;
     for (let waitMs = FIRST_POLL_MS; ; waitMs = Math.min(LONGEST_POLL_MS, waitMs * 1.5)) {
-      const stored = await this.retrieve(chat, { signal });
-      if (stored.status !== "running") return stored;
+      let pauseMs = waitMs;
+      try {
+        const stored = await this.retrieve(chat, { signal });
+        if (stored.status !== "running") return stored;
+        failed = 0;
+      } catch (error) {
+        failed += 1;
+        if (!(error instanceof CozeError) || !error.retryable || failed === MAX_FAILED_LOOKS) throw error;
+        pauseMs = Math.max(waitMs, error.retryAfterMs ?? 0);
+      }
       if (performance.now() > until) throw timedOut("no end of the chat", timeoutMs, facts);
-      await sleep(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+      await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }
 

@@ -10,6 +10,8 @@ export interface TokenStore {
   read(): Promise<string | undefined>;
   /** Durable when it resolves, and never half. Only for the holder of the lock. */
   write(text: string): Promise<void>;
+  /** Gone when it resolves; false when there was none. Only for the holder of the lock. */
+  remove(): Promise<boolean>;
   /** Resolves once no other process has it; disposing gives it back. */
   lock(options: Abortable): Promise<Disposable>;
 }
@@ -77,6 +79,12 @@ export function toSignIn(
 export async function storeSignIn(store: TokenStore, signIn: SignIn, options: Abortable): Promise<void> {
   using _lock = await store.lock(options);
   await writeSignIn(store, signIn);
+}
+
+/** Forgets a person's sign-in. @returns Whether there was one. */
+export async function removeSignIn(store: TokenStore, options: Abortable): Promise<boolean> {
+  using _lock = await store.lock(options);
+  return await store.remove();
 }
 
 export async function writeSignIn(store: TokenStore, signIn: SignIn): Promise<void> {

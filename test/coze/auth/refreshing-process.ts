@@ -18,6 +18,7 @@ const file = new SecretFile(path, await openSealer({ key: "k".repeat(32) }));
 const stopping: TokenStore = {
   read: () => file.read(),
   lock: (options) => file.lock(options),
+  remove: () => file.remove(),
   write: async (text) => {
     if (text.includes("refreshingSince")) return file.write(text);
     process.stdout.write("in hand\n");
