@@ -9,9 +9,6 @@ import { endLingering } from "../src/cli/linger.ts";
 import { shutdownSignals } from "../src/cli/shutdown-signals.ts";
 import { fastClock } from "./stand-in.ts";
 
-tuneEngine();
-const { start } = await import("../src/cli/start.ts");
-
 // The parent is gone when the channel closes, whatever killed it: then there is nobody left to serve.
 const { shutdown, hurry } = shutdownSignals({
   on(name, listener) {
@@ -20,6 +17,8 @@ const { shutdown, hurry } = shutdownSignals({
   },
 });
 
+tuneEngine();
+const { start } = await import("../src/cli/start.ts");
 const [role, speed, leaseMs, ...trustedOrigins] = process.argv.slice(2);
 const clockSpeed = Number(speed);
 

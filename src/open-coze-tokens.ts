@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { type CozeConfig, signInPath } from "./config.ts";
 import type { Abortable, Log, Sealer } from "./core/ports.ts";
 import { parsePrivateKey } from "./coze/auth/jwt.ts";
@@ -6,7 +8,7 @@ import { OAuthEndpoint } from "./coze/auth/oauth-endpoint.ts";
 import type { RenewedToken } from "./coze/auth/renewed-token.ts";
 import { StoredTokenSource } from "./coze/auth/stored-token-source.ts";
 import { staticToken, type TokenSource } from "./coze/auth/token-source.ts";
-import type { TokenStore } from "./coze/auth/token-store.ts";
+import { removeSignIn, type TokenStore } from "./coze/auth/token-store.ts";
 import { openBridgeSealer } from "./open-sealer.ts";
 import { SecretFile } from "./store/secret-file.ts";
 
@@ -70,6 +72,20 @@ export async function openCozeTokens(
 export function openSignInStore(dataDir: string, sealer: Sealer): TokenStore {
   return new SecretFile(signInPath(dataDir), sealer);
 }
+
+/** Forgets it, whatever key it was sealed with. @returns Whether there was one. */
+export async function forgetSignIn(dataDir: string, options: Abortable): Promise<boolean> {
+  const path = signInPath(dataDir);
+  return existsSync(dirname(path)) && removeSignIn(new SecretFile(path, UNUSED_SEALER), options);
+}
+
+/** What is only removed is neither written nor read. */
+const UNUSED_SEALER: Sealer = {
+  seal: () => {
+    throw new Error("nothing is to be written");
+  },
+  open: () => undefined,
+};
 
 const nothingToKeep = (): Promise<void> => Promise.resolve();
 

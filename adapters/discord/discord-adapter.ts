@@ -193,7 +193,7 @@ export class DiscordAdapter implements Adapter {
 
   #type(channelId: string, signal: AbortSignal): TypingSign {
     const typing = new TypingSign(async (stopped) => {
-      // In this turn of the loop Coze is asked.
+      // Where a plain question is answered, its request to Coze goes out in this turn of the loop; this comes after.
       await nextLoop();
       const route: `/${string}` = `/channels/${channelId}/typing`;
       const unwanted = AbortSignal.any([signal, stopped]);

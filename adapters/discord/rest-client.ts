@@ -50,7 +50,7 @@ export interface RestOptions {
   readonly apiUrl: string;
   /** Ms since the epoch, by our clock. */
   readonly now: () => number;
-  /** Ms of Discord's time that pass in one of the world, default 1. */
+  /** Ms of Discord's time that pass in one of the world, default 1; only a sandbox's differs. */
   readonly speed?: number | undefined;
 }
 

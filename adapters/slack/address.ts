@@ -21,7 +21,7 @@ export type SlackAddress = {
     readonly responseUrl: string;
     readonly question: string;
   };
-  /** The asker's profile was still looked up: the turn's name is an id, its language a guess. */
+  /** The asker's profile was not looked up: the turn's name is an id, its language a guess. */
   readonly unmet?: boolean;
 };
 
@@ -48,7 +48,7 @@ export function parseAddress(address: Json): SlackAddress {
   });
 }
 
-/** The asker of a turn, where their profile was still looked up; for an address that cannot be read, nobody. */
+/** The asker of a turn, where their profile was not looked up; for an address that cannot be read, nobody. */
 export function unmetAsker(address: Json): Pick<SlackAddress, "team" | "user"> | undefined {
   const { data } = schema.safeParse(address);
   return data?.unmet === true ? data : undefined;

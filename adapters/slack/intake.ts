@@ -73,7 +73,7 @@ export class SlackIntake implements AsyncDisposable {
   /** Messages whose questions are stored: Slack brings most of them twice, as a mention, too (slack.md §3.2). */
   readonly #stored = new RecentIds();
   #catchingUp: Promise<void> | undefined;
-  /** Whether the last look came to its end; one that was stopped leaves the rest to the next process. */
+  /** Whether the last look came to its end; what one that failed or was stopped did not see is left to the next process. */
   #isCaughtUp = false;
   readonly #noMore = new AbortController();
   /** The look at what was missed, while there is one; the first begins with the intake. */
@@ -255,15 +255,17 @@ export class SlackIntake implements AsyncDisposable {
 
   /** Looks for what was asked while nobody listened; once at a time. */
   catchUp(): void {
-    const signal = AbortSignal.any([this.#parts.signal, this.#noMore.signal]);
     if (this.#catchingUp !== undefined) return;
+    const signal = AbortSignal.any([this.#parts.signal, this.#noMore.signal]);
     this.#isCaughtUp = false;
     this.#catchingUp = this.#catchUp(signal)
+      .then(() => {
+        this.#isCaughtUp = !signal.aborted;
+      })
       .catch((error: unknown) => {
         if (!signal.aborted) this.#parts.context.log.error({ err: error }, "slack catch-up failed");
       })
       .finally(() => {
-        this.#isCaughtUp = !signal.aborted;
         this.#catchingUp = undefined;
         this.#looking = undefined;
         this.#live.clear();

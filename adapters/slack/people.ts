@@ -68,8 +68,7 @@ export class People {
   /**
    * Names by id, and the asker's client language. Never fails: an unknown one has no name.
    *
-   * @param options - `patient`: the asker is looked up, too; else who they are is found out while their question goes on
-   *   its way, see {@link meet}.
+   * @param options - `patient`: the asker is looked up, too; else {@link meet} does so where the question is answered.
    */
   async load(
     { asker, mentioned }: PeopleInQuestion,
@@ -103,7 +102,7 @@ export class People {
     if (unmet === undefined) return undefined;
     const { team, user } = unmet;
     const look = async (): Promise<Pick<Turn, "asker" | "locale">> => {
-      // In this turn of the loop Coze is asked.
+      // Where a plain question is answered, its request to Coze goes out in this turn of the loop; this comes after.
       await nextLoop();
       await within([this.#know(user, team)], signal);
       const known = this.#known.get(user);

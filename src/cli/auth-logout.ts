@@ -1,9 +1,7 @@
 import { readFileSync } from "node:fs";
-import { type Environment, loadLoginConfig, signInPath } from "../config.ts";
+import { type Environment, loadStorageConfig, signInPath } from "../config.ts";
 import type { Abortable } from "../core/ports.ts";
-import { removeSignIn } from "../coze/auth/token-store.ts";
-import { openSignInStore } from "../open-coze-tokens.ts";
-import { openBridgeSealer } from "../open-sealer.ts";
+import { forgetSignIn } from "../open-coze-tokens.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { toLine } from "./lines.ts";
 import type { Terminal } from "./terminal.ts";
@@ -19,11 +17,10 @@ export async function authLogout(
   { json }: LogoutCommand,
   { env, terminal, signal }: { env: Environment; terminal: Terminal } & Abortable,
 ): Promise<ExitCode> {
-  const config = loadLoginConfig(env, (path) => readFileSync(path, "utf8"));
-  const store = openSignInStore(config.dataDir, await openBridgeSealer(config));
-  const signedOut = await removeSignIn(store, { signal });
+  const { dataDir } = loadStorageConfig(env, (path) => readFileSync(path, "utf8"));
+  const signedOut = await forgetSignIn(dataDir, { signal });
   if (json) terminal.write(toLine({ signedOut }));
-  const path = signInPath(config.dataDir);
+  const path = signInPath(dataDir);
   terminal.say(
     signedOut
       ? `Signed out: ${path} is removed. A bridge that runs goes on until its token ends; at Coze, the app keeps its permission until you withdraw it there.`

@@ -23,7 +23,7 @@ export interface Adapter extends AsyncDisposable {
   /** Starts receiving; resolves once the platform accepted us. Disposing the result stops receiving, nothing else. */
   openIntake(onTurn: OnTurn, options: OpenIntakeOptions): Promise<AsyncDisposable>;
   /**
-   * What the adapter did not wait for when it handed the turn in: who its asker is, as far as that can be found out in
+   * What the adapter did not look up before it handed the turn in: who its asker is, as far as that can be found out in
    * a bounded time; `undefined` when it was known. Nothing is said to them before. Never throws.
    */
   meet?(turn: Turn, options: Abortable): Promise<Pick<Turn, "asker" | "locale">> | undefined;

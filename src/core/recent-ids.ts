@@ -1,4 +1,4 @@
-/** Far more than turns can start in the moment an id has to be remembered for. */
+/** Far more than come in the moment an id has to be remembered for. */
 const MAX_IDS = 1_000;
 
 /** The newest ids of many, bounded. */

@@ -453,7 +453,7 @@ class BullmqQueue implements TurnQueue {
       }
     } catch (error) {
       // The next checkpoint of each run says it too.
-      this.#log.debug({ err: error }, "could not look for cancels");
+      this.#log.debug({ err: error }, "could not listen for cancels again");
     }
   }
 

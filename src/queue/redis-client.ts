@@ -38,7 +38,8 @@ export function connectRedis(url: string, options: RedisClientOptions): Redis {
     socketTimeout: SILENCE_MS,
     keepAlive: KEEP_ALIVE_MS,
     retryStrategy: (times) => Math.min(MAX_RECONNECT_MS, FIRST_RECONNECT_MS * 2 ** Math.min(times, 10)),
-    // Nobody would hear of it where the connection ends before the answer: who listens does this again by itself.
+    // What ioredis subscribes by itself rejects unheard where the connection ends before the answer: who listens does it again
+    // on `ready`.
     autoResubscribe: false,
     Connector: slotConnector(`{${options.prefix}}:`),
     // After a failover the old address may be a replica, or no longer have our keys: connect anew and send again.

@@ -41,11 +41,6 @@ export class LogSync {
     await this.#syncing;
   }
 
-  /** Resolves when no sync is under way. */
-  async settled(): Promise<void> {
-    while (this.#syncing !== undefined) await this.#syncing.catch(() => undefined);
-  }
-
   /** A sync that is under way may have begun too early for what is written by now. */
   #syncBeside(): Promise<void> {
     this.#next ??= this.#begin(this.#syncing);

@@ -75,15 +75,13 @@ export class SecretFile {
    */
   async remove(): Promise<boolean> {
     try {
-      await rm(`${this.#path}.new`, { force: true });
-      await rm(this.#path);
+      const removed = await Promise.all([this.#path, `${this.#path}.new`].map(removeIfThere));
       await syncFolder(dirname(this.#path));
-      return true;
+      return removed.includes(true);
     } catch (error) {
-      if (isMissing(error)) return false;
       throw new BridgeError(
         "QUEUE_UNAVAILABLE",
-        `${this.#path} can't be removed: check the disk and the rights of DATA_DIR`,
+        `${this.#path} can't be removed for good: check the disk and the rights of DATA_DIR, and try again`,
         { cause: error, retryable: true },
       );
     }
@@ -122,6 +120,16 @@ export class SecretFile {
 
   async #makeFolder(): Promise<void> {
     await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
+  }
+}
+
+async function removeIfThere(path: string): Promise<boolean> {
+  try {
+    await rm(path);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
   }
 }
 

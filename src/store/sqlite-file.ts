@@ -14,10 +14,12 @@ import { MIGRATIONS, migrate } from "./sqlite-schema.ts";
 const MIN_SQLITE = "3.51.3";
 /** A rolling restart overlaps for about this long (queue.md §4). */
 const LOCK_WAIT_MS = 10_000;
-/** How long a write waits for a tool that holds the file, in ms. The event loop stands still meanwhile. */
+/** How long a write, or a log's rewriting, waits for a tool that holds the file, in ms. The event loop stands still meanwhile. */
 const BUSY_MS = 500;
 /** After a failed sync, SQLite's own sync of the same log may hear of the same failure once more. */
 const REWRITES = 2;
+/** SQLite says that another program reads the log, or holds the file. */
+const IS_BUSY = 1;
 /** Durable pieces of work per transaction; more are done in the next one, so that the loop can breathe. */
 const MAX_GROUP = 1_000;
 
@@ -121,6 +123,8 @@ function openDatabase(path: string, migrations: readonly string[]): DatabaseSync
     }
     database.exec("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -8000");
     migrate(database, path, migrations);
+    // What an earlier process wrote, and perhaps did not live to see on the disk; a program that reads may prevent it.
+    database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     // Commits are synced by us, not to hold up the loop; SQLite syncs what its checkpoints need.
     database.exec("PRAGMA synchronous = NORMAL");
     return database;
@@ -179,8 +183,12 @@ export class SqliteFile implements AsyncDisposable {
   readonly #undo: StatementSync;
   readonly #rewrite: StatementSync;
   readonly #changes: StatementSync;
+  /** What an earlier process wrote may not be on the disk, so until one sync has succeeded every commit is synced. */
+  #hasSynced = false;
   /** A sync failed since all was last written anew: the system may take for written what it could not write. */
   #isDoubtful = false;
+  /** Committed and not known to be on the disk yet; these never reject. */
+  readonly #settling = new Set<Promise<void>>();
   #pending: DurableWork[] = [];
   #flush: NodeJS.Immediate | undefined;
   #closing: Promise<void> | undefined;
@@ -233,7 +241,8 @@ export class SqliteFile implements AsyncDisposable {
   /**
    * Runs the work in a transaction that is on the disk (fsync) when the promise resolves. All work of one turn of
    * the event loop shares one transaction, and its fate: work returns its refusals, a throw undoes everybody's. While a
-   * slow disk works the loop goes on; what is written meanwhile shares the next sync.
+   * slow disk works the loop goes on; what is written meanwhile shares the next sync. After a sync that failed the log is
+   * written anew, in the loop.
    *
    * @throws {BridgeError} `QUEUE_UNAVAILABLE` when the disk does not take it.
    */
@@ -265,7 +274,7 @@ export class SqliteFile implements AsyncDisposable {
   async #close(): Promise<void> {
     using _ = this.#lock;
     while (this.#pending.length > 0) this.#commitPending();
-    await this.#logSync.settled();
+    await Promise.all(this.#settling);
     this.#database.close();
     await this.#wal.close();
   }
@@ -278,7 +287,9 @@ export class SqliteFile implements AsyncDisposable {
     try {
       const before = this.#countChanges();
       const results = this.transaction(() => group.map(({ work }) => work()));
-      void this.#settle(group, results, this.#countChanges() > before);
+      const settling = this.#settle(group, results, this.#countChanges() > before);
+      this.#settling.add(settling);
+      void settling.finally(() => this.#settling.delete(settling));
     } catch (error) {
       for (const { reject } of group) reject(error);
     }
@@ -307,21 +318,30 @@ export class SqliteFile implements AsyncDisposable {
    * @param hasChanged - False: the last one changed nothing, so only those before it may still be on their way.
    */
   async #toDisk(hasChanged: boolean): Promise<void> {
+    const isNew = hasChanged || !this.#hasSynced;
     try {
-      if (!this.#isDoubtful) await (hasChanged ? this.#logSync.sync() : this.#logSync.underWay());
+      if (!this.#isDoubtful) await (isNew ? this.#logSync.sync() : this.#logSync.underWay());
     } catch (error) {
       this.#isDoubtful = true;
       this.#log.warn({ err: error, path: this.path }, "the disk failed, the queue's log is written anew");
     }
     // Set meanwhile perhaps, by a sync that failed before this one.
+    if (this.#isDoubtful) this.#writeAnew();
+    this.#hasSynced = true;
+  }
+
+  /** Holds up the event loop. @throws what the disk says, or that another program reads the log. */
+  #writeAnew(): void {
     for (let tries = 1; this.#isDoubtful; tries += 1) {
+      let busy: unknown;
       try {
-        const busy = this.#rewrite.get()?.["busy"];
-        if (busy !== 0) throw new Error("another program reads the log");
-        this.#isDoubtful = false;
+        busy = this.#rewrite.get()?.["busy"];
       } catch (error) {
-        if (tries === REWRITES) throw error;
+        if (tries < REWRITES) continue;
+        throw error;
       }
+      if (busy === IS_BUSY) throw new Error("another program reads the log");
+      this.#isDoubtful = false;
     }
   }
 

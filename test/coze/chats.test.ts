@@ -45,19 +45,6 @@ function answerOf({ messages }: Awaited<ReturnType<ChatsApi["ask"]>>): string {
 }
 
 describe("a blocking chat", () => {
-  it("is waited for although a look or two fails, and given up when four in a row do", async () => {
-    await using pair = await openPair();
-    const { chats } = pair.client;
-    const looks = (): number =>
-      pair.coze.traffic.exchanges.filter(({ name }) => name === "GET /v3/chat/retrieve").length;
-    pair.coze.faults.plan("GET /v3/chat/retrieve", { do: "answer", status: 502 }, 2);
-    expect(answerOf(await chats.ask(aChat(), PATIENT))).toBe("You said: Hello");
-    expect(looks()).toBe(3);
-    pair.coze.faults.plan("GET /v3/chat/retrieve", { do: "answer", status: 502 }, 10);
-    expect(await errorOf(chats.ask(aChat(), PATIENT))).toMatchObject({ httpStatus: 502 });
-    expect(looks()).toBe(7);
-  });
-
   it("ends with the answer, its usage and the ids to go on with", async () => {
     await using pair = await openPair();
     const result = await pair.client.chats.ask(aChat(), PATIENT);

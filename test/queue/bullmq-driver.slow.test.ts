@@ -185,17 +185,8 @@ it("looks for cancels it did not hear when its connection is back", async () => 
   await expect.poll(() => reasons).toMatchObject([{ why: "cancelled" }]);
 });
 
-it("hears the cancels of others again once its connection is back, and may be closed right then", async () => {
-  const unheard: unknown[] = [];
-  const hear = (error: unknown): void => void unheard.push(error);
-  process.on("unhandledRejection", hear);
-  let words: Redis | undefined;
-  const connect: ConnectRedis = (url, options) => {
-    const opened = connectRedis(url, options);
-    if (options.name === "cancel") words = opened;
-    return opened;
-  };
-  const { queue, prefix, ...scene } = await startScene({ connect });
+it("hears the cancels of others again once its connection is back", async () => {
+  const { queue, prefix, ...scene } = await startScene();
   await using _scene = scene;
   const reasons: unknown[] = [];
   await queue.work((run) => untilAborted(run, reasons), { concurrency: 1 });
@@ -207,6 +198,21 @@ it("hears the cancels of others again once its connection is back, and may be cl
   await using _second = second;
   await other.cancel(id);
   await expect.poll(() => reasons).toMatchObject([{ why: "cancelled" }]);
+});
+
+it("may be closed in the very moment its connection is back", async () => {
+  const unheard: unknown[] = [];
+  const hear = (error: unknown): void => void unheard.push(error);
+  process.on("unhandledRejection", hear);
+  using _hearing = { [Symbol.dispose]: () => void process.off("unhandledRejection", hear) };
+  let words: Redis | undefined;
+  const connect: ConnectRedis = (url, options) => {
+    const opened = connectRedis(url, options);
+    if (options.name === "cancel") words = opened;
+    return opened;
+  };
+  const { queue: _queue, prefix: _prefix, ...scene } = await startScene({ connect });
+  await using _scene = scene;
   const closed = new Promise((resolve) => words?.once("end", resolve));
   words?.prependOnceListener("ready", () => {
     words?.disconnect();
@@ -216,7 +222,6 @@ it("hears the cancels of others again once its connection is back, and may be cl
   await raw.call("CLIENT", "KILL", "TYPE", "pubsub");
   await closed;
   await setImmediate();
-  process.off("unhandledRejection", hear);
   expect(unheard).toEqual([]);
 });
 

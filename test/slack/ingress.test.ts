@@ -393,7 +393,7 @@ it.concurrent("waits for no name that it knows, though it may have changed", asy
   await expect.poll(asked, SOON).toBe(before + 1);
 });
 
-it.concurrent("hands a question in while its asker is looked up, and knows them when it is to speak", async ({
+it.concurrent("hands a question in before its asker is looked up, and knows them when it is to speak", async ({
   expect,
 }) => {
   await using bridge = await openBridge();

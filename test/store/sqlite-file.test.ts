@@ -31,6 +31,7 @@ describe("a commit", () => {
   it("is synced to the disk where it changes something, and nothing else", async () => {
     await using folder = await makeTestFolder();
     await using file = await openTestFile(folder.path);
+    await file.commit(add(file, "first"));
     const sync = vi.spyOn(fs, "fdatasyncSync");
     syncBuiltinESMExports();
     file.transaction(add(file, "a"));
@@ -44,6 +45,17 @@ describe("a commit", () => {
         throw new Error("no");
       }),
     ).rejects.toThrow("no");
+    expect(sync).toHaveBeenCalledTimes(1);
+  });
+
+  it("is synced where it is the first, though it changes nothing: an earlier process may have left something", async () => {
+    await using folder = await makeTestFolder();
+    await using file = await openTestFile(folder.path);
+    const sync = vi.spyOn(fs, "fdatasyncSync");
+    syncBuiltinESMExports();
+    await file.commit(() => undefined);
+    expect(sync).toHaveBeenCalledTimes(1);
+    await file.commit(() => undefined);
     expect(sync).toHaveBeenCalledTimes(1);
   });
 
@@ -87,10 +99,23 @@ describe("a commit", () => {
     expect(await logSize()).toBeGreaterThan(0);
   });
 
+  it("is written anew also where its sync fails while the file is closed", async () => {
+    await using folder = await makeTestFolder();
+    const file = await openTestFile(folder.path);
+    await using disk = await slowDisk(file, folder.path);
+    const done: string[] = [];
+    void file.commit(add(file, "late")).then(() => done.push("late"));
+    const closing = file[Symbol.asyncDispose]().then(() => done.push("closed"));
+    await expect.poll(() => disk.begun.mock.calls.length).toBe(1);
+    disk.sync.reject(new Error("EIO"));
+    await closing;
+    expect(done).toEqual(["late", "closed"]);
+  });
+
   it("fails where that can't be done either, until it can", async () => {
     await using folder = await makeTestFolder();
     await using file = await openTestFile(folder.path);
-    await file.commit(add(file, "a"));
+    file.transaction(add(file, "a"));
     using reader = new DatabaseSync(file.path, { readOnly: true });
     reader.exec("BEGIN; SELECT * FROM flag");
     failSyncOnce();
@@ -101,6 +126,18 @@ describe("a commit", () => {
     expect(await file.commit(add(file, "d"))).toBe(1);
     expect((await stat(`${file.path}-wal`)).size).toBe(0);
   });
+});
+
+it("moves into the file what an earlier process left in the log", async () => {
+  await using folder = await makeTestFolder();
+  await (await openTestFile(folder.path))[Symbol.asyncDispose]();
+  // Closed by nobody, as by a kill.
+  using killed = new DatabaseSync(join(folder.path, "bridge.sqlite"));
+  killed.exec("INSERT INTO flag VALUES ('left', 1)");
+  expect((await stat(join(folder.path, "bridge.sqlite-wal"))).size).toBeGreaterThan(0);
+  await using file = await openTestFile(folder.path);
+  expect((await stat(`${file.path}-wal`)).size).toBe(0);
+  expect(file.prepare("SELECT name FROM flag").get()?.["name"]).toBe("left");
 });
 
 it("shares one transaction among all commits of a moment, and undoes all when one throws", async () => {

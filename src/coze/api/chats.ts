@@ -20,7 +20,7 @@ import { chatSchema, messageListSchema, type WireChat } from "../wire/chats.ts";
 /** Polls are at least this far apart per chat (coze-api.md §14), and get rarer while nothing happens. */
 const FIRST_POLL_MS = 1_000;
 const LONGEST_POLL_MS = 3_000;
-/** Looks in a row that may fail before a chat's end is given up. */
+/** After so many looks in a row that failed nobody waits for a chat any more. */
 const MAX_FAILED_LOOKS = 4;
 /** How long a chat that is given up may take to be cancelled, in ms. */
 const CANCEL_MS = 10_000;
@@ -126,18 +126,18 @@ export class ChatsApi {
     const facts = { call: "GET /v3/chat/retrieve", ...chat };
     let failed = 0;
     for (let waitMs = FIRST_POLL_MS; ; waitMs = Math.min(LONGEST_POLL_MS, waitMs * 1.5)) {
-      let pauseMs = waitMs;
       try {
         const stored = await this.retrieve(chat, { signal });
         if (stored.status !== "running") return stored;
         failed = 0;
       } catch (error) {
         failed += 1;
-        if (!(error instanceof CozeError) || !error.retryable || failed === MAX_FAILED_LOOKS) throw error;
-        pauseMs = Math.max(waitMs, error.retryAfterMs ?? 0);
+        const mayPass = error instanceof CozeError && error.retryable && failed < MAX_FAILED_LOOKS;
+        // Coze wants to be left alone: whoever asked for the chat knows better what that means.
+        if (!mayPass || (error.retryAfterMs ?? 0) > LONGEST_POLL_MS) throw error;
       }
       if (performance.now() > until) throw timedOut("no end of the chat", timeoutMs, facts);
-      await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+      await sleep(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }
 
@@ -206,7 +206,7 @@ export class ChatsApi {
     try {
       return await this.wait(chat, options);
     } catch (error) {
-      const givenUp = options.signal.aborted || (error instanceof CozeError && error.code === "COZE_TIMEOUT");
+      const givenUp = options.signal.aborted || (error instanceof CozeError && error.retryable);
       if (!givenUp) throw error;
       // The caller's signal may have fired: this goes out nonetheless, and no longer than a moment.
       const signal = AbortSignal.timeout(CANCEL_MS);

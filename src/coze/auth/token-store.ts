@@ -6,7 +6,7 @@ import type { OAuthTokens } from "./tokens.ts";
 
 /** Where a person's sign-in is kept; several processes may share it. */
 export interface TokenStore {
-  /** What was written last; `undefined` before the first time. */
+  /** What was written last; `undefined` when there is none. */
   read(): Promise<string | undefined>;
   /** Durable when it resolves, and never half. Only for the holder of the lock. */
   write(text: string): Promise<void>;
