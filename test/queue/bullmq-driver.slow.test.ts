@@ -176,10 +176,7 @@ it("hears of a cancel although the word was lost, at the next checkpoint", async
 it("looks for cancels it did not hear when its connection is back", async () => {
   const { queue, prefix, ...scene } = await startScene();
   await using _scene = scene;
-  const reasons: unknown[] = [];
-  await queue.work((run) => untilAborted(run, reasons), { concurrency: 1 });
-  const { id } = await queue.enqueue(aNewTurn("a:1"));
-  await expect.poll(async () => (await queue.stats()).running).toBe(1);
+  const { id, reasons } = await runUntilAborted(queue);
   await raw.hset(`{${prefix}}:turn:${id}`, "cancel", "1");
   await raw.call("CLIENT", "KILL", "TYPE", "pubsub");
   await expect.poll(() => reasons).toMatchObject([{ why: "cancelled" }]);
@@ -188,10 +185,7 @@ it("looks for cancels it did not hear when its connection is back", async () => 
 it("hears the cancels of others again once its connection is back", async () => {
   const { queue, prefix, ...scene } = await startScene();
   await using _scene = scene;
-  const reasons: unknown[] = [];
-  await queue.work((run) => untilAborted(run, reasons), { concurrency: 1 });
-  const { id } = await queue.enqueue(aNewTurn("a:1"));
-  await expect.poll(async () => (await queue.stats()).running).toBe(1);
+  const { id, reasons } = await runUntilAborted(queue);
   await raw.call("CLIENT", "KILL", "TYPE", "pubsub");
   await expect.poll(async () => raw.pubsub("CHANNELS", `*${prefix}*`)).toHaveLength(1);
   const { queue: other, ...second } = await startScene({ prefix });
@@ -529,6 +523,15 @@ async function fillTo(filler: Redis, share: number): Promise<void> {
   for (let index = 0; memoryShare(parseInfo(await filler.info("memory"))) < share; index += 1) {
     await filler.set(`filler:${index}`, "x".repeat(100_000));
   }
+}
+
+/** A turn that runs until something ends it, and what did. */
+async function runUntilAborted(queue: TurnQueue): Promise<{ id: string; reasons: readonly unknown[] }> {
+  const reasons: unknown[] = [];
+  await queue.work((run) => untilAborted(run, reasons), { concurrency: 1 });
+  const { id } = await queue.enqueue(aNewTurn("a:1"));
+  await expect.poll(async () => (await queue.stats()).running).toBe(1);
+  return { id, reasons };
 }
 
 /** Starts a worker and lists the keys it answers. */

@@ -74,7 +74,13 @@ describe("a commit", () => {
     expect(disk.begun).toHaveBeenCalledTimes(1);
   });
 
-  it("is waited for when the file is closed, also where a slow disk is synced beside the loop", async () => {
+  it.each([
+    ["waited for", (sync: PromiseWithResolvers<void>) => sync.resolve()],
+    [
+      "written anew where its sync fails",
+      (sync: PromiseWithResolvers<void>) => sync.reject(new Error("EIO")),
+    ],
+  ])("is %s while the file is closed, also on a slow disk", async (_what, end) => {
     await using folder = await makeTestFolder();
     const file = await openTestFile(folder.path);
     await using disk = await slowDisk(file, folder.path);
@@ -83,7 +89,7 @@ describe("a commit", () => {
     const closing = file[Symbol.asyncDispose]().then(() => done.push("closed"));
     await expect.poll(() => disk.begun.mock.calls.length).toBe(1);
     expect([file.isOpen, done]).toEqual([true, []]);
-    disk.sync.resolve();
+    end(disk.sync);
     await closing;
     expect(done).toEqual(["late", "closed"]);
   });
@@ -97,19 +103,6 @@ describe("a commit", () => {
     expect(await logSize()).toBe(0);
     await file.commit(add(file, "b"));
     expect(await logSize()).toBeGreaterThan(0);
-  });
-
-  it("is written anew also where its sync fails while the file is closed", async () => {
-    await using folder = await makeTestFolder();
-    const file = await openTestFile(folder.path);
-    await using disk = await slowDisk(file, folder.path);
-    const done: string[] = [];
-    void file.commit(add(file, "late")).then(() => done.push("late"));
-    const closing = file[Symbol.asyncDispose]().then(() => done.push("closed"));
-    await expect.poll(() => disk.begun.mock.calls.length).toBe(1);
-    disk.sync.reject(new Error("EIO"));
-    await closing;
-    expect(done).toEqual(["late", "closed"]);
   });
 
   it("fails where that can't be done either, until it can", async () => {
