@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { OWN_CLOCK } from "./clock.ts";
+import { loopUse, OWN_CLOCK } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { acceptTurn } from "./core/accept-turn.ts";
 import { type AnswerParts, answerTurn } from "./core/answer-turn.ts";
@@ -90,7 +90,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   const tokens = stack.use(await openCozeTokens(config, { log }));
   stack.use(new ExpiryWatch({ ...tokens, log, now: Date.now, clock: OWN_CLOCK }));
   const { baseUrl, flavor, chatsPerSecond } = config.coze;
-  const gates = new Gates(OWN_CLOCK, buckets);
+  const gates = new Gates(OWN_CLOCK, { shared: buckets });
   const coze = createCozeClient({ baseUrl, flavor, tokens: tokens.source, chatsPerSecond, log, gates });
   stack.use(coze);
   const { conversations } = coze;
@@ -99,7 +99,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   const tools = {
     log,
     clock,
-    gates: new Gates(clock, buckets),
+    gates: new Gates(clock, { shared: buckets, busy: loopUse() }),
     download: createDownload({ trustedOrigins: options.trustedOrigins, tempDir }),
     sealer: await openBridgeSealer(config),
     store,

@@ -1,3 +1,4 @@
+import { FIRST_RATE, nextDraftRate } from "./draft-rate.ts";
 import {
   type Arrivals,
   type Bucket,
@@ -75,7 +76,7 @@ export interface GateOptions {
   /** The bucket as all processes see it. */
   readonly shared?: SharedBucket | undefined;
   /** What this process may do of drafts in all buckets together: a draft's permit includes one of that. */
-  readonly drafts?: Gate | undefined;
+  readonly drafts?: DraftGate | undefined;
 }
 
 /**
@@ -91,7 +92,7 @@ export class Gate {
   readonly #clock: Clock;
   readonly #outer: Gate | undefined;
   readonly #shared: SharedBucket | undefined;
-  readonly #drafts: Gate | undefined;
+  readonly #drafts: DraftGate | undefined;
   /** In the order of asking. */
   readonly #urgent: Waiting[] = [];
   readonly #edits: Waiting[] = [];
@@ -171,7 +172,7 @@ export class Gate {
 
   /** The gates of which a permit of this one includes one. */
   #behind(permit: Permit): readonly Gate[] {
-    const gates = [permit === "edit" ? this.#drafts : undefined, this.#outer];
+    const gates = [permit === "edit" ? this.#drafts?.now() : undefined, this.#outer];
     return gates.filter((gate) => gate !== undefined);
   }
 
@@ -200,6 +201,13 @@ export class Gate {
   /** Text has arrived: somebody who waits may go now. */
   look(): void {
     if (this.#edits.length > 0) this.#pump();
+  }
+
+  /** From now on so many tokens come back. */
+  paceTo(tokensPerSecond: number): void {
+    this.#bucket = refill(this.#bucket, this.#own, this.#clock.now());
+    this.#limits = { ...this.#limits, tokensPerSecond };
+    this.#pump();
   }
 
   /** The platform refused: nothing goes out before `retryAfterMs` (an hour at most) have passed, then one token at most is there. */
@@ -392,11 +400,43 @@ function hasOwnPace({ lastEditAt, arrivals }: Waiting): boolean {
   return lastEditAt !== undefined || arrivals !== undefined;
 }
 
-/**
- * What one process may show of drafts. Beyond it, drawing them would use up the CPU that commands need to be acknowledged
- * in time, and first texts and ends to come at once: those are not held up (docs/performance.md, many answers at once).
- */
-const DRAFTS: BucketLimits = { burst: 30, tokensPerSecond: 300, minGapMs: 0 };
+/** So often the rate of drafts is thought over, in ms, while drafts are asked for. */
+const THINK_EVERY_MS = 200;
+
+/** What one process may show of drafts, by how busy it is. */
+class DraftGate {
+  readonly #gate: Gate;
+  readonly #clock: Clock;
+  readonly #busy: (() => number) | undefined;
+  #perSecond = FIRST_RATE;
+  #thoughtAt: number;
+
+  /** @param busy - Part of the time since it was asked last that the event loop worked. */
+  constructor(clock: Clock, busy?: () => number) {
+    this.#gate = new Gate({ burst: 30, tokensPerSecond: FIRST_RATE, minGapMs: 0 }, clock);
+    this.#clock = clock;
+    this.#busy = busy;
+    this.#thoughtAt = clock.now();
+  }
+
+  /** The gate, at the rate of now. */
+  now(): Gate {
+    const now = this.#clock.now();
+    if (this.#busy !== undefined && now - this.#thoughtAt >= THINK_EVERY_MS) {
+      this.#thoughtAt = now;
+      this.#perSecond = nextDraftRate(this.#perSecond, this.#busy());
+      this.#gate.paceTo(this.#perSecond);
+    }
+    return this.#gate;
+  }
+}
+
+export interface GatesOptions {
+  /** Where other processes spend out of the same buckets. */
+  readonly shared?: SharedBuckets | undefined;
+  /** Part of the time since it was asked last that the event loop worked, 0 to 1; without it drafts keep their first rate. */
+  readonly busy?: () => number;
+}
 
 /** Idle gates beyond this many are forgotten. */
 const MAX_GATES = 10_000;
@@ -406,13 +446,12 @@ export class Gates {
   readonly #gates = new Map<string, Gate>();
   readonly #clock: Clock;
   readonly #shared: SharedBuckets | undefined;
-  readonly #drafts: Gate;
+  readonly #drafts: DraftGate;
 
-  /** @param shared - Where other processes spend out of the same buckets. */
-  constructor(clock: Clock, shared?: SharedBuckets) {
+  constructor(clock: Clock, { shared, busy }: GatesOptions = {}) {
     this.#clock = clock;
     this.#shared = shared;
-    this.#drafts = new Gate(DRAFTS, clock);
+    this.#drafts = new DraftGate(clock, busy);
   }
 
   /** @param outer - A limit of several buckets together: a permit of this one includes one of that. */

@@ -344,6 +344,25 @@ describe("a gate", () => {
     expect(clock.now()).toBeLessThan(2_050);
   });
 
+  it("shows fewer drafts while the process has no time for them, and more again when it has", async () => {
+    let busy = 1;
+    const gates = new Gates(clock, { busy: () => busy });
+    const draw = async (drafts: number): Promise<number> => {
+      const since = clock.now();
+      for (let index = 0; index < drafts; index += 1) {
+        await clock.settle(gates.of(`bucket ${index}`, LIMITS).acquire("edit", { signal: never }));
+        await clock.advance(1);
+      }
+      return clock.now() - since;
+    };
+    await draw(400);
+    // One after the other, each by its own bucket: 20 a second now.
+    expect(await draw(20)).toBeGreaterThan(900);
+    busy = 0;
+    await draw(400);
+    expect(await draw(20)).toBeLessThan(100);
+  });
+
   it("counts a draft once, also where its bucket is behind another one", async () => {
     const gates = new Gates(clock);
     const outer = gates.of("all", { burst: 1_000, tokensPerSecond: 1_000, minGapMs: 0 });
