@@ -53,6 +53,8 @@ const HOOK_MARK = "w:";
 /** Refusals because of the message replied to, with nothing sent (discord.md §6.3). */
 const NO_HISTORY = "160002";
 const BAD_FORM = "50035";
+/** A thread that was archived meanwhile: nothing in it can be changed (discord.md §6.1). */
+const ARCHIVED = "50083";
 /** A webhook without an acknowledgement, and the token's end (discord.md §1.6). */
 const NOT_ACKNOWLEDGED = "10015";
 const HOOK_GONE: ReadonlySet<string> = new Set(["50027", NOT_ACKNOWLEDGED]);
@@ -120,8 +122,22 @@ export class DiscordWriter implements PartWriter {
         },
       );
     } catch (error) {
+      if (isArchived(error)) throw options.final ? await this.#reopened(error, options.signal) : error;
       throw write.part.file === undefined ? error : this.#afterFile(error);
     }
+  }
+
+  /**
+   * Opens the thread again, so that the end can be written: whoever archived it did not mean to keep half an answer.
+   *
+   * @throws {PlatformError} when it may not be opened.
+   */
+  async #reopened(cause: PlatformError, signal: AbortSignal): Promise<PlatformError> {
+    const { rest, pacer, address } = this.#options;
+    await pacer.overall.acquire("final", { signal });
+    const route: `/${string}` = `/channels/${address.channelId}`;
+    await rest.main({ method: "PATCH", route, body: { archived: false }, name: "open thread again", signal });
+    return againAtOnce(cause);
   }
 
   /** A file that is refused, for lack of the right or whatever it is, leaves the answer to the messages. */
@@ -132,12 +148,7 @@ export class DiscordWriter implements PartWriter {
     this.#mayAttach = false;
     const { log, address } = this.#options;
     log.warn({ err: error, channelId: address.channelId, right: "Attach Files" }, "discord took no file");
-    return new PlatformError("PLATFORM_REJECTED", error.message, {
-      platform: "discord",
-      retryable: true,
-      retryAfterMs: 0,
-      cause: error,
-    });
+    return againAtOnce(error);
   }
 
   async remove(messageId: string, { signal }: Signal): Promise<void> {
@@ -400,6 +411,20 @@ function tooEarly(cause: PlatformError): PlatformError {
     retryAfterMs: ACKNOWLEDGED_SOON_MS,
     cause,
   });
+}
+
+/** What stood in the way is gone. */
+function againAtOnce(cause: PlatformError): PlatformError {
+  return new PlatformError("PLATFORM_REJECTED", cause.message, {
+    platform: "discord",
+    retryable: true,
+    retryAfterMs: 0,
+    cause,
+  });
+}
+
+function isArchived(error: unknown): error is PlatformError {
+  return error instanceof PlatformError && error.platformCode === ARCHIVED;
 }
 
 function isAboutReference(error: unknown): boolean {

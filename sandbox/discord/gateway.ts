@@ -46,6 +46,10 @@ const FRAME_WINDOW_MS = 60_000;
 /** Dispatches kept for a resume. */
 const MAX_REPLAY = 1_000;
 
+/** IDENTIFYs in a day (discord.md §3.4). */
+export const LOGINS = 1_000;
+const DAY_MS = 86_400_000;
+
 /** Why the stand-in closes (discord.md §3.4). */
 const CLOSE = {
   unknownOpcode: 4001,
@@ -75,11 +79,14 @@ export class Gateway {
   mostConnected = 0;
   /** Whether heartbeats are acknowledged; a client that misses one resumes. */
   acknowledges = true;
+  /** How often the bot may still log in, and until when that holds. Whoever does so all the same loses the token. */
+  readonly logins: { left: number; until: number };
   /** Whether a dispatched message names its channel's type (discord.md §3.2). */
   sendsChannelType = true;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
+    this.logins = { left: LOGINS, until: options.clock.now() + DAY_MS };
   }
 
   set url(url: string) {
@@ -89,6 +96,14 @@ export class Gateway {
   /** Identified sessions with a live socket. */
   get connected(): number {
     return [...this.#sessions.values()].filter(({ socket }) => socket !== undefined).length;
+  }
+
+  /** As `GET /gateway/bot` tells it. */
+  loginLimit(): { remaining: number; reset_after: number } {
+    const { logins } = this;
+    const now = this.#options.clock.now();
+    if (now >= logins.until) Object.assign(logins, { left: LOGINS, until: now + DAY_MS });
+    return { remaining: Math.max(0, logins.left), reset_after: logins.until - now };
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -290,11 +305,16 @@ export class Gateway {
       socket.close(CLOSE.disallowedIntents);
       return;
     }
+    if (this.loginLimit().remaining === 0) {
+      socket.close(CLOSE.authenticationFailed);
+      return;
+    }
     if (clock.now() - this.#lastIdentifyAt < identifyGapMs) {
       this.#send(socket, { op: 9, d: false });
       return;
     }
     this.#lastIdentifyAt = clock.now();
+    this.logins.left -= 1;
     const session: Session = { id: crypto.randomUUID(), intents, sent: [], s: 0, socket };
     this.#sessions.set(session.id, session);
     this.#countConnected();

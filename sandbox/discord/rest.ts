@@ -1,5 +1,5 @@
 import type { StandInClock } from "../stand-in.ts";
-import type { Gateway } from "./gateway.ts";
+import { type Gateway, LOGINS } from "./gateway.ts";
 import type { Interaction, Interactions } from "./interactions.ts";
 import { previewsOf } from "./previews.ts";
 import { Threads } from "./threads.ts";
@@ -116,6 +116,7 @@ export class RestApi {
       route("GET /applications/@me", () => ok(this.#application())),
       route("POST /users/@me/channels", (request) => this.#openDm(request)),
       route("GET /channels/{id}", (_, [channel]) => this.#withChannel(channel, ok)),
+      route("PATCH /channels/{id}", (request, ids) => this.#changeChannel(request, ids)),
       route("POST /channels/{id}/messages", (request, ids) => this.#create(request, ids), {
         ...messages,
         counter: "create",
@@ -170,7 +171,7 @@ export class RestApi {
     return ok({
       url: this.#options.gatewayUrl(),
       shards: 1,
-      session_start_limit: { total: 1000, remaining: 999, reset_after: 86_400_000, max_concurrency: 1 },
+      session_start_limit: { total: LOGINS, ...this.#options.gateway.loginLimit(), max_concurrency: 1 },
     });
   }
 
@@ -209,6 +210,10 @@ export class RestApi {
     const channel = world.channels.get(id ?? "");
     if (channel === undefined) return apiError(404, 10003, "Unknown Channel");
     return world.may(channel, "viewChannel") ? then(channel) : apiError(403, 50001, "Missing Access");
+  }
+
+  #changeChannel({ body }: ApiRequest, [id]: readonly string[]): ApiResult | ApiError {
+    return this.#withChannel(id, (channel) => this.#maySend(channel) ?? this.threads.change(channel, body));
   }
 
   #openDm({ body }: ApiRequest): ApiResult | ApiError {

@@ -126,6 +126,14 @@ export class Threads {
     return undefined;
   }
 
+  /** All that the bot may change of a channel: it opens a thread that is archived and not locked (discord.md §6.1). */
+  change(channel: WireChannel, body: unknown): ApiResult | ApiError {
+    const { archived, ...others } = (body ?? {}) as { archived?: unknown };
+    const mayChange = isThread(channel) && archived === false && Object.keys(others).length === 0;
+    if (!mayChange) return apiError(403, 50013, "Missing Permissions");
+    return this.open(channel) ?? { status: 200, body: channel };
+  }
+
   /** What stands in an archived thread does not change. */
   mayChange(channel: WireChannel): ApiError | undefined {
     return isThread(channel) && channel.thread_metadata?.archived === true

@@ -180,6 +180,20 @@ describe("an archived thread", () => {
     expect(states).toEqual([true, false, true, false]);
   });
 
+  it("is opened by whoever may write in it", async () => {
+    const question = ask();
+    await start(question);
+    discord.archiveThread(question);
+    const open = (): Promise<Answer> => call("PATCH", `/channels/${question}`, { archived: false });
+    expect((await open()).body["thread_metadata"]).toMatchObject({ archived: false });
+    expect(refusal(await call("PATCH", `/channels/${question}`, { archived: true }))).toEqual([403, 50013]);
+    expect(refusal(await call("PATCH", `/channels/${discord.general}`, { archived: false }))).toEqual([
+      403, 50013,
+    ]);
+    discord.archiveThread(question, { locked: true });
+    expect(refusal(await open())).toEqual([403, 160005]);
+  });
+
   it("stays closed to the bot while it is locked", async () => {
     const question = ask();
     await start(question);

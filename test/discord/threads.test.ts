@@ -51,6 +51,46 @@ function messageOf(turn: IncomingTurn): string {
   return /(\d+)#r0$/.exec(turn.id)?.[1] ?? "";
 }
 
+/** Discord refuses to change what stands in an archived thread. */
+const EDITS = /^PATCH \/channels\/\d+\/messages\/\d+$/;
+const OPENED = /^PATCH \/channels\/\d+$/;
+
+describe("a thread that somebody archives while an answer grows in it", () => {
+  const growing = async (): Promise<{ reply: Reply; thread: string }> => {
+    const first = await bridge.reply(await ask("@Coze one"));
+    const second = await ask("@Coze two");
+    const reply = await bridge.reply(second);
+    reply.show({ answer: answerOf("The moon") });
+    const thread = messageOf(second);
+    await expect.poll(() => saidIn(thread)).toEqual(["The moon"]);
+    await first.finish(done("one"));
+    return { reply, thread };
+  };
+
+  it("is opened again for the end, in the same message, and for no draft", async () => {
+    const { reply, thread } = await growing();
+    discord.archiveThread(thread);
+    const edits = calls(discord, EDITS).length;
+    reply.show({ answer: answerOf("The moon pulls") });
+    await expect.poll(() => calls(discord, EDITS).length).toBeGreaterThan(edits);
+    expect(calls(discord, OPENED)).toEqual([]);
+    await reply.finish(done("The moon pulls."));
+    expect(saidIn(thread)).toEqual(["The moon pulls."]);
+    expect(calls(discord, OPENED)).toHaveLength(1);
+  });
+
+  it("stays as it is where it is locked, too, and nobody knocks on and on", async () => {
+    const { reply, thread } = await growing();
+    discord.archiveThread(thread, { locked: true });
+    await expect(reply.finish(done("The moon pulls."))).rejects.toMatchObject({
+      code: "PLATFORM_PERMISSION",
+      platformCode: "160005",
+    });
+    expect(saidIn(thread)).toEqual(["The moon"]);
+    expect(calls(discord, OPENED)).toHaveLength(1);
+  });
+});
+
 describe("a second answer in a channel", () => {
   it("goes into a thread under its question, opened before there is anything to show", async () => {
     const [first, second] = [await ask("@Coze one"), await ask("@Coze what are tides?")];
