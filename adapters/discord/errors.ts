@@ -154,6 +154,9 @@ export function withoutTokens(text: string): string {
   return text.replaceAll(/\/(webhooks|interactions)\/(\d+)\/[^/\s"']+/g, "/$1/$2/(token)");
 }
 
+/** What `@discordjs/ws` says instead of logging in once too often, which would cost the token (discord.md §3.4). */
+const NO_LOGIN_LEFT = /^Not enough sessions remaining.* resets at (\S+)$/;
+
 /**
  * Why a login failed, with what to click.
  *
@@ -168,6 +171,14 @@ export function toLoginError(error: unknown): BridgeError {
       "Discord refused the bot token. Open https://discord.com/developers/applications, your application, " +
       '"Bot", press "Reset Token" and put the new one into DISCORD_BOT_TOKEN';
     return platformError(text, error, { code: "PLATFORM_AUTH" });
+  }
+  const [, backAt] = NO_LOGIN_LEFT.exec(message) ?? [];
+  if (backAt !== undefined) {
+    const text =
+      "Discord lets a bot log in 1,000 times a day, and this one has used them up: something starts it again and " +
+      `again, and the log says why. It may log in again at ${backAt}`;
+    const retryAfterMs = Math.max(0, Date.parse(backAt) - Date.now());
+    return platformError(text, error, { code: "PLATFORM_RATE_LIMITED", retryable: true, retryAfterMs });
   }
   if (/disallowed intents/i.test(message)) {
     const text =

@@ -209,6 +209,9 @@ export class GatewayClient {
           this.#fail(error);
           break;
         }
+        if (error instanceof BridgeError && error.code === "PLATFORM_RATE_LIMITED") {
+          this.#change(false, error.message);
+        }
         this.#options.log.debug({ err: error, pauseMs }, "discord gateway cannot be reached");
       }
     }
