@@ -114,6 +114,8 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
   const about = { turn, asked, earlier, met, run, checkpoint, reply };
   const work: Work = { ...parts, ...about, log, answer: EMPTY_ANSWER };
   try {
+    // Whatever is tried once more may be what its process dies of.
+    if (run.isLast) throw new Error("its process died too often while it ran");
     await ask(work);
     await end(work, afterword(work.answer));
   } catch (error) {

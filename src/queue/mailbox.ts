@@ -1,10 +1,9 @@
 import type { Redis } from "ioredis";
 import type { DeadTurn, NewTurn, QueueStats } from "../core/ports.ts";
 import { MAILBOX_SCRIPTS, type MailboxScript } from "./mailbox-scripts.ts";
+import { MAX_CRASHES } from "./outcome.ts";
 import type { QueueBounds } from "./turn-table.ts";
 
-/** Deaths of a process under a turn before the turn is suspected (queue.md §3, "Poison turns"). */
-const MAX_CRASHES = 20;
 /** Dead letters kept; the oldest go first. */
 const MAX_DEAD = 10_000;
 /** For what was taken already. */
@@ -26,6 +25,7 @@ export interface Begun {
   readonly turns: readonly BegunTurn[];
   readonly start: number;
   readonly attempt: number;
+  readonly isLast: boolean;
   readonly state: string | undefined;
   readonly cancelled: boolean;
   /** The run before this one was never ended. */
@@ -134,13 +134,14 @@ export class Mailbox {
     const scheduler = [lock.key, lock.token, meta];
     const answer = await this.#run("tqBegin", lane, token, ...limits, ...scheduler, this.#server() ?? "");
     const [kind, buried, facts, ...turns] = toList(answer);
-    const [starts, tries, cancelled, state, takenOver] = toList(facts ?? []);
+    const [starts, tries, cancelled, state, takenOver, crashes] = toList(facts ?? []);
     const found: Begun = {
       lane,
       token,
       turns: turns.map((turn) => toBegunTurn(toList(turn))),
       start: Number(starts),
       attempt: Number(tries) + 1,
+      isLast: Number(crashes) >= MAX_CRASHES,
       state: typeof state === "string" ? state : undefined,
       cancelled: cancelled === "1",
       takenOver: Number(takenOver) === 1,

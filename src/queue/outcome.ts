@@ -21,6 +21,11 @@ export interface RunFacts {
   readonly backoffMs: (attempt: number) => number;
 }
 
+/**
+ * Deaths of a process under a turn before the turn is suspected (queue.md §3, "Poison turns"): one more start shall tell
+ * its asker, and if the process dies under that one, too, the turn is buried.
+ */
+export const MAX_CRASHES = 20;
 /** Attempts before a turn becomes a dead letter, when the caller names none. */
 export const DEFAULT_MAX_ATTEMPTS = 5;
 /** Longest text of a dead letter's error, in characters. */

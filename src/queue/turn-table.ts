@@ -1,6 +1,6 @@
 import type { StatementSync } from "node:sqlite";
 import type { DeadTurn, MergeMark, NewTurn } from "../core/ports.ts";
-import { batchSize, LONGEST_PARKED_MS, type Outcome } from "./outcome.ts";
+import { batchSize, LONGEST_PARKED_MS, MAX_CRASHES, type Outcome } from "./outcome.ts";
 import { prepareTurnStatements, type TurnStatements } from "./turn-sql.ts";
 
 /** The part of the SQLite file the queue uses. */
@@ -16,8 +16,6 @@ export interface QueueFile {
   check(): Promise<{ ok: boolean; notes: readonly string[] }>;
 }
 
-/** Deaths of a process under a turn before the turn is suspected (queue.md §3, "Poison turns"). */
-const MAX_CRASHES = 20;
 /** Dead letters kept; the oldest go first. */
 const MAX_DEAD = 10_000;
 /** Expired keys removed per sweep. */
@@ -45,6 +43,7 @@ export interface Claim {
   readonly turns: readonly ClaimedTurn[];
   readonly start: number;
   readonly attempt: number;
+  readonly isLast: boolean;
   readonly state: string | undefined;
   readonly cancelled: boolean;
 }
@@ -112,9 +111,9 @@ export class TurnTable {
       const head = this.#head(lane);
       if (head === undefined) continue;
       this.#sql.addCrash.run(head.ord);
-      if (head.crashes + 1 < MAX_CRASHES) continue;
+      if (head.crashes + 1 <= MAX_CRASHES) continue;
       const batch = this.#batch(lane, Math.max(1, head.batch));
-      const error = `its process died ${MAX_CRASHES} times while it ran`;
+      const error = `its process died ${head.crashes + 1} times while it ran`;
       for (const turn of batch) this.#bury(turn.ord, error, now);
       this.#closeLane(lane);
       buried.push(...batch.map((turn) => turn.id));
@@ -335,6 +334,7 @@ export class TurnTable {
       turns: waiting.slice(0, size),
       start: head.starts + 1,
       attempt: head.tries + 1,
+      isLast: head.crashes >= MAX_CRASHES,
       state: head.state,
       cancelled: head.cancelled,
     };

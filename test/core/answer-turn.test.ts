@@ -234,6 +234,14 @@ describe("a turn that fails", () => {
     expect(adapter.notice).toBe("Coze is busy right now. Please try again in a minute. (K7Q2FM)");
   });
 
+  it("only tells, and is put away, when its process has died under it again and again", async () => {
+    const { adapter, source, answer } = aBridge(ANSWER);
+    const told = answer({ locale: "zh" }, { start: 21, isLast: true });
+    await expect(told).rejects.toThrow("its process died too often");
+    expect(adapter.notice).toContain("(K7Q2FM)");
+    expect(source.asked).toEqual([]);
+  });
+
   it("keeps the half answer and says that it is one, when Coze cannot tell the rest either", async () => {
     const broken = new CozeError("COZE_STREAM_BROKEN", "cut", { retryable: true, outcome: "unknown" });
     const { adapter, source, answer } = aBridge({ events: [CREATED, delta("Once upon")], error: broken });
