@@ -55,6 +55,8 @@ const NO_HISTORY = "160002";
 const BAD_FORM = "50035";
 /** A thread that was archived meanwhile: nothing in it can be changed (discord.md §6.1). */
 const ARCHIVED = "50083";
+/** Where Discord does not say when a thread can be opened. */
+const OPENED_AFTER_MS = 1_000;
 /** A webhook without an acknowledgement, and the token's end (discord.md §1.6). */
 const NOT_ACKNOWLEDGED = "10015";
 const HOOK_GONE: ReadonlySet<string> = new Set(["50027", NOT_ACKNOWLEDGED]);
@@ -73,6 +75,8 @@ export class DiscordWriter implements PartWriter {
   /** Own messages of this reply, in the order of its parts. */
   readonly #known: Set<string>;
   #mayAttach = true;
+  /** A thread that was archived has been opened again. */
+  #hasOpened = false;
   readonly #draw = createRenderer();
 
   constructor(options: WriterOptions) {
@@ -122,22 +126,8 @@ export class DiscordWriter implements PartWriter {
         },
       );
     } catch (error) {
-      if (isArchived(error)) throw options.final ? await this.#reopened(error, options.signal) : error;
       throw write.part.file === undefined ? error : this.#afterFile(error);
     }
-  }
-
-  /**
-   * Opens the thread again, so that the end can be written: whoever archived it did not mean to keep half an answer.
-   *
-   * @throws {PlatformError} when it may not be opened.
-   */
-  async #reopened(cause: PlatformError, signal: AbortSignal): Promise<PlatformError> {
-    const { rest, pacer, address } = this.#options;
-    await pacer.overall.acquire("final", { signal });
-    const route: `/${string}` = `/channels/${address.channelId}`;
-    await rest.main({ method: "PATCH", route, body: { archived: false }, name: "open thread again", signal });
-    return againAtOnce(cause);
   }
 
   /** A file that is refused, for lack of the right or whatever it is, leaves the answer to the messages. */
@@ -148,7 +138,7 @@ export class DiscordWriter implements PartWriter {
     this.#mayAttach = false;
     const { log, address } = this.#options;
     log.warn({ err: error, channelId: address.channelId, right: "Attach Files" }, "discord took no file");
-    return againAtOnce(error);
+    return tryAgain(error, 0);
   }
 
   async remove(messageId: string, { signal }: Signal): Promise<void> {
@@ -164,7 +154,9 @@ export class DiscordWriter implements PartWriter {
       );
     } catch (error) {
       // Somebody else has removed it: that is what was wanted.
-      if (!(error instanceof PlatformError && error.platformCode === "10008")) throw error;
+      if (!(error instanceof PlatformError && error.platformCode === "10008")) {
+        throw await this.#afterArchiving(error, signal);
+      }
     }
   }
 
@@ -327,8 +319,40 @@ export class DiscordWriter implements PartWriter {
       signal,
     };
     // A first message has nothing on screen yet: it must arrive, and goes the way of the finals.
-    const answer = final ? await rest.main(call) : await rest.draft(call);
-    return this.#made(answer, "edit");
+    try {
+      return this.#made(final ? await rest.main(call) : await rest.draft(call), "edit");
+    } catch (error) {
+      throw final ? await this.#afterArchiving(error, signal) : error;
+    }
+  }
+
+  /**
+   * Nothing can be changed in a thread that somebody has archived meanwhile. It is opened again for what must arrive,
+   * once: whoever archived it did not mean to keep half an answer.
+   *
+   * @returns What to throw: an error that says to try again, if the thread was opened, or why it could not be.
+   */
+  async #afterArchiving(error: unknown, signal: AbortSignal): Promise<unknown> {
+    const isArchived = error instanceof PlatformError && error.platformCode === ARCHIVED;
+    if (!isArchived || this.#hasOpened || !this.#viaChannel()) return error;
+    const { rest, pacer, address } = this.#options;
+    try {
+      await pacer.overall.acquire("final", { signal });
+      const route: `/${string}` = `/channels/${address.channelId}`;
+      await rest.main({
+        method: "PATCH",
+        route,
+        body: { archived: false },
+        name: "open thread again",
+        signal,
+      });
+      this.#hasOpened = true;
+      return tryAgain(error, 0);
+    } catch (refusal) {
+      // Its limit is not that of the messages, which is why it may not close their gate.
+      if (!(refusal instanceof PlatformError) || !refusal.retryable) return refusal;
+      return tryAgain(error, refusal.retryAfterMs ?? OPENED_AFTER_MS);
+    }
   }
 
   async #post(part: DiscordPart, index: number, purpose: string, signal: AbortSignal): Promise<Made> {
@@ -413,18 +437,14 @@ function tooEarly(cause: PlatformError): PlatformError {
   });
 }
 
-/** What stood in the way is gone. */
-function againAtOnce(cause: PlatformError): PlatformError {
+/** Nothing happened, and the next try is another one: without the file, or in a thread that is open again. */
+function tryAgain(cause: PlatformError, afterMs: number): PlatformError {
   return new PlatformError("PLATFORM_REJECTED", cause.message, {
     platform: "discord",
     retryable: true,
-    retryAfterMs: 0,
+    retryAfterMs: afterMs,
     cause,
   });
-}
-
-function isArchived(error: unknown): error is PlatformError {
-  return error instanceof PlatformError && error.platformCode === ARCHIVED;
 }
 
 function isAboutReference(error: unknown): boolean {

@@ -98,6 +98,10 @@ function reactionToStatus(status: number, withoutCode: boolean): Reaction {
   return { code: "PLATFORM_REJECTED" };
 }
 
+export function isRateLimit(error: unknown): error is BridgeError {
+  return error instanceof BridgeError && error.code === "PLATFORM_RATE_LIMITED";
+}
+
 /** Whether Discord's edge refused the address itself, not the call. */
 export function isBan(error: BridgeError): boolean {
   return error.code === "PLATFORM_RATE_LIMITED" && error.retryAfterMs === BANNED_WAIT_MS;
@@ -154,11 +158,25 @@ export function withoutTokens(text: string): string {
   return text.replaceAll(/\/(webhooks|interactions)\/(\d+)\/[^/\s"']+/g, "/$1/$2/(token)");
 }
 
-/** What `@discordjs/ws` says instead of logging in once too often, which would cost the token (discord.md §3.4). */
-const NO_LOGIN_LEFT = /^Not enough sessions remaining.* resets at (\S+)$/;
+/** What `@discordjs/ws` says instead of logging in once too often. */
+const NO_LOGIN_LEFT = /^Not enough sessions remaining.* resets at (\d[\dT:.-]+Z)$/;
 
 /**
- * Why a login failed, with what to click.
+ * The logins of the day are used up; one more would cost the token (discord.md §3.4).
+ *
+ * @param resetAfterMs - Until there are new ones.
+ */
+export function noLoginLeft(resetAfterMs: number, cause?: unknown): PlatformError {
+  const retryAfterMs = Math.max(0, resetAfterMs);
+  const backAt = `${new Date(Date.now() + retryAfterMs).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+  const text =
+    "Discord lets a bot log in 1,000 times a day, and this one has used them up: something starts it again and " +
+    `again, and the log says why. It logs in again at ${backAt}`;
+  return platformError(text, cause, { code: "PLATFORM_RATE_LIMITED", retryable: true, retryAfterMs });
+}
+
+/**
+ * Why a login failed, with what to click or until when to wait.
  *
  * @see docs/reference/discord.md §3.3, §3.4
  */
@@ -173,13 +191,7 @@ export function toLoginError(error: unknown): BridgeError {
     return platformError(text, error, { code: "PLATFORM_AUTH" });
   }
   const [, backAt] = NO_LOGIN_LEFT.exec(message) ?? [];
-  if (backAt !== undefined) {
-    const text =
-      "Discord lets a bot log in 1,000 times a day, and this one has used them up: something starts it again and " +
-      `again, and the log says why. It may log in again at ${backAt}`;
-    const retryAfterMs = Math.max(0, Date.parse(backAt) - Date.now());
-    return platformError(text, error, { code: "PLATFORM_RATE_LIMITED", retryable: true, retryAfterMs });
-  }
+  if (backAt !== undefined) return noLoginLeft(Date.parse(backAt) - Date.now(), error);
   if (/disallowed intents/i.test(message)) {
     const text =
       "Discord refused the intents. Open https://discord.com/developers/applications, your application, " +

@@ -12,7 +12,7 @@ import { BridgeError, PlatformError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
 import type { AdapterHealth, Log } from "../../src/core/ports.ts";
 import { EndableStrategy } from "./endable-strategy.ts";
-import { toLoginError } from "./errors.ts";
+import { isRateLimit, noLoginLeft, toLoginError } from "./errors.ts";
 import { applicationFlags, parseDispatch, parseReady, type WireReady } from "./gateway-events.ts";
 
 export interface GatewayOptions {
@@ -97,7 +97,8 @@ export class GatewayClient {
   /**
    * Connects; resolves once Discord said READY.
    *
-   * @throws {PlatformError} `PLATFORM_AUTH` with what to click, `PLATFORM_UNREACHABLE`; or the signal's reason.
+   * @throws {PlatformError} `PLATFORM_AUTH` with what to click, `PLATFORM_RATE_LIMITED` with when a login is possible again,
+   * `PLATFORM_UNREACHABLE`; or the signal's reason.
    */
   async login({ signal }: { signal: AbortSignal }): Promise<void> {
     signal.throwIfAborted();
@@ -117,10 +118,17 @@ export class GatewayClient {
     }
   }
 
-  /** As {@link login}, for as long as it takes. */
-  connect(): void {
+  /** As {@link login}, for as long as it takes; in `afterMs` at the earliest. */
+  connect({ afterMs = 0 }: { afterMs?: number } = {}): void {
     this.#unattended = true;
-    this.#startingOver ??= this.#startOver(0);
+    this.#startingOver ??= this.#startOver(afterMs);
+  }
+
+  /** Logged in again when that is possible; until then health says why not. */
+  waitFor(error: BridgeError): void {
+    if (this.#closing.signal.aborted) return;
+    this.#change(false, error.message);
+    this.connect({ afterMs: error.retryAfterMs ?? FIRST_PAUSE_MS });
   }
 
   async #logIn(): Promise<void> {
@@ -155,7 +163,9 @@ export class GatewayClient {
 
   #open(): Client {
     const client = createClient(this.#options.apiUrl, (manager) => {
-      this.#strategy = new EndableStrategy(manager);
+      this.#strategy = new EndableStrategy(manager, (resetAfterMs) =>
+        this.waitFor(noLoginLeft(resetAfterMs)),
+      );
       return this.#strategy;
     });
     const { log, clock } = this.#options;
@@ -209,10 +219,11 @@ export class GatewayClient {
           this.#fail(error);
           break;
         }
-        if (error instanceof BridgeError && error.code === "PLATFORM_RATE_LIMITED") {
+        if (isRateLimit(error)) {
           this.#change(false, error.message);
+          pauseMs = Math.max(pauseMs, error.retryAfterMs ?? 0);
         }
-        this.#options.log.debug({ err: error, pauseMs }, "discord gateway cannot be reached");
+        this.#options.log.debug({ err: error, pauseMs }, "discord login failed");
       }
     }
     this.#startingOver = undefined;

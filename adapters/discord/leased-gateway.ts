@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import type { Abortable, AdapterHealth, Lease, Leases } from "../../src/core/ports.ts";
+import { isRateLimit } from "./errors.ts";
 import { GatewayClient, type GatewayOptions } from "./gateway-client.ts";
 import type { WireReady } from "./gateway-events.ts";
 
@@ -51,7 +52,8 @@ export class LeasedGateway {
   /**
    * Resolves once we are connected, or stand by because another process is. The signal ends only this waiting.
    *
-   * @throws {PlatformError} as `GatewayClient.login` does, when the lease was ours and the first login failed.
+   * @throws {PlatformError} as `GatewayClient.login` does, when the lease was ours and the first login failed for good:
+   * where Discord wants us to wait, this waits behind it.
    */
   async start({ signal }: Abortable): Promise<void> {
     signal.throwIfAborted();
@@ -103,7 +105,7 @@ export class LeasedGateway {
     this.#client = client;
     this.#apart = undefined;
     try {
-      if (this.#attended) await client.login({ signal: until });
+      if (this.#attended) await logIn(client, until);
       else client.connect();
       this.#attended = false;
       opened.resolve();
@@ -120,5 +122,15 @@ export class LeasedGateway {
   #standApart(): void {
     this.#apart = { ok: false, detail: "not connected: Redis does not confirm that no other process is" };
     this.#options.log.warn({}, "discord is left until Redis confirms that no other process is connected");
+  }
+}
+
+/** When Discord wants us to wait, others need not: another platform of this process is there meanwhile. */
+async function logIn(client: GatewayClient, signal: AbortSignal): Promise<void> {
+  try {
+    await client.login({ signal });
+  } catch (error) {
+    if (!isRateLimit(error)) throw error;
+    client.waitFor(error);
   }
 }

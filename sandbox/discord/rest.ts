@@ -213,7 +213,10 @@ export class RestApi {
   }
 
   #changeChannel({ body }: ApiRequest, [id]: readonly string[]): ApiResult | ApiError {
-    return this.#withChannel(id, (channel) => this.#maySend(channel) ?? this.threads.change(channel, body));
+    return this.#withChannel(
+      id,
+      (channel) => this.#maySend(channel) ?? this.threads.changeThread(channel, body),
+    );
   }
 
   #openDm({ body }: ApiRequest): ApiResult | ApiError {
@@ -427,6 +430,8 @@ export class RestApi {
       if (message.author.id !== this.#options.world.bot.id) {
         return apiError(403, 50013, "Missing Permissions");
       }
+      const refused = this.threads.mayChange(channel);
+      if (refused !== undefined) return refused;
       this.remove(message, channel);
       return { status: 204 };
     });
@@ -578,7 +583,7 @@ export class RestApi {
 
   #editResponse(request: ApiRequest, ids: readonly string[]): ApiResult | ApiError {
     const message = this.#responseOf(ids);
-    return "status" in message ? message : this.#change(message, request);
+    return "status" in message ? message : (this.#inOpenPlace(message) ?? this.#change(message, request));
   }
 
   #getResponse(ids: readonly string[]): ApiResult | ApiError {
@@ -589,9 +594,17 @@ export class RestApi {
   #deleteResponse(ids: readonly string[]): ApiResult | ApiError {
     const message = this.#responseOf(ids);
     if ("status" in message) return message;
+    const refused = this.#inOpenPlace(message);
+    if (refused !== undefined) return refused;
     const channel = this.#options.world.channels.get(message.channel_id);
     if (channel !== undefined) this.remove(message, channel);
     return { status: 204 };
+  }
+
+  /** Nobody says whether an interaction may change what stands in an archived thread; here it may not, either. */
+  #inOpenPlace(message: WireMessage): ApiError | undefined {
+    const channel = this.#options.world.channels.get(message.channel_id);
+    return channel && this.threads.mayChange(channel);
   }
 
   #followUp({ body: untyped, files, query }: ApiRequest, ids: readonly string[]): ApiResult | ApiError {

@@ -126,8 +126,8 @@ export class Threads {
     return undefined;
   }
 
-  /** All that the bot may change of a channel: it opens a thread that is archived and not locked (discord.md §6.1). */
-  change(channel: WireChannel, body: unknown): ApiResult | ApiError {
+  /** A bot may open a thread that is archived and not locked (discord.md §6.1); all else is refused here, to notice it. */
+  changeThread(channel: WireChannel, body: unknown): ApiResult | ApiError {
     const { archived, ...others } = (body ?? {}) as { archived?: unknown };
     const mayChange = isThread(channel) && archived === false && Object.keys(others).length === 0;
     if (!mayChange) return apiError(403, 50013, "Missing Permissions");

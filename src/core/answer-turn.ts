@@ -114,8 +114,8 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
   const about = { turn, asked, earlier, met, run, checkpoint, reply };
   const work: Work = { ...parts, ...about, log, answer: EMPTY_ANSWER };
   try {
-    // Whatever is tried once more may be what its process dies of.
-    if (run.isLast) throw new Error("its process died too often while it ran");
+    // Asking, bringing files or drawing may be what kills it: a sentence is all that is tried.
+    if (run.suspected) throw new BridgeError("TURN_KILLS_PROCESS", "its process died too often while it ran");
     await ask(work);
     await end(work, afterword(work.answer));
   } catch (error) {

@@ -48,6 +48,7 @@ export const ERROR_CODES = [
   "QUEUE_UNAVAILABLE",
   "QUEUE_FULL",
   "TURN_UNREADABLE",
+  "TURN_KILLS_PROCESS",
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

@@ -1,4 +1,4 @@
-import { FIRST_RATE, nextDraftRate } from "./draft-rate.ts";
+import { DraftRate, FIRST_PER_SECOND, type LoopUse } from "./draft-rate.ts";
 import {
   type Arrivals,
   type Bucket,
@@ -26,7 +26,7 @@ const WORTH_TELLING = 0.01;
 interface AcquireOptions {
   /** When the same reply was written last, on the gate's clock. */
   readonly lastEditAt?: number | undefined;
-  /** How the reply's text comes; asked again at every {@link Gate.look}. */
+  /** How the reply's text comes; asked again at every {@link Gate.look}. An edit that has it is a draft. */
   readonly arrivals?: (() => Arrivals | undefined) | undefined;
   readonly signal: AbortSignal;
 }
@@ -76,7 +76,7 @@ export interface GateOptions {
   /** The bucket as all processes see it. */
   readonly shared?: SharedBucket | undefined;
   /** What this process may do of drafts in all buckets together: a draft's permit includes one of that. */
-  readonly drafts?: DraftGate | undefined;
+  readonly drafts?: (() => Gate) | undefined;
 }
 
 /**
@@ -92,7 +92,7 @@ export class Gate {
   readonly #clock: Clock;
   readonly #outer: Gate | undefined;
   readonly #shared: SharedBucket | undefined;
-  readonly #drafts: DraftGate | undefined;
+  readonly #drafts: (() => Gate) | undefined;
   /** In the order of asking. */
   readonly #urgent: Waiting[] = [];
   readonly #edits: Waiting[] = [];
@@ -123,8 +123,13 @@ export class Gate {
   get idle(): boolean {
     const now = this.#clock.now();
     const full = refill(this.#bucket, this.#own, now).tokens >= this.#own.burst;
-    const unused = this.#sharers === 0 && this.#urgent.length === 0 && this.#edits.length === 0;
+    const unused = this.#sharers === 0 && !this.isWaitedFor;
     return unused && full && now >= this.#closedUntil;
+  }
+
+  /** Whether somebody waits for a permit. */
+  get isWaitedFor(): boolean {
+    return this.#urgent.length > 0 || this.#edits.length > 0;
   }
 
   /** Counts a growing reply in, until the result is called. */
@@ -148,7 +153,7 @@ export class Gate {
     const behind: Token[] = [];
     try {
       // Not by their own `acquire`: a draft is counted once.
-      for (const gate of this.#behind(permit)) behind.push(await gate.#take(permit, { signal }));
+      for (const gate of this.#behind(permit, options)) behind.push(await gate.#take(permit, { signal }));
       if (!this.#stands(own)) own = await this.#take(permit, options);
     } catch (error) {
       for (const token of [own, ...behind]) token.gate.#putBack(token);
@@ -171,8 +176,9 @@ export class Gate {
   }
 
   /** The gates of which a permit of this one includes one. */
-  #behind(permit: Permit): readonly Gate[] {
-    const gates = [permit === "edit" ? this.#drafts?.now() : undefined, this.#outer];
+  #behind(permit: Permit, { arrivals }: AcquireOptions): readonly Gate[] {
+    const isDraft = permit === "edit" && arrivals !== undefined;
+    const gates = [isDraft ? this.#drafts?.() : undefined, this.#outer];
     return gates.filter((gate) => gate !== undefined);
   }
 
@@ -203,7 +209,7 @@ export class Gate {
     if (this.#edits.length > 0) this.#pump();
   }
 
-  /** From now on so many tokens come back. */
+  /** Changes how many tokens a second come back. Only for a bucket of this process: others are not told. */
   paceTo(tokensPerSecond: number): void {
     this.#bucket = refill(this.#bucket, this.#own, this.#clock.now());
     this.#limits = { ...this.#limits, tokensPerSecond };
@@ -400,42 +406,14 @@ function hasOwnPace({ lastEditAt, arrivals }: Waiting): boolean {
   return lastEditAt !== undefined || arrivals !== undefined;
 }
 
-/** So often the rate of drafts is thought over, in ms, while drafts are asked for. */
-const THINK_EVERY_MS = 200;
-
-/** What one process may show of drafts, by how busy it is. */
-class DraftGate {
-  readonly #gate: Gate;
-  readonly #clock: Clock;
-  readonly #busy: (() => number) | undefined;
-  #perSecond = FIRST_RATE;
-  #thoughtAt: number;
-
-  /** @param busy - Part of the time since it was asked last that the event loop worked. */
-  constructor(clock: Clock, busy?: () => number) {
-    this.#gate = new Gate({ burst: 30, tokensPerSecond: FIRST_RATE, minGapMs: 0 }, clock);
-    this.#clock = clock;
-    this.#busy = busy;
-    this.#thoughtAt = clock.now();
-  }
-
-  /** The gate, at the rate of now. */
-  now(): Gate {
-    const now = this.#clock.now();
-    if (this.#busy !== undefined && now - this.#thoughtAt >= THINK_EVERY_MS) {
-      this.#thoughtAt = now;
-      this.#perSecond = nextDraftRate(this.#perSecond, this.#busy());
-      this.#gate.paceTo(this.#perSecond);
-    }
-    return this.#gate;
-  }
-}
+/** What one process may show of drafts; how many a second, is looked at again and again. */
+const DRAFTS: BucketLimits = { burst: 30, tokensPerSecond: FIRST_PER_SECOND, minGapMs: 0 };
 
 export interface GatesOptions {
   /** Where other processes spend out of the same buckets. */
   readonly shared?: SharedBuckets | undefined;
-  /** Part of the time since it was asked last that the event loop worked, 0 to 1; without it drafts keep their first rate. */
-  readonly busy?: () => number;
+  /** Without it drafts keep their first rate. */
+  readonly loopUse?: LoopUse | undefined;
 }
 
 /** Idle gates beyond this many are forgotten. */
@@ -446,12 +424,14 @@ export class Gates {
   readonly #gates = new Map<string, Gate>();
   readonly #clock: Clock;
   readonly #shared: SharedBuckets | undefined;
-  readonly #drafts: DraftGate;
+  readonly #drafts: Gate;
+  readonly #draftRate: DraftRate | undefined;
 
-  constructor(clock: Clock, { shared, busy }: GatesOptions = {}) {
+  constructor(clock: Clock, { shared, loopUse }: GatesOptions = {}) {
     this.#clock = clock;
     this.#shared = shared;
-    this.#drafts = new DraftGate(clock, busy);
+    this.#drafts = new Gate(DRAFTS, clock);
+    this.#draftRate = loopUse && new DraftRate(loopUse, clock.now());
   }
 
   /** @param outer - A limit of several buckets together: a permit of this one includes one of that. */
@@ -460,9 +440,16 @@ export class Gates {
     if (known !== undefined) return known;
     if (this.#gates.size >= MAX_GATES) this.#forgetIdle();
     const shared = this.#shared?.of(bucket, limits, this.#clock.speed ?? 1);
-    const fresh = new Gate(limits, this.#clock, { outer, shared, drafts: this.#drafts });
+    const fresh = new Gate(limits, this.#clock, { outer, shared, drafts: () => this.#draftGate() });
     this.#gates.set(bucket, fresh);
     return fresh;
+  }
+
+  /** At the rate that there is time for now. */
+  #draftGate(): Gate {
+    const perSecond = this.#draftRate?.look(this.#clock.now(), { isWaitedFor: this.#drafts.isWaitedFor });
+    if (perSecond !== undefined) this.#drafts.paceTo(perSecond);
+    return this.#drafts;
   }
 
   #forgetIdle(): void {

@@ -149,6 +149,10 @@ const NOTICES: Readonly<Record<ErrorCode, Sentences>> = {
     en: "This question could not be read any more. Please ask again.",
     zh: "这个问题已经无法读取，请再问一次。",
   },
+  TURN_KILLS_PROCESS: {
+    en: "This question stopped the bridge again and again, so it was given up. Please tell whoever runs it.",
+    zh: "这个问题一再导致桥接服务中断，已放弃回答，请联系管理员。",
+  },
 };
 
 /** The sentence for an error, without a reference. For `FILE_…` codes it is a predicate: see {@link fileNotice}. */

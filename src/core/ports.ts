@@ -296,8 +296,11 @@ export interface Run {
   readonly start: number;
   /** 1, 2, …: how often it was tried; starts that did not count as a try (hand-over, crash) are left out. */
   readonly attempt: number;
-  /** Its process has died under it so often that it is not started again: all to be done is to tell its asker. */
-  readonly isLast: boolean;
+  /**
+   * Its process has died under it so often (20 times) that the turn is taken for the cause: Coze is not asked again, its
+   * asker is told, and it becomes a dead letter. Stays so however often it is started.
+   */
+  readonly suspected: boolean;
   /** Last checkpoint. */
   readonly state: Json | undefined;
   /** `reason` is a {@link RunAborted}: cancelled by somebody, handed over, or no longer ours. */

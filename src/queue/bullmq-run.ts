@@ -22,7 +22,7 @@ export class BullmqRun implements Run {
   readonly conversation: string;
   readonly start: number;
   readonly attempt: number;
-  readonly isLast: boolean;
+  readonly suspected: boolean;
   readonly state: Json | undefined;
   readonly #settings: RunSettings;
   readonly #abort = new AbortController();
@@ -46,7 +46,7 @@ export class BullmqRun implements Run {
     this.conversation = begun.lane;
     this.start = begun.start;
     this.attempt = begun.attempt;
-    this.isLast = begun.isLast;
+    this.suspected = begun.suspected;
     this.state = begun.state === undefined ? undefined : parseJson(begun.state);
     this.#settings = settings;
     this.#saved = begun.state;

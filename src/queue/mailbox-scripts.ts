@@ -85,7 +85,8 @@ return {'accepted', id, ahead}
 
 /**
  * lane, token, most merged, merge within ms, most crashes, dedupe, most dead, lock key, lock token, BullMQ's meta key,
- * name of this Redis or '' → kind, buried ids, [starts, tries, cancelled, state, crashed, crashes], then one [id, key, payload, at] per turn.
+ * name of this Redis or '' → kind, buried ids, [starts, tries, cancelled, state, crashed, crashes], then one
+ * [id, key, payload, at] per turn.
  *
  * Kind is `lost` when BullMQ's lock is not ours any more: a late or repeated start must not take the turn from the
  * worker that has it now. Kind is `paused` when the queue was paused since BullMQ gave us the conversation.
@@ -107,7 +108,7 @@ if redis.call('GET', ARGV[8]) ~= ARGV[9] then return {'lost', {}} end
 if redis.call('HEXISTS', ARGV[10], 'paused') == 1 then return {'paused', {}} end
 local box = boxKey(lane)
 local buried, crashed = {}, 0
-local ids, head, facts
+local ids, head, facts, crashes
 while true do
   ids = redis.call('LRANGE', box, 0, maxMerge - 1)
   head = ids[1]
@@ -115,15 +116,17 @@ while true do
   facts = redis.call('HMGET', turnKey(head),
     'run', 'n', 'starts', 'tries', 'cancel', 'state', 'key', 'payload', 'at', 'group', 'written', 'server', 'crashes')
   local run = facts[1]
+  crashes = tonumber(facts[13] or '0')
   if not facts[7] then
     redis.call('LPOP', box)
   elseif run and run ~= token then
     -- Nobody ended that run: its process died, or was cut off for longer than its lease.
     redis.call('HDEL', turnKey(head), 'run')
     crashed = 1
-    facts[13] = redis.call('HINCRBY', turnKey(head), 'crashes', 1)
-    if facts[13] <= maxCrashes then break end
-    local problem = 'its process died ' .. text(facts[13]) .. ' times while it ran'
+    crashes = redis.call('HINCRBY', turnKey(head), 'crashes', 1)
+    -- As mayStartAgain in outcome.ts.
+    if crashes <= maxCrashes then break end
+    local problem = 'its process died ' .. text(crashes) .. ' times while it ran'
     for _, id in ipairs(retireBatch(lane, tonumber(facts[2] or '1'), dedupeMs, problem, maxDead)) do
       table.insert(buried, id)
     end
@@ -152,7 +155,8 @@ if facts[1] ~= token then
   starts = text(tonumber(starts) + lost + 1)
   redis.call('HSET', turnKey(head), 'n', size, 'run', token, 'starts', starts, 'server', ARGV[11])
 end
-local answer = {'run', buried, {starts, facts[4] or '0', facts[5] or '0', facts[6], crashed, text(tonumber(facts[13] or '0'))}, {head, facts[7], facts[8], facts[9]}}
+local how = {starts, facts[4] or '0', facts[5] or '0', facts[6], crashed, text(crashes)}
+local answer = {'run', buried, how, {head, facts[7], facts[8], facts[9]}}
 if size > 1 then
   ids = redis.call('LRANGE', box, 1, size - 1)
   for _, id in ipairs(ids) do

@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import type { DeadTurn, NewTurn, QueueStats } from "../core/ports.ts";
 import { MAILBOX_SCRIPTS, type MailboxScript } from "./mailbox-scripts.ts";
-import { MAX_CRASHES } from "./outcome.ts";
+import { isSuspected, MAX_CRASHES } from "./outcome.ts";
 import type { QueueBounds } from "./turn-table.ts";
 
 /** Dead letters kept; the oldest go first. */
@@ -25,7 +25,8 @@ export interface Begun {
   readonly turns: readonly BegunTurn[];
   readonly start: number;
   readonly attempt: number;
-  readonly isLast: boolean;
+  /** As of {@link Run}. */
+  readonly suspected: boolean;
   readonly state: string | undefined;
   readonly cancelled: boolean;
   /** The run before this one was never ended. */
@@ -141,7 +142,7 @@ export class Mailbox {
       turns: turns.map((turn) => toBegunTurn(toList(turn))),
       start: Number(starts),
       attempt: Number(tries) + 1,
-      isLast: Number(crashes) >= MAX_CRASHES,
+      suspected: isSuspected(Number(crashes)),
       state: typeof state === "string" ? state : undefined,
       cancelled: cancelled === "1",
       takenOver: Number(takenOver) === 1,

@@ -1,5 +1,5 @@
 import { BridgeError } from "../core/errors.ts";
-import { type MergeMark, RetryLater, type RunAborted } from "../core/ports.ts";
+import { type MergeMark, RetryLater, type Run, type RunAborted } from "../core/ports.ts";
 
 /** What becomes of a turn after a run. */
 export type Outcome =
@@ -21,10 +21,7 @@ export interface RunFacts {
   readonly backoffMs: (attempt: number) => number;
 }
 
-/**
- * Deaths of a process under a turn before the turn is suspected (queue.md §3, "Poison turns"): one more start shall tell
- * its asker, and if the process dies under that one, too, the turn is buried.
- */
+/** Deaths of a process under a turn before the turn is suspected (queue.md §3, "Poison turns"). */
 export const MAX_CRASHES = 20;
 /** Attempts before a turn becomes a dead letter, when the caller names none. */
 export const DEFAULT_MAX_ATTEMPTS = 5;
@@ -46,6 +43,16 @@ export const LONGEST_PARKED_MS = 3_600_000;
 /** 1 s, 2 s, 4 s, … up to a minute: the wait after the given attempt, in ms. */
 export function defaultBackoffMs(attempt: number): number {
   return Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(attempt - 1, 16));
+}
+
+/** Whether a turn that so many processes have died under is taken for the cause ({@link Run.suspected}). */
+export function isSuspected(crashes: number): boolean {
+  return crashes >= MAX_CRASHES;
+}
+
+/** Whether it is started again: suspected, it is once more, to tell its asker. Else it is buried. */
+export function mayStartAgain(crashes: number): boolean {
+  return crashes <= MAX_CRASHES;
 }
 
 /**

@@ -13,7 +13,7 @@ export class SqliteRun implements Run {
   readonly conversation: string;
   readonly start: number;
   readonly attempt: number;
-  readonly isLast: boolean;
+  readonly suspected: boolean;
   readonly state: Json | undefined;
   readonly #file: QueueFile;
   readonly #table: TurnTable;
@@ -32,7 +32,7 @@ export class SqliteRun implements Run {
     this.conversation = claim.lane;
     this.start = claim.start;
     this.attempt = claim.attempt;
-    this.isLast = claim.isLast;
+    this.suspected = claim.suspected;
     this.state = claim.state === undefined ? undefined : parseJson(claim.state);
     this.#file = file;
     this.#table = table;

@@ -1,6 +1,6 @@
 import type { StatementSync } from "node:sqlite";
 import type { DeadTurn, MergeMark, NewTurn } from "../core/ports.ts";
-import { batchSize, LONGEST_PARKED_MS, MAX_CRASHES, type Outcome } from "./outcome.ts";
+import { batchSize, isSuspected, LONGEST_PARKED_MS, mayStartAgain, type Outcome } from "./outcome.ts";
 import { prepareTurnStatements, type TurnStatements } from "./turn-sql.ts";
 
 /** The part of the SQLite file the queue uses. */
@@ -43,7 +43,8 @@ export interface Claim {
   readonly turns: readonly ClaimedTurn[];
   readonly start: number;
   readonly attempt: number;
-  readonly isLast: boolean;
+  /** As of {@link Run}. */
+  readonly suspected: boolean;
   readonly state: string | undefined;
   readonly cancelled: boolean;
 }
@@ -111,7 +112,7 @@ export class TurnTable {
       const head = this.#head(lane);
       if (head === undefined) continue;
       this.#sql.addCrash.run(head.ord);
-      if (head.crashes + 1 <= MAX_CRASHES) continue;
+      if (mayStartAgain(head.crashes + 1)) continue;
       const batch = this.#batch(lane, Math.max(1, head.batch));
       const error = `its process died ${head.crashes + 1} times while it ran`;
       for (const turn of batch) this.#bury(turn.ord, error, now);
@@ -334,7 +335,7 @@ export class TurnTable {
       turns: waiting.slice(0, size),
       start: head.starts + 1,
       attempt: head.tries + 1,
-      isLast: head.crashes >= MAX_CRASHES,
+      suspected: isSuspected(head.crashes),
       state: head.state,
       cancelled: head.cancelled,
     };

@@ -236,9 +236,9 @@ describe("a turn that fails", () => {
 
   it("only tells, and is put away, when its process has died under it again and again", async () => {
     const { adapter, source, answer } = aBridge(ANSWER);
-    const told = answer({ locale: "zh" }, { start: 21, isLast: true });
-    await expect(told).rejects.toThrow("its process died too often");
-    expect(adapter.notice).toContain("(K7Q2FM)");
+    const told = answer({ locale: "zh" }, { start: 21, suspected: true });
+    await expect(told).rejects.toMatchObject({ code: "TURN_KILLS_PROCESS" });
+    expect(adapter.notice).toBe("这个问题一再导致桥接服务中断，已放弃回答，请联系管理员。 (K7Q2FM)");
     expect(source.asked).toEqual([]);
   });
 

@@ -1,13 +1,15 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Gate, Gates } from "../../src/core/gate.ts";
-import type { BucketLimits, Permit } from "../../src/core/pacer.ts";
+import { arrive, type BucketLimits, type Permit } from "../../src/core/pacer.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 /** Discord's edits: 5 in 5 s (docs/reference/pacing.md §3). */
 const LIMITS: BucketLimits = { burst: 5, tokensPerSecond: 1, minGapMs: 0 };
 
 const never = new AbortController().signal;
+/** What makes an edit a draft: its text grows. */
+const DRAFT = { arrivals: () => arrive(undefined, clock.now()) };
 
 let clock: VirtualClock;
 
@@ -332,7 +334,7 @@ describe("a gate", () => {
     const all = (permit: Permit): Promise<unknown> =>
       Promise.all(
         Array.from({ length: 630 }, (_, index) =>
-          gates.of(`bucket ${index}`, LIMITS).acquire(permit, { signal: never }),
+          gates.of(`bucket ${index}`, LIMITS).acquire(permit, { ...DRAFT, signal: never }),
         ),
       );
     await clock.settle(all("first"));
@@ -345,29 +347,45 @@ describe("a gate", () => {
   });
 
   it("shows fewer drafts while the process has no time for them, and more again when it has", async () => {
-    let busy = 1;
-    const gates = new Gates(clock, { busy: () => busy });
-    const draw = async (drafts: number): Promise<number> => {
+    let use = 1;
+    const gates = new Gates(clock, { loopUse: () => use });
+    const draw = async (drafts: number, firstBucket: number): Promise<number> => {
       const since = clock.now();
-      for (let index = 0; index < drafts; index += 1) {
-        await clock.settle(gates.of(`bucket ${index}`, LIMITS).acquire("edit", { signal: never }));
-        await clock.advance(1);
-      }
+      const all = Array.from({ length: drafts }, (_, index) =>
+        gates.of(`bucket ${firstBucket + index}`, LIMITS).acquire("edit", { ...DRAFT, signal: never }),
+      );
+      await clock.settle(Promise.all(all));
       return clock.now() - since;
     };
-    await draw(400);
-    // One after the other, each by its own bucket: 20 a second now.
-    expect(await draw(20)).toBeGreaterThan(900);
-    busy = 0;
-    await draw(400);
-    expect(await draw(20)).toBeLessThan(100);
+    // Each time somebody asks there may be a look.
+    for (let round = 0; round < 10; round += 1) {
+      await draw(1, round);
+      await clock.advance(200);
+    }
+    // The burst goes at once, the rest 20 a second.
+    expect(await draw(50, 100)).toBeGreaterThan(900);
+    use = 0;
+    await clock.advance(5_001);
+    expect(await draw(330, 200)).toBeLessThan(1_100);
+  });
+
+  it("holds up nothing else than drafts", async () => {
+    const gates = new Gates(clock, { loopUse: () => 1 });
+    const all = Array.from({ length: 100 }, (_, index) =>
+      gates.of(`bucket ${index}`, LIMITS).acquire("edit", { ...DRAFT, signal: never }),
+    );
+    // A sign that somebody types, or a page of what was missed.
+    await gates.of("typing", LIMITS).acquire("edit", { signal: never });
+    expect(clock.now()).toBe(0);
+    await clock.settle(Promise.all(all));
+    expect(clock.now()).toBeGreaterThan(200);
   });
 
   it("counts a draft once, also where its bucket is behind another one", async () => {
     const gates = new Gates(clock);
     const outer = gates.of("all", { burst: 1_000, tokensPerSecond: 1_000, minGapMs: 0 });
     const all = Array.from({ length: 28 }, (_, index) =>
-      gates.of(`bucket ${index}`, LIMITS, outer).acquire("edit", { signal: never }),
+      gates.of(`bucket ${index}`, LIMITS, outer).acquire("edit", { ...DRAFT, signal: never }),
     );
     await clock.settle(Promise.all(all));
     // All of them are in the burst.

@@ -214,7 +214,7 @@ export function aRun(changes: Partial<Run> = {}): Run & { readonly saved: Json[]
     conversation: "memory:place",
     start: 1,
     attempt: 1,
-    isLast: false,
+    suspected: false,
     state: undefined,
     signal: new AbortController().signal,
     save: (state) => {

@@ -110,35 +110,38 @@ it.each([
   expect(bridge.log.filter(({ level }) => level === "error")).toHaveLength(1);
 });
 
-it("§11.54 without a login left there is none, and it is said from when on there is", async () => {
+const DAY_MS = 86_400_000;
+
+it("§11.54 does not log in when no login is left, says from when on it may, and does then", async () => {
   discord.gateway.logins.left = 0;
-  await expect(openBridge(discord)).rejects.toMatchObject({
-    code: "PLATFORM_RATE_LIMITED",
-    message: expect.stringMatching(/1,000 times a day.*again at \d{4}-\d\d-\d\dT/) as string,
-    retryAfterMs: expect.closeTo(86_400_000, -5) as number,
+  const clock = new VirtualClock(0);
+  await using bridge = await openBridge(discord, { clock });
+  expect(bridge.adapter.health()).toEqual({
+    ok: false,
+    detail: expect.stringMatching(/1,000 times a day.*again at \d{4}-\d\d-\d\d \d\d:\d\d UTC$/) as string,
   });
+  clock.advance(DAY_MS - 60_000);
   expect(discord.gateway.connections).toBe(0);
+  discord.gateway.logins.left = 10;
+  clock.advance(60_000);
+  await expect.poll(() => bridge.adapter.health().detail).toBe("connected");
+  expect(frames("op 2")).toBe(1);
+  expect(bridge.log.filter(({ level }) => level === "warn")).toHaveLength(1);
 });
 
-it("§11.54 a session that is lost then is had again when Discord allows it, and health says why not before", async () => {
+it.each([
+  ["the session is not resumable", () => discord.gateway.invalidate({ resumable: false })],
+  ["Discord closes it", () => discord.gateway.close(1000)],
+])("§11.54 begins no new session without a login left: %s", async (_, end) => {
   const clock = new VirtualClock(0);
   await using bridge = await openBridge(discord, { clock });
   discord.gateway.logins.left = 0;
-  discord.gateway.refuseConnections(true);
-  discord.gateway.drop();
-  await expect.poll(() => bridge.adapter.health().detail).toBe("reconnecting");
-  clock.advance(61_000);
-  // The old session has been given up once the pause before the new one begins.
-  await expect.poll(() => clock.timers).toBe(1);
-  discord.gateway.refuseConnections(false);
-  const health = (): string => {
-    clock.advance(10_000);
-    return bridge.adapter.health().detail;
-  };
-  await expect.poll(health).toContain("1,000 times a day");
-  expect(discord.gateway.connected).toBe(0);
+  end();
+  await expect.poll(() => bridge.adapter.health().detail).toContain("1,000 times a day");
+  expect(frames("op 2")).toBe(1);
   discord.gateway.logins.left = 10;
-  await expect.poll(health).toBe("connected");
+  clock.advance(DAY_MS);
+  await expect.poll(() => bridge.adapter.health().detail).toBe("connected");
 });
 
 it("§11.56 says once that Discord is away, however often it is tried", async () => {

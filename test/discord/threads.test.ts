@@ -51,11 +51,10 @@ function messageOf(turn: IncomingTurn): string {
   return /(\d+)#r0$/.exec(turn.id)?.[1] ?? "";
 }
 
-/** Discord refuses to change what stands in an archived thread. */
-const EDITS = /^PATCH \/channels\/\d+\/messages\/\d+$/;
-const OPENED = /^PATCH \/channels\/\d+$/;
+/** Every call that changes a channel, or a message in one. */
+const CHANGES = /^PATCH \/(channels|webhooks)\//;
 
-describe("a thread that somebody archives while an answer grows in it", () => {
+describe("§11.36 a thread that somebody archives while an answer grows in it", () => {
   const growing = async (): Promise<{ reply: Reply; thread: string }> => {
     const first = await bridge.reply(await ask("@Coze one"));
     const second = await ask("@Coze two");
@@ -66,28 +65,74 @@ describe("a thread that somebody archives while an answer grows in it", () => {
     await first.finish(done("one"));
     return { reply, thread };
   };
+  /** Calls since then, without ids, and how each ended. */
+  const changesSince = (before: number): readonly string[] =>
+    calls(discord, CHANGES)
+      .slice(before)
+      .map(
+        ({ name, status }) => `${name.replaceAll(/\/\d+/g, "").replaceAll(/\/[\w-]{20,}/g, "")} ${status}`,
+      );
 
   it("is opened again for the end, in the same message, and for no draft", async () => {
     const { reply, thread } = await growing();
     discord.archiveThread(thread);
-    const edits = calls(discord, EDITS).length;
+    const before = calls(discord, CHANGES).length;
     reply.show({ answer: answerOf("The moon pulls") });
-    await expect.poll(() => calls(discord, EDITS).length).toBeGreaterThan(edits);
-    expect(calls(discord, OPENED)).toEqual([]);
+    await expect.poll(() => changesSince(before)).toEqual(["PATCH /channels/messages 400"]);
     await reply.finish(done("The moon pulls."));
     expect(saidIn(thread)).toEqual(["The moon pulls."]);
-    expect(calls(discord, OPENED)).toHaveLength(1);
+    expect(changesSince(before)).toEqual([
+      "PATCH /channels/messages 400",
+      "PATCH /channels/messages 400",
+      "PATCH /channels 200",
+      "PATCH /channels/messages 200",
+    ]);
   });
 
   it("stays as it is where it is locked, too, and nobody knocks on and on", async () => {
     const { reply, thread } = await growing();
     discord.archiveThread(thread, { locked: true });
+    const before = calls(discord, CHANGES).length;
     await expect(reply.finish(done("The moon pulls."))).rejects.toMatchObject({
       code: "PLATFORM_PERMISSION",
       platformCode: "160005",
     });
     expect(saidIn(thread)).toEqual(["The moon"]);
-    expect(calls(discord, OPENED)).toHaveLength(1);
+    expect(changesSince(before)).toEqual(["PATCH /channels/messages 400", "PATCH /channels 403"]);
+  });
+
+  it("is opened once: whoever archives it again means it", async () => {
+    const { reply, thread } = await growing();
+    discord.archiveThread(thread);
+    const before = calls(discord, CHANGES).length;
+    const leave = discord.traffic.onExchange(({ name, status }) => {
+      if (/^PATCH \/channels\/\d+$/.test(name) && status === 200) discord.archiveThread(thread);
+    });
+    await expect(reply.finish(done("The moon pulls."))).rejects.toMatchObject({ platformCode: "50083" });
+    leave();
+    expect(changesSince(before).filter((change) => change.startsWith("PATCH /channels 2"))).toHaveLength(1);
+  });
+
+  it("waits where Discord wants it to, and lets the messages' own limit alone", async () => {
+    const { reply, thread } = await growing();
+    discord.archiveThread(thread);
+    const body = { message: "You are being rate limited.", retry_after: 0.5, global: false };
+    const headers = { "retry-after": "0.5" };
+    discord.faults.plan(`PATCH /channels/${thread}`, { do: "answer", status: 429, body, headers });
+    await reply.finish(done("The moon pulls."));
+    expect(saidIn(thread)).toEqual(["The moon pulls."]);
+  });
+
+  it("is opened for the end of a command, too", async () => {
+    const thread = discord.addThread(discord.general, "talk");
+    discord.person("Ada").slash(thread, { question: "why?" });
+    await expect.poll(() => bridge.turns.length).toBe(1);
+    const [turn] = bridge.turns;
+    if (turn === undefined) throw new Error("no turn");
+    const reply = await bridge.reply(turn);
+    discord.archiveThread(thread);
+    await reply.finish(done("Because."));
+    expect(saidIn(thread)).toEqual(["Because."]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { loopUse } from "../src/clock.ts";
+import { createLoopUse } from "../src/loop-use.ts";
 
 /** Keeps the event loop from going on. */
 function workFor(ms: number): void {
@@ -8,10 +8,10 @@ function workFor(ms: number): void {
 }
 
 it("tells how much of the time since the last look the event loop worked", async () => {
-  const use = loopUse();
+  const loopUse = createLoopUse();
   await sleep(200);
-  expect(use()).toBeLessThan(1);
+  expect(loopUse()).toBeLessThan(1);
   workFor(5);
   // The loop has not waited since.
-  expect(use()).toBe(1);
+  expect(loopUse()).toBe(1);
 });
