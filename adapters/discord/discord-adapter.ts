@@ -145,6 +145,7 @@ export class DiscordAdapter implements Adapter {
     const growing = new GrowingReply({
       ...options,
       saved,
+      keepsSaved: options.earlier === undefined,
       writer,
       log,
       now: () => clock.now(),

@@ -37,7 +37,8 @@ export async function openSlackReply(
   const status = new StatusLine(context, { team: address.team, place });
   if (found.messages.length === 0) status.show(turn.locale, { signal });
   const file = new AnswerFile(context, target);
-  const inner = openAt(context, { address, target, before: found, keep, file, signal });
+  const keepsSaved = earlier === undefined;
+  const inner = openAt(context, { address, target, before: found, keepsSaved, keep, file, signal });
   return {
     reply: new ThreadReply(inner, { place, status, file, signal, shown: found.messages.length > 0 }),
     place,
@@ -96,18 +97,21 @@ interface OpenAt {
   readonly address: SlackAddress;
   readonly target: ReplyTarget;
   readonly before: SavedReply;
+  /** What is there is of this very answer, not of an earlier revision. */
+  readonly keepsSaved: boolean;
   readonly keep: (reply: Omit<SavedReply, "place">) => Promise<void>;
   readonly file: AnswerFile;
   readonly signal: AbortSignal;
 }
 
 function openAt(context: SlackContext, options: OpenAt): Reply {
-  const { address, target, before, keep, file, signal } = options;
+  const { address, target, before, keepsSaved, keep, file, signal } = options;
   const openEdit = (streams: FormerStreams): Reply =>
     new GrowingReply({
       writer: new EditWriter(context, target, { streams, file }),
-      saved: { messages: streams.messages },
-      save: (state) => keep({ style: "edit", messages: parseSaved(state).messages, cuts: streams.cuts }),
+      saved: { messages: streams.messages, ...(before.kept !== undefined && { kept: before.kept }) },
+      keepsSaved: keepsSaved && before.messages.length > 0,
+      save: (state) => keep({ ...parseSaved(state), style: "edit", cuts: streams.cuts }),
       signal,
       log: context.log,
       now: () => context.tools.clock.now(),

@@ -14,6 +14,8 @@ export interface SavedReply {
   readonly messages: readonly string[];
   /** Where streams cut the answer, in characters of what was drawn: one less than there were streams. */
   readonly cuts: readonly number[];
+  /** Messages that stay as an earlier start left them. */
+  readonly kept?: number;
   /** Of a slash command, whose place is made by its first attempt. */
   readonly place?: Place;
 }
@@ -22,6 +24,7 @@ const schema = z.object({
   style: z.enum(["edit", "native"]).default("edit"),
   messages: z.array(z.string()).default([]),
   cuts: z.array(z.number().int().nonnegative()).default([]),
+  kept: z.number().int().positive().exactOptional(),
   place: z.object({ channel: z.string(), thread: z.string(), dm: z.boolean() }).exactOptional(),
 });
 
@@ -31,11 +34,12 @@ export function parseSaved(saved: Json | undefined): SavedReply {
   return result.success ? result.data : { style: "edit", messages: [], cuts: [] };
 }
 
-export function toSaved({ style, messages, cuts, place }: SavedReply): Json {
+export function toSaved({ style, messages, cuts, kept, place }: SavedReply): Json {
   return {
     style,
     messages,
     ...(cuts.length > 0 && { cuts }),
+    ...(kept !== undefined && { kept }),
     ...(place !== undefined && { place: { ...place } }),
   };
 }

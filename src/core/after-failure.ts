@@ -8,13 +8,16 @@ export type AfterFailure =
   /** Nobody can be told there: the turn becomes a dead letter for the operator. */
   | { readonly do: "give-up" };
 
-/** Attempts per turn, whatever the cause, the first one included. */
+/** Attempts per turn, the first one included. */
 const MAX_ATTEMPTS = 3;
-/** A running chat of the same conversation ends by itself; it may take as long as an answer takes. */
-const MAX_ATTEMPTS_WHILE_OCCUPIED = 30;
+/**
+ * The same where waiting is all it takes, some 13 minutes: while another chat runs in the conversation, which ends by itself;
+ * while the answer is known to be at Coze (coze-api.md §16.3) and Coze is away; while the platform is.
+ */
+const MAX_PATIENT_ATTEMPTS = 30;
 const FIRST_WAIT_MS = 2_000;
 const LONGEST_WAIT_MS = 30_000;
-/** Who is told to come back later than this gives up: nobody waits that long for an answer. */
+/** Who is told to come back later than this gives up: nobody waits that long for an answer, or for its next attempt. */
 const LONGEST_TOLD_MS = 5 * 60_000;
 
 /** Ends that are answers in their own way: asking again, by whomever, would end the same. */
@@ -34,23 +37,25 @@ const SETTLED: readonly ErrorCode[] = [
  *
  * @param attempt - 1 for the first.
  * @param options - `repeatable`: another attempt shows nothing twice and asks nothing twice, because nothing was
- * shown yet or the chat is known and will be followed.
+ * shown yet or the chat is known and will be followed. `isFollowed`: the latter, and its time is not over.
  * @see docs/reference/coze-api.md §15, §16.4
  */
 export function afterFailure(
   error: unknown,
   attempt: number,
-  options: { repeatable: boolean },
+  options: { repeatable: boolean; isFollowed: boolean },
 ): AfterFailure {
   if (!(error instanceof BridgeError)) return { do: "tell", code: "INTERNAL", bury: true };
   const backoffMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1));
   const afterMs = Math.max(error.retryAfterMs ?? 0, backoffMs);
-  if (error instanceof PlatformError) {
-    return error.retryable && attempt < MAX_ATTEMPTS ? { do: "retry", afterMs } : { do: "give-up" };
-  }
-  const usual = error.code === "COZE_OCCUPIED" ? MAX_ATTEMPTS_WHILE_OCCUPIED : MAX_ATTEMPTS;
-  const limit = Math.min(usual, error.maxAttempts ?? usual);
   const tooLate = afterMs > LONGEST_TOLD_MS;
+  if (error instanceof PlatformError) {
+    const mayPass = error.retryable && !tooLate && attempt < MAX_PATIENT_ATTEMPTS;
+    return mayPass ? { do: "retry", afterMs } : { do: "give-up" };
+  }
+  const isPatient = error.code === "COZE_OCCUPIED" || options.isFollowed;
+  const usual = isPatient ? MAX_PATIENT_ATTEMPTS : MAX_ATTEMPTS;
+  const limit = Math.min(usual, error.maxAttempts ?? usual);
   if (error.retryable && options.repeatable && !tooLate && attempt < limit) return { do: "retry", afterMs };
   // "Occupied" means nothing to the asker: after all this time it is simply busy.
   const code = error.code === "COZE_OCCUPIED" ? "COZE_BUSY" : error.code;

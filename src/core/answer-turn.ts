@@ -7,7 +7,7 @@ import {
   EMPTY_ANSWER,
   reduceAnswer,
 } from "./answer-state.ts";
-import { askCoze } from "./ask-coze.ts";
+import { ANSWER_MS, askCoze } from "./ask-coze.ts";
 import { type BroughtFiles, bringFiles } from "./bring-files.ts";
 import { type ChatIds, Checkpoint } from "./checkpoint.ts";
 import { cozeConversationOf, newConversationOf, replaceConversation } from "./conversations.ts";
@@ -158,7 +158,7 @@ async function openReply(
     return await open();
   } catch (error) {
     if (run.signal.aborted) throw error;
-    const next = afterFailure(error, run.attempt, { repeatable: true });
+    const next = afterFailure(error, run.attempt, { repeatable: true, isFollowed: false });
     parts.log.warn({ err: error }, "reply could not be opened");
     if (next.do === "retry") throw new RetryLater({ afterMs: next.afterMs, cause: error });
     throw error;
@@ -307,8 +307,10 @@ async function fail(work: Work, error: unknown): Promise<void> {
   // Already on screen: what failed afterwards is not the asker's business.
   if (checkpoint.state.done !== undefined) throw error;
   if (run.signal.aborted) return aborted(work);
-  const repeatable = answerMarkdown(work.answer) === "" || checkpoint.state.chat !== undefined;
-  const next = afterFailure(error, run.attempt, { repeatable });
+  const { chat, asked } = checkpoint.state;
+  const repeatable = answerMarkdown(work.answer) === "" || chat !== undefined;
+  const isFollowed = chat !== undefined && asked !== undefined && work.wallNow() < asked.at + ANSWER_MS;
+  const next = afterFailure(error, run.attempt, { repeatable, isFollowed });
   log.error({ err: error, next: next.do, chatId: work.answer.chatId }, "turn failed");
   if (next.do === "retry") {
     await reply.abandon();

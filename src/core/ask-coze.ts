@@ -17,7 +17,7 @@ export interface AskParts {
 }
 
 /** Longest time from the question to the end of its answer, over restarts. */
-const ANSWER_MS = 15 * 60_000;
+export const ANSWER_MS: number = 15 * 60_000;
 /** What is left at least to a chat that is followed after a restart. */
 const LEAST_FOLLOW_MS = 10_000;
 /**

@@ -1,4 +1,4 @@
-import { bringsText } from "./answer-state.ts";
+import { answerMarkdown, bringsText } from "./answer-state.ts";
 import { BridgeError, type ErrorCode } from "./errors.ts";
 import type { Gate, Grant } from "./gate.ts";
 import type { Json } from "./json.ts";
@@ -33,6 +33,8 @@ export interface PartWriter {
 export interface GrowingReplyOptions {
   readonly writer: PartWriter;
   readonly saved: Json | undefined;
+  /** What is saved is of this very answer: a last state without text of its own leaves it there, and says its notice below. */
+  readonly keepsSaved?: boolean;
   readonly save: (state: Json) => Promise<void>;
   readonly signal: AbortSignal;
   readonly log: Log;
@@ -59,6 +61,9 @@ const LONGEST_PAUSE_MS = 30_000;
 
 /** Nothing can be shown there any more, whatever the text. */
 const TERMINAL: ReadonlySet<ErrorCode> = new Set(["PLATFORM_GONE", "PLATFORM_PERMISSION", "PLATFORM_AUTH"]);
+
+/** Stands for a message that stays as it is. */
+const KEPT: Part = {};
 
 /** `roll`: the last edit of a full message and the create of the next one, together. */
 type Step = "save" | "create" | "edit" | "roll" | "remove";
@@ -95,6 +100,8 @@ export class GrowingReply implements Reply {
   /** Something came in since the writer last began to look. */
   #news = false;
   #running: Promise<void> = Promise.resolve();
+  /** Messages that stay as an earlier start left them. */
+  #kept: number;
   #leave: (() => void) | undefined;
   /** Ends waiting for the pace or in a pause, never a call: its outcome has to be known. */
   #interrupt = new AbortController();
@@ -102,6 +109,7 @@ export class GrowingReply implements Reply {
   constructor(options: GrowingReplyOptions) {
     this.#options = options;
     this.#shown = savedIds(options.saved).map((id) => ({ id, key: undefined }));
+    this.#kept = savedKept(options.saved);
   }
 
   show(content: ReplyContent): void {
@@ -117,6 +125,7 @@ export class GrowingReply implements Reply {
   async finish(content: ReplyContent): Promise<FinishedReply> {
     this.#latest = content;
     this.#final = true;
+    this.#keepSaved(content);
     this.#failuresInARow = 0;
     // Drafts wait for the pace, the last state does not: it asks anew.
     this.#interruptWait();
@@ -126,6 +135,13 @@ export class GrowingReply implements Reply {
     if (this.#ended !== undefined) throw this.#ended.error;
     if (this.#stopped) throw new Error("reply was abandoned before its last state was written");
     return { messageKeys: this.#shown.map(({ id }) => this.#options.writer.messageKey(id)) };
+  }
+
+  /** An earlier start may have said so already, and not lived to tell that it had. */
+  #keepSaved({ answer }: ReplyContent): void {
+    const isOwnText = this.#lastWriteAt !== undefined || answerMarkdown(answer) !== "";
+    if (this.#options.keepsSaved !== true || isOwnText) this.#kept = 0;
+    else if (this.#kept === 0) this.#kept = this.#shown.length;
   }
 
   async abandon(): Promise<void> {
@@ -204,13 +220,18 @@ export class GrowingReply implements Reply {
     if (content === undefined) return [];
     const final = this.#final;
     if (this.#rendered?.content !== content || this.#rendered.final !== final) {
-      this.#rendered = { content, final, parts: this.#options.writer.render(content, { final }) };
+      const parts = this.#options.writer.render(content, { final });
+      const kept = final ? Array.from({ length: this.#kept }, () => KEPT) : [];
+      this.#rendered = { content, final, parts: [...kept, ...parts] };
     }
     return this.#rendered.parts;
   }
 
   #staleIndex(parts: readonly Part[]): number {
-    return this.#shown.findIndex(({ key }, index) => index < parts.length && key !== toKey(parts[index]));
+    return this.#shown.findIndex(({ key }, index) => {
+      const part = parts[index];
+      return part !== undefined && part !== KEPT && key !== toKey(part);
+    });
   }
 
   async #do(step: Step): Promise<void> {
@@ -224,7 +245,8 @@ export class GrowingReply implements Reply {
   }
 
   async #save(): Promise<void> {
-    await this.#options.save({ messages: this.#shown.map(({ id }) => id) });
+    const messages = this.#shown.map(({ id }) => id);
+    await this.#options.save({ messages, ...(this.#kept > 0 && { kept: this.#kept }) });
     this.#unsaved = false;
   }
 
@@ -432,4 +454,11 @@ export function savedIds(saved: Json | undefined): readonly string[] {
   if (typeof saved !== "object" || saved === null || Array.isArray(saved)) return [];
   const { messages } = saved as { readonly messages?: Json };
   return Array.isArray(messages) ? messages.filter((id): id is string => typeof id === "string") : [];
+}
+
+/** How many of them stayed as they were; 0 where none is said. */
+function savedKept(saved: Json | undefined): number {
+  if (typeof saved !== "object" || saved === null || Array.isArray(saved)) return 0;
+  const { kept } = saved as { readonly kept?: Json };
+  return typeof kept === "number" && Number.isInteger(kept) && kept > 0 ? kept : 0;
 }

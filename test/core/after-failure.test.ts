@@ -8,7 +8,9 @@ const busy = (retryAfterMs?: number): CozeError =>
     retryable: true,
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   });
-const repeatable = { repeatable: true };
+const repeatable = { repeatable: true, isFollowed: false };
+const followed = { repeatable: true, isFollowed: true };
+const unrepeatable = { repeatable: false, isFollowed: false };
 
 describe("after a failure", () => {
   it("waits longer each time, and as long as it was told", () => {
@@ -32,7 +34,7 @@ describe("after a failure", () => {
     const tell = { do: "tell", code: "COZE_BUSY", bury: true };
     const arrived = new CozeError("COZE_BUSY", "busy", { retryable: true, outcome: "unknown" });
     expect(afterFailure(busy(), 3, repeatable)).toEqual(tell);
-    expect(afterFailure(busy(), 1, { repeatable: false })).toEqual(tell);
+    expect(afterFailure(busy(), 1, unrepeatable)).toEqual(tell);
     // The next attempt looks for it before it asks again.
     expect(afterFailure(arrived, 1, repeatable).do).toBe("retry");
   });
@@ -60,8 +62,23 @@ describe("after a failure", () => {
     const gone = new PlatformError("PLATFORM_GONE", "gone", { platform: "slack" });
     const away = new PlatformError("PLATFORM_UNREACHABLE", "away", { platform: "slack", retryable: true });
     expect(afterFailure(gone, 1, repeatable)).toEqual({ do: "give-up" });
-    expect(afterFailure(away, 1, { repeatable: false })).toEqual({ do: "retry", afterMs: 2_000 });
-    expect(afterFailure(away, 3, repeatable)).toEqual({ do: "give-up" });
+    expect(afterFailure(away, 1, unrepeatable)).toEqual({ do: "retry", afterMs: 2_000 });
+  });
+
+  it("waits for a platform that is away as for an answer, but not for hours", () => {
+    const away = new PlatformError("PLATFORM_UNREACHABLE", "away", { platform: "slack", retryable: true });
+    expect(afterFailure(away, 29, repeatable)).toEqual({ do: "retry", afterMs: 30_000 });
+    expect(afterFailure(away, 30, repeatable)).toEqual({ do: "give-up" });
+    const options = { platform: "slack" as const, retryable: true, retryAfterMs: HOUR_MS };
+    const banned = new PlatformError("PLATFORM_RATE_LIMITED", "banned", options);
+    expect(afterFailure(banned, 1, repeatable)).toEqual({ do: "give-up" });
+  });
+
+  it("waits for a Coze that is away where it has the answer", () => {
+    const away = new CozeError("COZE_UNREACHABLE", "away", { retryable: true });
+    expect(afterFailure(away, 3, repeatable)).toEqual({ do: "tell", code: "COZE_UNREACHABLE", bury: true });
+    expect(afterFailure(away, 29, followed)).toEqual({ do: "retry", afterMs: 30_000 });
+    expect(afterFailure(away, 30, followed).do).toBe("tell");
   });
 
   it("calls what nobody foresaw an internal error", () => {

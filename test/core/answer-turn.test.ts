@@ -246,7 +246,7 @@ describe("a turn that fails", () => {
     const broken = new CozeError("COZE_STREAM_BROKEN", "cut", { retryable: true, outcome: "unknown" });
     const { adapter, source, answer } = aBridge({ events: [CREATED, delta("Once upon")], error: broken });
     source.follows.push({ error: broken });
-    const told = answer({ locale: "zh" }, { attempt: 3 });
+    const told = answer({ locale: "zh" }, { attempt: 30 });
     await expect(told).rejects.toBe(broken);
     expect(adapter.final).toBe("Once upon");
     expect(adapter.notice).toBe("回答还没写完连接就中断了，请再问一次。 (K7Q2FM)");
@@ -286,7 +286,7 @@ describe("a turn that fails", () => {
       new PlatformError("PLATFORM_UNREACHABLE", "503", { platform: "memory", retryable: true });
     adapter.finishErrors = [away(), away()];
     await expect(answer()).rejects.toBeInstanceOf(RetryLater);
-    await expect(answer({}, { attempt: 3 })).rejects.toBeInstanceOf(PlatformError);
+    await expect(answer({}, { attempt: 30 })).rejects.toBeInstanceOf(PlatformError);
   });
 
   it("becomes a dead letter when its place is gone, since nobody can be told there", async () => {

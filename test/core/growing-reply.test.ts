@@ -33,6 +33,7 @@ function aLog(): Log {
 function aReply(
   options: {
     saved?: Json;
+    keepsSaved?: boolean;
     save?: (state: Json) => Promise<void>;
     signal?: AbortSignal;
     onFirst?: () => void;
@@ -41,6 +42,7 @@ function aReply(
   return new GrowingReply({
     writer: platform,
     saved: options.saved,
+    ...(options.keepsSaved !== undefined && { keepsSaved: options.keepsSaved }),
     save: options.save ?? (() => Promise.resolve()),
     signal: options.signal ?? new AbortController().signal,
     log: aLog(),
@@ -536,6 +538,54 @@ describe("after a restart", () => {
   ])("starts anew when %s was saved", async (_, saved) => {
     await clock.settle(aReply({ saved }).finish(aContent("text")));
     expect(platform.written).toEqual(["create text"]);
+  });
+});
+
+describe("a start that has no text of its own", () => {
+  /** Two messages of an earlier start. */
+  const earlier = async (): Promise<{ saved: Json }> => {
+    platform = new TextPlatform(clock, { maxLength: 10 });
+    const saved: Json[] = [];
+    const reply = aReply({ save: async (state) => void saved.push(state) });
+    reply.show(aContent("Half of the answer"));
+    await clock.advance(3_000);
+    await clock.settle(reply.abandon());
+    return { saved: saved.at(-1) ?? {} };
+  };
+  const failed = aContent("", { notice: "Sorry." });
+
+  it("leaves what stands there, and says below what became of it", async () => {
+    const { saved } = await earlier();
+    const reply = aReply({ saved, keepsSaved: true });
+    const { messageKeys } = await clock.settle(reply.finish(failed));
+    expect(platform.screen).toEqual(["Half of th", "e answer", "Sorry."]);
+    expect(messageKeys).toHaveLength(3);
+  });
+
+  it("says so once, though a start that had said it did not live to tell", async () => {
+    const { saved } = await earlier();
+    const states: Json[] = [];
+    const killed = aReply({ saved, keepsSaved: true, save: async (state) => void states.push(state) });
+    await clock.settle(killed.finish(failed));
+    const reply = aReply({ saved: states.at(-1) ?? {}, keepsSaved: true });
+    await clock.settle(reply.finish(failed));
+    expect(platform.screen).toEqual(["Half of th", "e answer", "Sorry."]);
+  });
+
+  it("puts the answer in the same messages once there is one, also where that had been said", async () => {
+    const { saved } = await earlier();
+    const states: Json[] = [];
+    const killed = aReply({ saved, keepsSaved: true, save: async (state) => void states.push(state) });
+    await clock.settle(killed.finish(failed));
+    const reply = aReply({ saved: states.at(-1) ?? {}, keepsSaved: true });
+    await clock.settle(reply.finish(aContent("All of it, all")));
+    expect(platform.screen).toEqual(["All of it,", " all"]);
+  });
+
+  it("replaces what is of an earlier question", async () => {
+    const { saved } = await earlier();
+    await clock.settle(aReply({ saved }).finish(failed));
+    expect(platform.screen).toEqual(["Sorry."]);
   });
 });
 
