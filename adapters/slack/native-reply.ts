@@ -2,9 +2,10 @@ import { z } from "zod";
 import { answerMarkdown, bringsText } from "../../src/core/answer-state.ts";
 import { BridgeError, PlatformError } from "../../src/core/errors.ts";
 import type { Gate, Grant } from "../../src/core/gate.ts";
+import { isOver } from "../../src/core/growing-reply.ts";
 import { goesOnAsFile } from "../../src/core/notices.ts";
 import { type Arrivals, arrive, type Permit, sendAll } from "../../src/core/pacer.ts";
-import type { FinishedReply, Reply, ReplyContent } from "../../src/core/ports.ts";
+import type { FinishedReply, OpenReplyOptions, Reply, ReplyContent } from "../../src/core/ports.ts";
 import { messageKey } from "./address.ts";
 import type { AnswerFile } from "./answer-file.ts";
 import type { FormerStreams, ReplyTarget } from "./edit-writer.ts";
@@ -34,6 +35,7 @@ export interface NativeReplyOptions {
   /** Where the answer goes on once there are as many streams as there may be. */
   readonly file: AnswerFile;
   readonly signal: AbortSignal;
+  readonly onOver: OpenReplyOptions["onOver"];
 }
 
 /** One stream. */
@@ -117,6 +119,8 @@ export class NativeReply implements Reply {
   readonly #hurry = new AbortController();
   #running: Promise<void> | undefined;
   #failure: unknown;
+  /** Slack does not take the text in a stream: it grows by edits from here on. */
+  #isRefused = false;
 
   constructor(context: SlackContext, options: NativeReplyOptions) {
     this.#context = context;
@@ -171,6 +175,7 @@ export class NativeReply implements Reply {
       .catch((error: unknown) => {
         this.#failure = error;
         this.#context.log.warn({ err: error }, "reply stopped growing");
+        if (!this.#final && isOver(error)) this.#options.onOver?.(error);
       })
       .finally(() => {
         this.#running = undefined;
@@ -203,6 +208,7 @@ export class NativeReply implements Reply {
   #next(): (() => Promise<void>) | undefined {
     const segment = this.#segments.at(-1);
     const open = segment?.open === true;
+    if (this.#isRefused) return open ? () => this.#stop(segment, { last: true }) : () => this.#switchToEdit();
     // Drawn only when it may go out: what is newest now is old by then.
     const isNew = this.#latest !== undefined && this.#drawn?.content !== this.#latest;
     if (isNew && open && !segment.ended && !this.#final && !this.#stoppedByUser) {
@@ -334,7 +340,7 @@ export class NativeReply implements Reply {
     if (this.#refusesCards(error, first.cards)) return;
     const name = error.platformCode ?? "";
     if (NEVER_HERE.test(name)) this.#context.latches.turnOff("native stream", team, error);
-    if (NEVER_HERE.test(name) || NOT_THIS_TIME.test(name)) {
+    if (NEVER_HERE.test(name) || NOT_THIS_TIME.test(name) || error.code === "PLATFORM_REJECTED") {
       await this.#switchToEdit();
       return;
     }
@@ -456,6 +462,11 @@ export class NativeReply implements Reply {
         return false;
       default:
         break;
+    }
+    if (error.code === "PLATFORM_REJECTED") {
+      this.#repair = true;
+      this.#isRefused = true;
+      return false;
     }
     // Cards may be sent again: they only say how they are.
     if (error.code !== "PLATFORM_UNKNOWN_OUTCOME" || text === "") throw error;

@@ -18,7 +18,7 @@ import { anything } from "./web-api.ts";
 export async function openSlackReply(
   context: SlackContext,
   turn: Turn,
-  { saved, earlier, save, again, signal }: OpenReplyOptions,
+  { saved, earlier, save, again, signal, onOver }: OpenReplyOptions,
 ): Promise<{ reply: Reply; place?: Place }> {
   const address = parseAddress(turn.address);
   const before = saved === undefined ? takenOver(earlier) : parseSaved(saved);
@@ -38,7 +38,7 @@ export async function openSlackReply(
   if (found.messages.length === 0) status.show(turn.locale, { signal });
   const file = new AnswerFile(context, target);
   const keepsSaved = earlier === undefined;
-  const inner = openAt(context, { address, target, before: found, keepsSaved, keep, file, signal });
+  const inner = openAt(context, { address, target, before: found, keepsSaved, keep, file, signal, onOver });
   return {
     reply: new ThreadReply(inner, { place, status, file, signal, shown: found.messages.length > 0 }),
     place,
@@ -102,10 +102,11 @@ interface OpenAt {
   readonly keep: (reply: Omit<SavedReply, "place">) => Promise<void>;
   readonly file: AnswerFile;
   readonly signal: AbortSignal;
+  readonly onOver: OpenReplyOptions["onOver"];
 }
 
 function openAt(context: SlackContext, options: OpenAt): Reply {
-  const { address, target, before, keepsSaved, keep, file, signal } = options;
+  const { address, target, before, keepsSaved, keep, file, signal, onOver } = options;
   const openEdit = (streams: FormerStreams): Reply =>
     new GrowingReply({
       writer: new EditWriter(context, target, { streams, file }),
@@ -113,6 +114,7 @@ function openAt(context: SlackContext, options: OpenAt): Reply {
       keepsSaved: keepsSaved && before.messages.length > 0,
       save: (state) => keep({ ...parseSaved(state), style: "edit", cuts: streams.cuts }),
       signal,
+      onOver,
       log: context.log,
       now: () => context.tools.clock.now(),
       sleep: context.sleep,
@@ -126,6 +128,7 @@ function openAt(context: SlackContext, options: OpenAt): Reply {
     openEdit,
     file,
     signal,
+    onOver,
   });
 }
 

@@ -27,6 +27,7 @@ import {
   type Adapter,
   type AnswerSource,
   type Log,
+  type OpenReplyOptions,
   type Question,
   type Reply,
   type ReplyContent,
@@ -70,6 +71,8 @@ interface Work extends AnswerParts {
   readonly reply: Reply;
   /** The turn with what is found out about who asked, where that was not known when it was handed in. */
   readonly met: Promise<Turn>;
+  /** Fires when nothing can be shown any more, with the platform's error. */
+  readonly over: AbortSignal;
   answer: AnswerState;
 }
 
@@ -109,9 +112,10 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
   const met = Promise.resolve(meeting).then((asker) => ({ ...told, ...asker }));
   const isQuick = meeting !== undefined && start === 1 && canBeAskedFirst(told, earlier);
   const turn = isQuick ? told : await met;
-  const opening = { checkpoint, earlier, met, isQuick };
+  const over = new AbortController();
+  const opening = { checkpoint, earlier, met, isQuick, onOver: (error: BridgeError) => over.abort(error) };
   const reply = await openReply(run, { ...parts, log }, opening);
-  const about = { turn, asked, earlier, met, run, checkpoint, reply };
+  const about = { turn, asked, earlier, met, run, checkpoint, reply, over: over.signal };
   const work: Work = { ...parts, ...about, log, answer: EMPTY_ANSWER };
   try {
     // Asking, bringing files or drawing may be what kills it: a sentence is all that is tried.
@@ -142,9 +146,10 @@ function canBeAskedFirst({ attachments, late }: Turn, earlier: EarlierAnswer | u
 async function openReply(
   run: Run,
   parts: AnswerParts,
-  how: Pick<Work, "checkpoint" | "earlier" | "met"> & { readonly isQuick: boolean },
+  how: Pick<Work, "checkpoint" | "earlier" | "met"> &
+    Required<Pick<OpenReplyOptions, "onOver">> & { readonly isQuick: boolean },
 ): Promise<Reply> {
-  const { checkpoint, earlier, met, isQuick } = how;
+  const { checkpoint, earlier, met, isQuick, onOver } = how;
   const open = async (): Promise<Reply> =>
     parts.adapter.openReply(await met, {
       saved: checkpoint.state.reply,
@@ -152,6 +157,7 @@ async function openReply(
       again: run.start > 1,
       save: (reply) => checkpoint.save({ reply }),
       signal: replySignal(run.signal),
+      onOver,
     });
   if (isQuick) return new PromisedReply(open());
   try {
@@ -174,14 +180,19 @@ function replySignal(signal: AbortSignal): AbortSignal {
   return controller.signal;
 }
 
-/** Asking ends with the run; when somebody cancels, the chat is cancelled at Coze before its stream is closed. */
+/**
+ * Asking ends with the run; when somebody cancels, or nothing can be shown any more, the chat is cancelled at Coze before
+ * its stream is closed.
+ */
 function askSignal(work: Work): AbortSignal {
   const controller = new AbortController();
+  // `cancelAtCoze` handles its own errors.
+  const cancel = (reason: unknown): void => void cancelAtCoze(work).finally(() => controller.abort(reason));
   whenAborted(work.run.signal, (reason) => {
-    if (!isCancelled(reason)) controller.abort(reason);
-    // `cancelAtCoze` handles its own errors.
-    else void cancelAtCoze(work).finally(() => controller.abort(reason));
+    if (isCancelled(reason)) cancel(reason);
+    else controller.abort(reason);
   });
+  whenAborted(work.over, cancel);
   return controller.signal;
 }
 
@@ -317,6 +328,8 @@ async function fail(work: Work, error: unknown): Promise<void> {
     throw new RetryLater({ afterMs: next.afterMs, cause: error });
   }
   if (next.do === "give-up") {
+    // It may still wait for the answer's end.
+    if (work.over.aborted) await reply.abandon();
     await rememberReply(work, false);
     throw error;
   }

@@ -42,6 +42,8 @@ export interface GrowingReplyOptions {
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
   /** Called once, before the first call that shows something: typing and status end here. */
   readonly onFirst?: () => void;
+  /** As of `OpenReplyOptions`. */
+  readonly onOver?: ((error: BridgeError) => void) | undefined;
 }
 
 interface Shown {
@@ -59,7 +61,6 @@ const SHORTEST_PAUSE_MS = 100;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 
-/** Nothing can be shown there any more, whatever the text. */
 const TERMINAL: ReadonlySet<ErrorCode> = new Set(["PLATFORM_GONE", "PLATFORM_PERMISSION", "PLATFORM_AUTH"]);
 
 /** Stands for a message that stays as it is. */
@@ -397,7 +398,7 @@ export class GrowingReply implements Reply {
     if (signal.aborted) throw signal.reason;
     // The writer may have learnt what it cannot show.
     this.#rendered = undefined;
-    if (known !== undefined && TERMINAL.has(known.code)) throw error;
+    if (isOver(error)) throw error;
     // A draft that failed says nothing about the last state, which came in meanwhile.
     if (this.#final && !this.#triedFinal && step !== "save") return true;
     this.#failuresInARow += 1;
@@ -430,11 +431,17 @@ export class GrowingReply implements Reply {
     // An abort is no failure: whoever aborted knows.
     if (this.#options.signal.aborted) this.#options.log.debug({ err: error }, "reply stopped");
     else this.#options.log.warn({ err: error }, "reply stopped growing");
+    if (!this.#final && isOver(error)) this.#options.onOver?.(error);
   }
 }
 
 function giveBack(grants: readonly Grant[]): void {
   for (const grant of grants) grant.giveBack();
+}
+
+/** Nothing can be shown there any more, whatever the text. */
+export function isOver(error: unknown): error is BridgeError {
+  return error instanceof BridgeError && TERMINAL.has(error.code);
 }
 
 /** Nothing happened, for certain. */

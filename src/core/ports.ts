@@ -1,4 +1,5 @@
 import type { AnswerEvent, AnswerState } from "./answer-state.ts";
+import type { BridgeError } from "./errors.ts";
 import type { Clock, Gates } from "./gate.ts";
 import type { Json } from "./json.ts";
 import type { Attachment, IncomingTurn, Turn } from "./turn.ts";
@@ -133,6 +134,8 @@ export interface OpenReplyOptions extends Abortable {
   readonly earlier: Json | undefined;
   /** Makes the reply's own state durable; to be awaited before the effect it describes is relied on. */
   readonly save: (state: Json) => Promise<void>;
+  /** Told while the answer grows that nothing can be shown there any more, whatever still comes. */
+  readonly onOver?: ((error: BridgeError) => void) | undefined;
 }
 
 /** Our answer on the platform: one or more messages that grow by edits. */

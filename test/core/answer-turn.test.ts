@@ -289,6 +289,14 @@ describe("a turn that fails", () => {
     await expect(answer({}, { attempt: 30 })).rejects.toBeInstanceOf(PlatformError);
   });
 
+  it("asks Coze no further when nothing can be shown any more, and lets the next question in", async () => {
+    const { adapter, source, answer } = aBridge({ events: [CREATED, delta("Once")], hangs: true });
+    adapter.over = new PlatformError("PLATFORM_GONE", "10008", { platform: "memory" });
+    await expect(answer()).rejects.toMatchObject({ code: "PLATFORM_GONE" });
+    expect(source.canceled).toEqual(["chat-1"]);
+    expect([adapter.abandoned, adapter.final]).toEqual([1, undefined]);
+  });
+
   it("becomes a dead letter when its place is gone, since nobody can be told there", async () => {
     const { adapter, source, answer } = aBridge(ANSWER);
     adapter.openErrors = [new PlatformError("PLATFORM_GONE", "10003", { platform: "memory" })];

@@ -6,6 +6,7 @@ import type { Json } from "../../src/core/json.ts";
 import type {
   Adapter,
   AnswerSource,
+  OpenReplyOptions,
   Question,
   Reply,
   ReplyContent,
@@ -32,10 +33,10 @@ export class MemoryPlatform implements Adapter {
   finishErrors: Error[] = [];
   fetchErrors: Error[] = [];
 
-  openReply(
-    _turn: unknown,
-    { saved, earlier }: { saved: Json | undefined; earlier: Json | undefined },
-  ): Promise<Reply> {
+  /** The next reply stands where nothing can be shown any more, as is noticed at its first text. */
+  over: BridgeError | undefined;
+
+  openReply(_turn: unknown, { saved, earlier, onOver }: OpenReplyOptions): Promise<Reply> {
     this.opened.push(saved);
     this.taken.push(earlier);
     const error = this.openErrors.shift();
@@ -44,6 +45,7 @@ export class MemoryPlatform implements Adapter {
       show: (content) => {
         this.shown.push(answerMarkdown(content.answer));
         this.shownNotices.push(content.notice);
+        if (this.over !== undefined && this.shown.at(-1) !== "") onOver?.(this.over);
       },
       finish: (content) => this.#finish(content),
       abandon: () => {
@@ -161,6 +163,7 @@ async function* perform(
     if (script.together !== true) await setImmediate();
   }
   if (script.hangs === true) {
+    signal.throwIfAborted();
     await new Promise((_resolve, reject) =>
       signal.addEventListener("abort", () => reject(signal.reason as Error)),
     );

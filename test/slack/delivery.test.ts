@@ -146,6 +146,26 @@ it.concurrent("§14.37 stops a stream that an earlier process left, and finishes
   expect(slack.view(bridge.place).messages.some(({ unfinished }) => unfinished)).toBe(false);
 });
 
+it.concurrent.for([
+  ["in the middle of it", APPEND],
+  ["at its start", START],
+] as const)(
+  "goes on by edits where Slack does not take the text of a stream, %s",
+  async ([, call], { expect }) => {
+    await using bridge = await asked("dm");
+    const { reply } = await bridge.reply();
+    const body = { ok: false, error: "msg_blocks_too_long" };
+    bridge.slack.faults.plan(call, { do: "answer", status: 200, body }, 3);
+    await showUntilThere(bridge, reply, "Once");
+    reply.show({ answer: answer("Once upon a") });
+    await expect.poll(() => shown(bridge)).toEqual(["Once upon a"]);
+    await reply.finish({ answer: answer("Once upon a time.") });
+    expect(shown(bridge)).toEqual(["Once upon a time."]);
+    expect(bridge.slack.view(bridge.place).messages.some(({ unfinished }) => unfinished)).toBe(false);
+    expect(callsOf(bridge.slack, "chat.appendStream").length).toBeLessThanOrEqual(1);
+  },
+);
+
 it.concurrent("does not let the last text of a stream wait for the pace", async ({ expect }) => {
   // On a clock that stands still no interim append is ever due; the last one needs no gap.
   await using bridge = await asked("dm", { now: () => 0 });
