@@ -6,7 +6,7 @@ import { OWN_CLOCK } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { acceptTurn } from "./core/accept-turn.ts";
 import { type AnswerParts, answerTurn } from "./core/answer-turn.ts";
-import { BridgeError } from "./core/errors.ts";
+import { BridgeError, PlatformError } from "./core/errors.ts";
 import { type Clock, Gates } from "./core/gate.ts";
 import {
   type Adapter,
@@ -123,10 +123,18 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   );
   const adapterOf = (platform: string): Adapter | undefined =>
     adapters.find((adapter) => adapter.platform === platform);
+  const fatal = Promise.withResolvers<never>();
+  // During a shutdown nobody waits for it any more.
+  fatal.promise.catch(() => undefined);
   const answer = async (run: Run): Promise<void> => {
     try {
       await answerRun(run, { adapterOf, source, store, log, styles: config.streamStyles });
     } catch (error) {
+      if (error instanceof PlatformError && error.code === "PLATFORM_AUTH") {
+        // The questions of a platform that does not take our token wait for one that it takes.
+        fatal.reject(error);
+        throw new RetryLater({ counts: false, cause: error });
+      }
       if (error instanceof RetryLater && !error.counts) {
         const fields = { conversation: run.conversation, start: run.start, err: error.cause };
         log.warn(fields, "turn of a newer version is left to a bridge that knows it");
@@ -157,9 +165,6 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   };
   const onTurn = async (turn: IncomingTurn): Promise<void> => void (await acceptTurn(turn, accept));
   const listening = role === "worker" ? [] : adapters;
-  const fatal = Promise.withResolvers<never>();
-  // During a shutdown nobody waits for it any more.
-  fatal.promise.catch(() => undefined);
   const intakeOptions: OpenIntakeOptions = {
     signal: shutdown,
     onGone: (dedupeKey) => cancelQuestion(dedupeKey, { queue, store }),

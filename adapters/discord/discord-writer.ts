@@ -75,6 +75,8 @@ export class DiscordWriter implements PartWriter {
   /** Own messages of this reply, in the order of its parts. */
   readonly #known: Set<string>;
   #mayAttach = true;
+  /** The one whose outcome nobody knows. */
+  #lostFollowUp: PlatformError | undefined;
   /** A thread that was archived has been opened again. */
   #hasOpened = false;
   readonly #draw = createRenderer();
@@ -234,8 +236,9 @@ export class DiscordWriter implements PartWriter {
     return found ?? this.#post(part, index, "answer", signal);
   }
 
-  /** Follow-ups have no nonce: one whose outcome is unknown is not repeated (discord.md §2.3). */
+  /** Follow-ups have no nonce: one whose outcome is unknown is not repeated, nor made again of newer text (discord.md §2.3). */
   async #followUp({ content }: DiscordPart, signal: AbortSignal): Promise<Made> {
+    if (this.#lostFollowUp !== undefined) throw this.#lostFollowUp;
     const hook = this.#hook();
     if (hook === undefined) throw this.#nowhere();
     const body = { content, flags: NO_PREVIEWS, allowed_mentions: NO_MENTIONS };
@@ -245,10 +248,11 @@ export class DiscordWriter implements PartWriter {
       return marked(this.#made(await this.#options.rest.main({ ...call, name: "create follow-up", signal })));
     } catch (error) {
       if (!(error instanceof BridgeError) || error.code !== "PLATFORM_UNKNOWN_OUTCOME") throw error;
-      throw new PlatformError("PLATFORM_UNKNOWN_OUTCOME", error.message, {
+      this.#lostFollowUp = new PlatformError("PLATFORM_UNKNOWN_OUTCOME", error.message, {
         platform: "discord",
         cause: error,
       });
+      throw this.#lostFollowUp;
     }
   }
 

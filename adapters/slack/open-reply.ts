@@ -24,7 +24,9 @@ export async function openSlackReply(
   const before = saved === undefined ? takenOver(earlier) : parseSaved(saved);
   const known = placeOf(address) ?? before.place;
   const place = known ?? (await openCommandPlace(context, turn, address, { again, signal }));
-  if (place === undefined) return { reply: openFinalOnly(context, turn, address, signal) };
+  if (place === undefined) {
+    return { reply: openFinalOnly(context, turn, address, { saved, save, signal }) };
+  }
   if (known === undefined) {
     await save(toSaved({ style: "edit", messages: [], cuts: [], place }));
     if (place.channel !== address.channel) {
@@ -88,9 +90,14 @@ function placeOf({ channel, thread, kind }: SlackAddress): Place | undefined {
   return thread === undefined ? undefined : { channel, thread, dm: kind === "dm" };
 }
 
-function openFinalOnly(context: SlackContext, turn: Turn, address: SlackAddress, signal: AbortSignal): Reply {
+function openFinalOnly(
+  context: SlackContext,
+  { locale }: Turn,
+  address: SlackAddress,
+  options: Pick<OpenReplyOptions, "saved" | "save" | "signal">,
+): Reply {
   const url = context.tools.sealer.open(address.command?.responseUrl ?? "");
-  return new ResponseUrlReply({ url, apiUrl: context.settings.apiUrl, locale: turn.locale, signal });
+  return new ResponseUrlReply({ ...options, url, apiUrl: context.settings.apiUrl, locale });
 }
 
 interface OpenAt {

@@ -1,6 +1,8 @@
 import { request } from "undici";
+import { z } from "zod";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
 import { PlatformError } from "../../src/core/errors.ts";
+import type { Json } from "../../src/core/json.ts";
 import type { FinishedReply, Reply, ReplyContent } from "../../src/core/ports.ts";
 import type { Locale } from "../../src/core/turn.ts";
 import { splitMarkdown } from "../../src/markdown/split.ts";
@@ -57,18 +59,28 @@ export async function postToResponseUrl(
   }
 }
 
+interface ResponseUrlReplyOptions extends ResponseUrlOptions {
+  readonly locale: Locale;
+  readonly saved: Json | undefined;
+  readonly save: (state: Json) => Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+const savedSchema = z.object({ posted: z.number().int().nonnegative() });
+
 /**
  * The reply to a command where we may not write: the final answer only, seen by the asker alone.
  *
  * @see docs/reference/slack.md §4.3
  */
 export class ResponseUrlReply implements Reply {
-  readonly #options: ResponseUrlOptions & { locale: Locale; signal: AbortSignal };
-  /** Posts that went out: a finish that is tried again goes on after them. */
-  #posted = 0;
+  readonly #options: ResponseUrlReplyOptions;
+  /** Posts that went out, in earlier starts, too: whoever tries again goes on after them. */
+  #posted: number;
 
-  constructor(options: ResponseUrlOptions & { locale: Locale; signal: AbortSignal }) {
+  constructor(options: ResponseUrlReplyOptions) {
     this.#options = options;
+    this.#posted = savedSchema.safeParse(options.saved).data?.posted ?? 0;
   }
 
   show(): void {
@@ -76,11 +88,13 @@ export class ResponseUrlReply implements Reply {
   }
 
   async finish(content: ReplyContent): Promise<FinishedReply> {
-    const { locale, signal } = this.#options;
+    const { locale, save, signal } = this.#options;
     const texts = toTexts(content, locale);
     while (this.#posted < texts.length) {
       await postToResponseUrl(texts[this.#posted] ?? "", this.#options, { signal });
       this.#posted += 1;
+      // One that went out and could not be saved any more stands there twice: there is one post to spare for it.
+      await save({ posted: this.#posted });
     }
     return { messageKeys: [] };
   }

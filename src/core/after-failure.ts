@@ -50,7 +50,9 @@ export function afterFailure(
   const afterMs = Math.max(error.retryAfterMs ?? 0, backoffMs);
   const tooLate = afterMs > LONGEST_TOLD_MS;
   if (error instanceof PlatformError) {
-    const mayPass = error.retryable && !tooLate && attempt < MAX_PATIENT_ATTEMPTS;
+    // One refused token may be the platform's mistake (slack.md §14.9).
+    const isRefused = error.code === "PLATFORM_AUTH" && attempt < MAX_ATTEMPTS;
+    const mayPass = isRefused || (error.retryable && !tooLate && attempt < MAX_PATIENT_ATTEMPTS);
     return mayPass ? { do: "retry", afterMs } : { do: "give-up" };
   }
   const isPatient = error.code === "COZE_OCCUPIED" || options.isFollowed;

@@ -61,6 +61,7 @@ const SHORTEST_PAUSE_MS = 100;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 
+/** After these nothing is tried any more. */
 const TERMINAL: ReadonlySet<ErrorCode> = new Set(["PLATFORM_GONE", "PLATFORM_PERMISSION", "PLATFORM_AUTH"]);
 
 /** Stands for a message that stays as it is. */
@@ -398,7 +399,7 @@ export class GrowingReply implements Reply {
     if (signal.aborted) throw signal.reason;
     // The writer may have learnt what it cannot show.
     this.#rendered = undefined;
-    if (isOver(error)) throw error;
+    if (isTerminal(error)) throw error;
     // A draft that failed says nothing about the last state, which came in meanwhile.
     if (this.#final && !this.#triedFinal && step !== "save") return true;
     this.#failuresInARow += 1;
@@ -439,8 +440,12 @@ function giveBack(grants: readonly Grant[]): void {
   for (const grant of grants) grant.giveBack();
 }
 
-/** Nothing can be shown there any more, whatever the text. */
+/** Nothing can be shown there any more, whatever the text and whoever tries. */
 export function isOver(error: unknown): error is BridgeError {
+  return isTerminal(error) && error.code !== "PLATFORM_AUTH";
+}
+
+function isTerminal(error: unknown): error is BridgeError {
   return error instanceof BridgeError && TERMINAL.has(error.code);
 }
 

@@ -74,6 +74,12 @@ describe("after a failure", () => {
     expect(afterFailure(banned, 1, repeatable)).toEqual({ do: "give-up" });
   });
 
+  it("takes one refused token for a mistake, and not several", () => {
+    const refused = new PlatformError("PLATFORM_AUTH", "401", { platform: "discord" });
+    expect(afterFailure(refused, 1, repeatable)).toEqual({ do: "retry", afterMs: 2_000 });
+    expect(afterFailure(refused, 3, repeatable)).toEqual({ do: "give-up" });
+  });
+
   it("waits for a Coze that is away where it has the answer", () => {
     const away = new CozeError("COZE_UNREACHABLE", "away", { retryable: true });
     expect(afterFailure(away, 3, repeatable)).toEqual({ do: "tell", code: "COZE_UNREACHABLE", bury: true });

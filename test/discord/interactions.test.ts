@@ -227,6 +227,20 @@ describe("a slash command", () => {
     expect(fromBot().map(({ text }) => text[0])).toEqual(["a", "b"]);
   });
 
+  it("of a user's own installation gets none twice of a draft, either", async () => {
+    await using bridge = await open();
+    discord.person("Ada").slash(discord.general, { question: "more", userInstall: true });
+    const reply = await bridge.reply(await acknowledgedTurnOf(bridge));
+    discord.faults.plan(FOLLOW_UP, { do: "commit-then-reset" });
+    const text = (size: number): string => `${"a".repeat(1990)}\n\n${"b".repeat(size)}`;
+    reply.show({ answer: answerOf(text(10)) });
+    await expect.poll(() => calls(discord, FOLLOW_UP).length).toBe(1);
+    reply.show({ answer: answerOf(text(20)) });
+    await expect(reply.finish(done(text(30)))).rejects.toMatchObject({ code: "PLATFORM_UNKNOWN_OUTCOME" });
+    expect(fromBot().map(({ text: said }) => said[0])).toEqual(["a", "b"]);
+    expect(calls(discord, FOLLOW_UP)).toHaveLength(1);
+  });
+
   it("that cannot be stored says so at once, and never thinks", async () => {
     await using _bridge = await open({
       onTurn: () => Promise.reject(new BridgeError("QUEUE_UNAVAILABLE", "down")),

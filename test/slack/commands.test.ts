@@ -78,6 +78,25 @@ it("§14.54 says that the place is gone when a response URL is used up or too ol
   });
 });
 
+it("§14.54 goes on after the posts of an earlier start, and repeats at most the one that nobody knows of", async () => {
+  await using bridge = await openBridge({ slack: { scopes: ["chat:write", "commands"] } });
+  const { slack } = bridge;
+  slack.person("Ada").slash(slack.secret, "psst");
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  slack.faults.plan("POST /commands", { do: "commit-then-reset" }, 1, 1);
+  const text = Array.from({ length: 2_000 }, (_, index) => `I whisper ${index}.`).join("\n\n");
+  const content = { answer: answer(text) };
+  const first = await bridge.reply();
+  await expect(first.reply.finish(content)).rejects.toMatchObject({ retryable: true });
+  const second = await bridge.reply(bridge.turns[0], first.saves.at(-1));
+  await second.reply.finish(content);
+  const texts = slack.view(slack.secret).messages.map(({ text }) => text);
+  const posts = texts.filter((text) => text.includes("I whisper"));
+  expect(posts).toHaveLength(5);
+  expect(new Set(posts).size).toBe(4);
+  expect(posts.at(-1)).toContain("too long for here");
+});
+
 it("stores no response URL in the clear", async () => {
   await using bridge = await openBridge();
   bridge.slack.person("Ada").slash(bridge.slack.general, "hello");
