@@ -100,7 +100,8 @@ function questionText({ user, command }: SlackAddress, locale: Locale): string {
   return locale === "zh" ? `<@${user}> 提问：\n> ${quoted}` : `<@${user}> asked:\n> ${quoted}`;
 }
 
-async function openDm(
+/** @returns `undefined` where the app has no DM with them. */
+export async function openDm(
   { api, log }: SlackContext,
   user: string,
   options: { signal: AbortSignal },

@@ -1,3 +1,4 @@
+import type { BridgeError } from "../../src/core/errors.ts";
 import { GrowingReply } from "../../src/core/growing-reply.ts";
 import type { Json } from "../../src/core/json.ts";
 import type { FinishedReply, OpenReplyOptions, Reply, ReplyContent } from "../../src/core/ports.ts";
@@ -9,6 +10,7 @@ import { EditWriter, type FormerStreams, type ReplyTarget } from "./edit-writer.
 import { NativeReply } from "./native-reply.ts";
 import { findTurnMessages, turnMetadata } from "./own-messages.ts";
 import { type Place, parseSaved, type SavedReply, toSaved } from "./place.ts";
+import { isToldOf, tellRefusal } from "./refusal.ts";
 import { ResponseUrlReply } from "./response-url.ts";
 import type { SlackContext } from "./slack-context.ts";
 import { StatusLine } from "./status.ts";
@@ -42,7 +44,10 @@ export async function openSlackReply(
   const keepsSaved = earlier === undefined;
   const inner = openAt(context, { address, target, before: found, keepsSaved, keep, file, signal, onOver });
   return {
-    reply: new ThreadReply(inner, { place, status, file, signal, shown: found.messages.length > 0 }),
+    reply: new ThreadReply(inner, {
+      ...{ place, status, file, signal, shown: found.messages.length > 0 },
+      tell: (error) => tellRefusal(context, { target, user: address.user }, error, { signal }),
+    }),
     place,
   };
 }
@@ -167,6 +172,8 @@ interface ThreadReplyOptions {
   readonly file: AnswerFile;
   readonly signal: AbortSignal;
   readonly shown: boolean;
+  /** Tells the asker why the answer can't be shown; never rejects. */
+  readonly tell: (error: BridgeError) => Promise<void>;
 }
 
 /** A reply whose thread's root also leads to its conversation: later replies there name only the root. */
@@ -188,6 +195,19 @@ class ThreadReply implements Reply {
   }
 
   async finish(content: ReplyContent): Promise<FinishedReply> {
+    const { tell, status, signal } = this.#options;
+    try {
+      return await this.#finish(content);
+    } catch (error) {
+      if (isToldOf(error) && !signal.aborted) {
+        await tell(error);
+        await status.clear({ signal });
+      }
+      throw error;
+    }
+  }
+
+  async #finish(content: ReplyContent): Promise<FinishedReply> {
     const { place, status, file, signal } = this.#options;
     const { channel, thread } = place;
     this.#isLate ||= status.isLate;

@@ -328,8 +328,8 @@ async function fail(work: Work, error: unknown): Promise<void> {
     throw new RetryLater({ afterMs: next.afterMs, cause: error });
   }
   if (next.do === "give-up") {
-    // It may still wait for the answer's end.
-    if (work.over.aborted) await reply.abandon();
+    // Fails as it did before; who is asked to end tidies up, and may find another place for a sentence.
+    if (work.over.aborted) await reply.finish(contentOf(work)).catch(() => undefined);
     await rememberReply(work, false);
     throw error;
   }

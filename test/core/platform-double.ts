@@ -56,7 +56,7 @@ export class MemoryPlatform implements Adapter {
   }
 
   #finish(content: ReplyContent): Promise<{ messageKeys: string[] }> {
-    const error = this.finishErrors.shift();
+    const error = this.finishErrors.shift() ?? this.over;
     if (error !== undefined) return Promise.reject(error);
     this.final = answerMarkdown(content.answer);
     this.notice = content.notice;

@@ -13,7 +13,16 @@ import { type AnswerState, EMPTY_ANSWER } from "../../src/core/answer-state.ts";
 import { BridgeError } from "../../src/core/errors.ts";
 import { type Clock, Gates } from "../../src/core/gate.ts";
 import type { Json } from "../../src/core/json.ts";
-import type { Adapter, AdapterTools, Download, Log, OnTurn, Reply, Sealer } from "../../src/core/ports.ts";
+import type {
+  Adapter,
+  AdapterTools,
+  Download,
+  Log,
+  OnTurn,
+  OpenReplyOptions,
+  Reply,
+  Sealer,
+} from "../../src/core/ports.ts";
 import type { IncomingTurn, Turn } from "../../src/core/turn.ts";
 import { createFileLeases } from "../../src/store/file-leases.ts";
 import { MemoryStore } from "../core/platform-double.ts";
@@ -100,7 +109,12 @@ export interface SlackBridge extends AsyncDisposable {
   reply(
     turn?: IncomingTurn,
     saved?: Json,
-    options?: { again?: boolean; reference?: string; earlier?: Json },
+    options?: {
+      again?: boolean;
+      reference?: string;
+      earlier?: Json;
+      onOver?: OpenReplyOptions["onOver"];
+    },
   ): Promise<OpenedReply>;
   /** Another process on the same workspace. */
   openAnother(): Promise<Adapter>;
@@ -202,14 +216,15 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
     fetched,
     signal: abort.signal,
     openAnother: open,
-    reply: async (turn, saved, { again = saved !== undefined, reference = "K7Q2FM", earlier } = {}) => {
+    reply: async (turn, saved, { again = saved !== undefined, reference = "K7Q2FM", ...more } = {}) => {
       const saves: Json[] = [];
       const asked = { ...toTurn(turn ?? turns.at(-1)), reference };
       const reply = await adapter.openReply(
         { ...asked, ...(await adapter.meet?.(asked, { signal: abort.signal })) },
         {
           saved,
-          earlier,
+          earlier: more.earlier,
+          onOver: more.onOver,
           again,
           save: (state) => {
             saves.push(state);

@@ -166,6 +166,38 @@ it.concurrent.for([
   },
 );
 
+const POST = "POST /api/chat.postMessage";
+
+it.concurrent("says below the question that Slack does not take the answer", async ({ expect }) => {
+  await using bridge = await asked("channel");
+  const body = { ok: false, error: "invalid_metadata_format" };
+  bridge.slack.faults.plan(POST, { do: "answer", status: 200, body });
+  const { reply } = await bridge.reply();
+  await expect(reply.finish({ answer: answer("Once.") })).rejects.toMatchObject({
+    code: "PLATFORM_REJECTED",
+  });
+  expect(shown(bridge)).toEqual([expect.stringMatching(/^The answer could not be shown here\. \(\w+\)$/)]);
+});
+
+it.concurrent("says in their DM where the bot may not write any more", async ({ expect }) => {
+  await using bridge = await asked("channel");
+  const { slack, place } = bridge;
+  const body = { ok: false, error: "restricted_action_read_only_channel" };
+  slack.faults.plan(POST, { do: "answer", status: 200, body }, 2);
+  const over: unknown[] = [];
+  const { reply } = await bridge.reply(undefined, undefined, { onOver: (error) => void over.push(error) });
+  reply.show({ answer: answer("Once") });
+  await expect.poll(() => over).toMatchObject([{ code: "PLATFORM_PERMISSION" }]);
+  await expect(reply.finish({ answer: answer("Once.") })).rejects.toMatchObject({
+    code: "PLATFORM_PERMISSION",
+  });
+  expect(shown(bridge)).toEqual([]);
+  const dm = slack.workspace.dmWith(slack.person("Ada").id).id;
+  const told = slack.view(dm).messages.map(({ text }) => text);
+  expect(told).toEqual([expect.stringContaining(`In <#${place}>: The bridge lacks a permission here.`)]);
+  expect(slack.view(place).status).toBe("");
+});
+
 it.concurrent("does not let the last text of a stream wait for the pace", async ({ expect }) => {
   // On a clock that stands still no interim append is ever due; the last one needs no gap.
   await using bridge = await asked("dm", { now: () => 0 });
