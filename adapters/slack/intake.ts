@@ -6,6 +6,7 @@ import type { OnTurn, OpenIntakeOptions } from "../../src/core/ports.ts";
 import { RecentIds } from "../../src/core/recent-ids.ts";
 import type { IncomingTurn, Locale } from "../../src/core/turn.ts";
 import { parseAddress } from "./address.ts";
+import { AskedInThread } from "./asked-in-thread.ts";
 import { CatchUp, isLeftOut } from "./catch-up.ts";
 import { Help, helpText } from "./help.ts";
 import { isSlow } from "./history.ts";
@@ -72,6 +73,7 @@ export class SlackIntake implements AsyncDisposable {
   readonly #running = new Set<Promise<unknown>>();
   /** Messages whose questions are stored: Slack brings most of them twice, as a mention, too (slack.md §3.2). */
   readonly #stored = new RecentIds();
+  readonly #asked = new AskedInThread();
   #catchingUp: Promise<void> | undefined;
   /** Whether the last look came to its end; what one that failed or was stopped did not see is left to the next process. */
   #isCaughtUp = false;
@@ -205,6 +207,7 @@ export class SlackIntake implements AsyncDisposable {
       return false;
     }
     if (thread === undefined || message === undefined) return true;
+    this.#asked.add(`${channel}:${thread}`, turn.dedupeKey);
     // Before everything older was caught up, nothing counts as seen: the next process would not look for it.
     const isSeen = this.#isCaughtUp;
     await threads.join(channel, thread, isSeen ? message : undefined);
@@ -240,8 +243,12 @@ export class SlackIntake implements AsyncDisposable {
     const { channel, thread_ts: thread, streaming_message_ts: streams } = parsed.data;
     const owners = await Promise.all(streams.map((ts) => ownerOfStream(context, channel, ts)));
     const keys = owners.flatMap((owner) => (owner === undefined ? [] : [owner.key]));
-    const asked = thread === undefined ? [] : [`slack:${self.teamId}:${channel}:${thread}`];
-    for (const key of keys.length > 0 ? keys : asked) await this.gone(key);
+    if (keys.length === 0 && thread !== undefined) {
+      const asked = this.#asked.of(`${channel}:${thread}`);
+      // Of an earlier process there is the thread's first question to try.
+      keys.push(...(asked.length > 0 ? asked : [`slack:${self.teamId}:${channel}:${thread}`]));
+    }
+    for (const key of keys) await this.gone(key);
   }
 
   /** Nobody wants the answer any more. Never rejects. */

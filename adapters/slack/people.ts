@@ -28,8 +28,11 @@ const MAX_PEOPLE = 5_000;
 const TTL_MS = 3_600_000;
 /** How long a name that was not found is not asked for again, in ms. */
 const RETRY_MS = 60_000;
-/** An acknowledgement or a sentence of ours waits for names; without them ids are shown, in ms. */
-const LOOKUP_TIMEOUT_MS = 1_000;
+/**
+ * An acknowledgement or a sentence of ours waits for names; without them ids are shown, in ms. A command is then stored, within
+ * two seconds, and all of it must be done in three (slack.md §3.4).
+ */
+const LOOKUP_TIMEOUT_MS = 600;
 /** Names looked up for one message; a list of fifty mentions must not cost fifty calls. */
 const MAX_LOOKUPS = 8;
 /** To be waited for. */
@@ -92,7 +95,7 @@ export class People {
 
   /**
    * Name and language of an asker who was not known yet when the turn was handed in; `undefined` for all others. Never
-   * rejects, and takes a second at most.
+   * rejects, and takes 0.6 s at most.
    */
   meet(
     { address, asker, locale }: Pick<Turn, "address" | "asker" | "locale">,

@@ -43,6 +43,8 @@ export interface SlackPerson {
   edit(channel: string, ts: string, text: string): readonly Delivery[];
   /** Deletes a message of their own. */
   unsay(channel: string, ts: string): readonly Delivery[];
+  /** Presses stop in a thread where nothing streams yet. */
+  stop(channel: string, thread: string): void;
   /** Sends `/coze` with a text. */
   slash(channel: string, text: string): Said;
 }
@@ -83,6 +85,7 @@ export class People {
       dm: (text, say) => this.#say(workspace.dmWith(user.id), user, text, say),
       edit: (channel, ts, text) => this.#edit(this.#channel(channel), user, ts, text),
       unsay: (channel, ts) => this.#unsay(this.#channel(channel), user, ts),
+      stop: (channel, thread) => this.#stop(this.#channel(channel), user, thread, []),
       slash: (channel, text) => this.#slash(this.#channel(channel), user, text),
     };
   }
@@ -201,13 +204,22 @@ export class People {
   stopped(channel: SlackChannel, message: SlackMessage): void {
     const { workspace } = this.#options;
     const user = workspace.users.get(message.stream?.recipient ?? "");
-    if (user === undefined) return;
+    if (user !== undefined) this.#stop(channel, user, message.threadTs, [message.ts]);
+  }
+
+  #stop(
+    channel: SlackChannel,
+    user: SlackUser,
+    thread: string | undefined,
+    streams: readonly string[],
+  ): void {
+    const { workspace } = this.#options;
     const event = {
       type: "agent_session_stopped",
       channel: channel.id,
       user: user.id,
-      thread_ts: message.threadTs,
-      streaming_message_ts: [message.ts],
+      thread_ts: thread,
+      streaming_message_ts: streams,
       event_ts: workspace.newTs(),
     };
     this.#event("agent_session_stopped", event, user);

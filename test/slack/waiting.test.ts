@@ -134,6 +134,28 @@ it.concurrent("§14.36 tells when the asker pressed stop, whatever comes first",
   see(callsOf(slack, "chat.update")).toEqual([]);
 });
 
+it.concurrent("§14.36 stops what waits in a thread where nothing streams yet, its later questions, too", async ({
+  expect: see,
+}) => {
+  await using bridge = await asked();
+  const { slack, place, question, turns, gone } = bridge;
+  const ada = slack.person("Ada");
+  ada.dm("and another?", { thread: question });
+  ada.dm("elsewhere?");
+  await vi.waitUntil(() => turns.length === 3, SOON);
+  ada.stop(place, question);
+  await see.poll(() => gone, SOON).toEqual([turns[0]?.dedupeKey, turns[1]?.dedupeKey]);
+});
+
+it.concurrent("§14.36 stops a thread's first question where an earlier process took it", async ({
+  expect: see,
+}) => {
+  await using bridge = await asked();
+  const { slack, place, turns, gone } = bridge;
+  slack.person("Ada").stop(place, "1700000000.000100");
+  await see.poll(() => gone, SOON).toEqual([turns[0]?.dedupeKey.replace(/[^:]+$/, "1700000000.000100")]);
+});
+
 it.concurrent("tells when a question is deleted, before its answer and after it began", async ({
   expect: see,
 }) => {
