@@ -71,7 +71,8 @@ const MAX_MERGE = 10;
  * Joins the parts and runs them until `shutdown`. Opening order is shutdown order reversed: intakes stop first, then
  * the workers finish what they hold, the adapters disconnect, the queue closes.
  *
- * @throws {BridgeError} when a part cannot be opened, or a platform will not have us back; nothing stays open then.
+ * @throws {BridgeError} when a part cannot be opened, or a platform will not have us back or refuses our token; nothing stays
+ * open then.
  */
 export async function runApp(config: Config, options: AppOptions): Promise<void> {
   const { log, shutdown, role, clock = OWN_CLOCK, leaseMs } = options;
@@ -130,18 +131,10 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
     try {
       await answerRun(run, { adapterOf, source, store, log, styles: config.streamStyles });
     } catch (error) {
-      if (error instanceof PlatformError && error.code === "PLATFORM_AUTH") {
-        // The questions of a platform that does not take our token wait for one that it takes.
-        fatal.reject(error);
-        throw new RetryLater({ counts: false, cause: error });
-      }
-      if (error instanceof RetryLater && !error.counts) {
-        const fields = { conversation: run.conversation, start: run.start, err: error.cause };
-        log.warn(fields, "turn of a newer version is left to a bridge that knows it");
-      }
-      throw error;
+      throw leftBehindBy(run, error, { log, onFatal: fatal.reject });
     }
   };
+  if (role === "worker") await checkTokens(adapters, { log, signal: shutdown });
   if (role !== "intake") {
     const consumer = await queue.work(answer, {
       concurrency: config.concurrency,
@@ -205,6 +198,42 @@ async function openIntakes(
 
 /** The turn decides about its own attempts (`after-failure.ts`); the queue's limit only catches what it forgot. */
 const MAX_STARTS = 60;
+
+/**
+ * What a failed run leaves to another process: a newer version's turn, and one whose platform refuses our token, for all of
+ * its questions. The latter ends this process.
+ *
+ * @returns What to throw.
+ */
+function leftBehindBy(
+  { conversation, start }: Run,
+  error: unknown,
+  { log, onFatal }: { log: Log; onFatal: (error: PlatformError) => void },
+): unknown {
+  if (error instanceof RetryLater && !error.counts) {
+    const fields = { conversation, start, err: error.cause };
+    log.warn(fields, "turn of a newer version is left to a bridge that knows it");
+  }
+  if (!(error instanceof PlatformError) || error.code !== "PLATFORM_AUTH") return error;
+  log.warn({ conversation, start, err: error }, "turn is left to a process whose token is taken");
+  onFatal(error);
+  return new RetryLater({ counts: false, cause: error });
+}
+
+/** A worker hears nothing of the platforms: without this look it would take questions before it knows. */
+async function checkTokens(
+  adapters: readonly Adapter[],
+  { log, signal }: { log: Log; signal: AbortSignal },
+): Promise<void> {
+  for (const adapter of adapters) {
+    try {
+      await adapter.checkToken({ signal });
+    } catch (error) {
+      if (signal.aborted || (error instanceof BridgeError && error.code === "PLATFORM_AUTH")) throw error;
+      log.warn({ err: error, platform: adapter.platform }, "token could not be checked");
+    }
+  }
+}
 
 async function answerRun(
   run: Run,

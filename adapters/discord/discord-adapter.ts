@@ -1,4 +1,5 @@
 import { setImmediate as nextLoop } from "node:timers/promises";
+import { BridgeError } from "../../src/core/errors.ts";
 import { GrowingReply, savedIds } from "../../src/core/growing-reply.ts";
 import type { Json } from "../../src/core/json.ts";
 import { noticeFor } from "../../src/core/notices.ts";
@@ -21,6 +22,7 @@ import { BusyChannels } from "./busy-channels.ts";
 import { ClosedPlaces } from "./closed-places.ts";
 import { DiscordReply } from "./discord-reply.ts";
 import { DiscordWriter } from "./discord-writer.ts";
+import { refusedToken } from "./errors.ts";
 import { fetchAttachment } from "./fetch-attachment.ts";
 import { DiscordIntake } from "./intake.ts";
 import { threadKey, triggerOf } from "./normalize.ts";
@@ -78,6 +80,14 @@ export class DiscordAdapter implements Adapter {
     this.#intake = intake;
     await intake.start({ signal });
     return intake;
+  }
+
+  async checkToken({ signal }: Abortable): Promise<void> {
+    try {
+      await this.#rest.main({ method: "GET", route: "/users/@me", name: "ask who we are", signal });
+    } catch (error) {
+      throw error instanceof BridgeError && error.code === "PLATFORM_AUTH" ? refusedToken(error) : error;
+    }
   }
 
   async openReply(turn: Turn, options: OpenReplyOptions): Promise<Reply> {
@@ -145,7 +155,7 @@ export class DiscordAdapter implements Adapter {
     const growing = new GrowingReply({
       ...options,
       saved,
-      keepsSaved: options.earlier === undefined,
+      continuesAnswer: options.earlier === undefined,
       writer,
       log,
       now: () => clock.now(),

@@ -75,7 +75,7 @@ export class DiscordWriter implements PartWriter {
   /** Own messages of this reply, in the order of its parts. */
   readonly #known: Set<string>;
   #mayAttach = true;
-  /** The one whose outcome nobody knows. */
+  /** Why no further follow-up is made: nobody knows whether the last one is there. */
   #lostFollowUp: PlatformError | undefined;
   /** A thread that was archived has been opened again. */
   #hasOpened = false;

@@ -175,6 +175,14 @@ export function noLoginLeft(resetAfterMs: number, cause?: unknown): PlatformErro
   return platformError(text, cause, { code: "PLATFORM_RATE_LIMITED", retryable: true, retryAfterMs });
 }
 
+/** With what to click. */
+export function refusedToken(cause: unknown): PlatformError {
+  const text =
+    "Discord refused the bot token. Open https://discord.com/developers/applications, your application, " +
+    '"Bot", press "Reset Token" and put the new one into DISCORD_BOT_TOKEN';
+  return platformError(text, cause, { code: "PLATFORM_AUTH" });
+}
+
 /**
  * Why a login failed, with what to click or until when to wait.
  *
@@ -185,10 +193,7 @@ export function toLoginError(error: unknown): BridgeError {
   const { code } = error instanceof Error ? (error as { readonly code?: unknown }) : {};
   const refused = error instanceof DiscordAPIError && error.status === 401;
   if (refused || code === "TokenInvalid" || /authentication failed|invalid token/i.test(message)) {
-    const text =
-      "Discord refused the bot token. Open https://discord.com/developers/applications, your application, " +
-      '"Bot", press "Reset Token" and put the new one into DISCORD_BOT_TOKEN';
-    return platformError(text, error, { code: "PLATFORM_AUTH" });
+    return refusedToken(error);
   }
   const [, backAt] = NO_LOGIN_LEFT.exec(message) ?? [];
   if (backAt !== undefined) return noLoginLeft(Date.parse(backAt) - Date.now(), error);

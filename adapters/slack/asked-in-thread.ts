@@ -2,21 +2,38 @@
 const MAX_PER_THREAD = 20;
 const MAX_THREADS = 1_000;
 
+interface Asked {
+  readonly dedupeKey: string;
+  /** Who asked. */
+  readonly user: string;
+  /** The question's message. */
+  readonly ts: string;
+}
+
+interface Thread {
+  readonly channel: string;
+  readonly thread: string;
+}
+
 /** The newest questions of each thread, since a stop before the first text names the thread alone (slack.md §2.2). */
 export class AskedInThread {
-  readonly #keys = new Map<string, readonly string[]>();
+  readonly #asked = new Map<string, readonly Asked[]>();
 
-  /** @param dedupeKey - Of the question. */
-  add(thread: string, dedupeKey: string): void {
-    const known = this.of(thread).filter((key) => key !== dedupeKey);
-    this.#keys.delete(thread);
-    this.#keys.set(thread, [...known, dedupeKey].slice(-MAX_PER_THREAD));
-    const [oldest] = this.#keys.keys();
-    if (this.#keys.size > MAX_THREADS && oldest !== undefined) this.#keys.delete(oldest);
+  add(where: Thread, question: Asked): void {
+    const key = keyOf(where);
+    const others = this.of(where).filter(({ dedupeKey }) => dedupeKey !== question.dedupeKey);
+    this.#asked.delete(key);
+    this.#asked.set(key, [...others, question].slice(-MAX_PER_THREAD));
+    const [oldest] = this.#asked.keys();
+    if (this.#asked.size > MAX_THREADS && oldest !== undefined) this.#asked.delete(oldest);
   }
 
-  /** Oldest first; none where this process was not there. */
-  of(thread: string): readonly string[] {
-    return this.#keys.get(thread) ?? [];
+  /** Oldest first; empty where an earlier process took them. */
+  of(where: Thread): readonly Asked[] {
+    return this.#asked.get(keyOf(where)) ?? [];
   }
+}
+
+function keyOf({ channel, thread }: Thread): string {
+  return `${channel}:${thread}`;
 }

@@ -35,6 +35,8 @@ const sessionStopped = z.object({
   channel: z.string(),
   thread_ts: z.string().optional(),
   streaming_message_ts: z.array(z.string()).default([]),
+  user: z.string().optional(),
+  event_ts: z.string().optional(),
 });
 
 /** After so long without a socket Slack has given up repeating what came first, in ms (slack.md §3.4: 5 min). */
@@ -194,7 +196,7 @@ export class SlackIntake implements AsyncDisposable {
   /** @returns False where the queue is full, which its asker is told. */
   async #accept(turn: IncomingTurn): Promise<boolean> {
     const { onTurn, people, threads, signal } = this.#parts;
-    const { channel, thread, message } = parseAddress(turn.address);
+    const { channel, thread, message, user } = parseAddress(turn.address);
     try {
       await onTurn(turn);
     } catch (error) {
@@ -207,7 +209,7 @@ export class SlackIntake implements AsyncDisposable {
       return false;
     }
     if (thread === undefined || message === undefined) return true;
-    this.#asked.add(`${channel}:${thread}`, turn.dedupeKey);
+    this.#asked.add({ channel, thread }, { dedupeKey: turn.dedupeKey, user, ts: message });
     // Before everything older was caught up, nothing counts as seen: the next process would not look for it.
     const isSeen = this.#isCaughtUp;
     await threads.join(channel, thread, isSeen ? message : undefined);
@@ -244,9 +246,10 @@ export class SlackIntake implements AsyncDisposable {
     const owners = await Promise.all(streams.map((ts) => ownerOfStream(context, channel, ts)));
     const keys = owners.flatMap((owner) => (owner === undefined ? [] : [owner.key]));
     if (keys.length === 0 && thread !== undefined) {
-      const asked = this.#asked.of(`${channel}:${thread}`);
+      const asked = this.#asked.of({ channel, thread });
       // Of an earlier process there is the thread's first question to try.
-      keys.push(...(asked.length > 0 ? asked : [`slack:${self.teamId}:${channel}:${thread}`]));
+      const first = `slack:${self.teamId}:${channel}:${thread}`;
+      keys.push(...(asked.length === 0 ? [first] : stoppedOf(asked, parsed.data)));
     }
     for (const key of keys) await this.gone(key);
   }
@@ -334,4 +337,14 @@ export class SlackIntake implements AsyncDisposable {
 /** Names a message in a workspace. */
 function idOf({ channel, ts }: Pick<Said, "channel" | "ts">): string {
   return `${channel}:${ts}`;
+}
+
+/** Their own questions, and none that was asked after they pressed stop. */
+function stoppedOf(
+  asked: ReturnType<AskedInThread["of"]>,
+  { user, event_ts: at }: z.infer<typeof sessionStopped>,
+): readonly string[] {
+  const isTheirs = (asker: string): boolean => user === undefined || asker === user;
+  const isBefore = (ts: string): boolean => at === undefined || Number(ts) <= Number(at);
+  return asked.flatMap((one) => (isTheirs(one.user) && isBefore(one.ts) ? [one.dedupeKey] : []));
 }

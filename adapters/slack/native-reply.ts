@@ -1,8 +1,7 @@
 import { z } from "zod";
 import { answerMarkdown, bringsText } from "../../src/core/answer-state.ts";
-import { BridgeError, PlatformError } from "../../src/core/errors.ts";
+import { BridgeError, isPlaceLost, PlatformError } from "../../src/core/errors.ts";
 import type { Gate, Grant } from "../../src/core/gate.ts";
-import { isOver } from "../../src/core/growing-reply.ts";
 import { goesOnAsFile } from "../../src/core/notices.ts";
 import { type Arrivals, arrive, type Permit, sendAll } from "../../src/core/pacer.ts";
 import type { FinishedReply, OpenReplyOptions, Reply, ReplyContent } from "../../src/core/ports.ts";
@@ -119,8 +118,8 @@ export class NativeReply implements Reply {
   readonly #hurry = new AbortController();
   #running: Promise<void> | undefined;
   #failure: unknown;
-  /** Slack does not take the text in a stream: it grows by edits from here on. */
-  #isRefused = false;
+  /** Slack does not take the text in a stream: the answer goes on by edits. */
+  #mustEdit = false;
 
   constructor(context: SlackContext, options: NativeReplyOptions) {
     this.#context = context;
@@ -175,7 +174,7 @@ export class NativeReply implements Reply {
       .catch((error: unknown) => {
         this.#failure = error;
         this.#context.log.warn({ err: error }, "reply stopped growing");
-        if (!this.#final && isOver(error)) this.#options.onOver?.(error);
+        if (!this.#final && !this.#stopped && isPlaceLost(error)) this.#options.onOver(error);
       })
       .finally(() => {
         this.#running = undefined;
@@ -208,7 +207,7 @@ export class NativeReply implements Reply {
   #next(): (() => Promise<void>) | undefined {
     const segment = this.#segments.at(-1);
     const open = segment?.open === true;
-    if (this.#isRefused) return open ? () => this.#stop(segment, { last: true }) : () => this.#switchToEdit();
+    if (this.#mustEdit) return open ? () => this.#stop(segment, { last: true }) : () => this.#switchToEdit();
     // Drawn only when it may go out: what is newest now is old by then.
     const isNew = this.#latest !== undefined && this.#drawn?.content !== this.#latest;
     if (isNew && open && !segment.ended && !this.#final && !this.#stoppedByUser) {
@@ -442,7 +441,7 @@ export class NativeReply implements Reply {
     this.#sent += text;
   }
 
-  /** @returns Whether it has to be taken for sent. */
+  /** May also decide that the answer goes on by edits. @returns Whether it has to be taken for sent. */
   #appendFailed(error: unknown, segment: Segment, { text, cards }: Omit<Piece, "close">): boolean {
     if (!(error instanceof PlatformError)) throw error;
     if (this.#refusesCards(error, cards)) return false;
@@ -465,7 +464,7 @@ export class NativeReply implements Reply {
     }
     if (error.code === "PLATFORM_REJECTED") {
       this.#repair = true;
-      this.#isRefused = true;
+      this.#mustEdit = true;
       return false;
     }
     // Cards may be sent again: they only say how they are.
@@ -502,8 +501,9 @@ export class NativeReply implements Reply {
       if (!(error instanceof PlatformError)) throw error;
       if (error.code === "PLATFORM_RATE_LIMITED") this.#refused("stopStream", error);
       if (error.retryable) throw error;
-      // It is over already, by an earlier try of ours or by Slack: what it should show is written by an edit.
-      if (error.platformCode !== "message_not_in_streaming_state") throw error;
+      // It is over already, by an earlier try of ours or by Slack: what it should show is written by an edit, as it is where
+      // Slack takes nothing of the stream any more.
+      if (error.platformCode !== "message_not_in_streaming_state" && !this.#mustEdit) throw error;
       if (last) this.#repair = true;
     }
     segment.open = false;

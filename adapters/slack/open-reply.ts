@@ -1,4 +1,5 @@
-import type { BridgeError } from "../../src/core/errors.ts";
+import { answerMarkdown } from "../../src/core/answer-state.ts";
+import type { PlatformError } from "../../src/core/errors.ts";
 import { GrowingReply } from "../../src/core/growing-reply.ts";
 import type { Json } from "../../src/core/json.ts";
 import type { FinishedReply, OpenReplyOptions, Reply, ReplyContent } from "../../src/core/ports.ts";
@@ -10,10 +11,10 @@ import { EditWriter, type FormerStreams, type ReplyTarget } from "./edit-writer.
 import { NativeReply } from "./native-reply.ts";
 import { findTurnMessages, turnMetadata } from "./own-messages.ts";
 import { type Place, parseSaved, type SavedReply, toSaved } from "./place.ts";
-import { isToldOf, tellRefusal } from "./refusal.ts";
 import { ResponseUrlReply } from "./response-url.ts";
 import type { SlackContext } from "./slack-context.ts";
 import { StatusLine } from "./status.ts";
+import { canBeTold, tellRefusal } from "./tell-refusal.ts";
 import { anything } from "./web-api.ts";
 
 /** Opens the reply to a turn, or goes on with one of an earlier attempt. @throws {PlatformError} */
@@ -41,15 +42,22 @@ export async function openSlackReply(
   const status = new StatusLine(context, { team: address.team, place });
   if (found.messages.length === 0) status.show(turn.locale, { signal });
   const file = new AnswerFile(context, target);
-  const keepsSaved = earlier === undefined;
-  const inner = openAt(context, { address, target, before: found, keepsSaved, keep, file, signal, onOver });
-  return {
-    reply: new ThreadReply(inner, {
-      ...{ place, status, file, signal, shown: found.messages.length > 0 },
-      tell: (error) => tellRefusal(context, { target, user: address.user }, error, { signal }),
-    }),
-    place,
-  };
+  const isShown = found.messages.length > 0;
+  const continuesAnswer = earlier === undefined && isShown;
+  const inner = openAt(context, {
+    address,
+    target,
+    before: found,
+    continuesAnswer,
+    keep,
+    file,
+    signal,
+    onOver,
+  });
+  const tell = (error: PlatformError): Promise<void> =>
+    tellRefusal(context, { target, user: address.user }, error, { signal });
+  const reply = new ThreadReply(inner, { place, status, file, signal, isShown, continuesAnswer, tell });
+  return { reply, place };
 }
 
 /** Messages of an earlier revision: their streams are over, and another text is cut elsewhere. */
@@ -110,7 +118,7 @@ interface OpenAt {
   readonly target: ReplyTarget;
   readonly before: SavedReply;
   /** What is there is of this very answer, not of an earlier revision. */
-  readonly keepsSaved: boolean;
+  readonly continuesAnswer: boolean;
   readonly keep: (reply: Omit<SavedReply, "place">) => Promise<void>;
   readonly file: AnswerFile;
   readonly signal: AbortSignal;
@@ -118,12 +126,12 @@ interface OpenAt {
 }
 
 function openAt(context: SlackContext, options: OpenAt): Reply {
-  const { address, target, before, keepsSaved, keep, file, signal, onOver } = options;
+  const { address, target, before, continuesAnswer, keep, file, signal, onOver } = options;
   const openEdit = (streams: FormerStreams): Reply =>
     new GrowingReply({
       writer: new EditWriter(context, target, { streams, file }),
       saved: { messages: streams.messages, ...(before.kept !== undefined && { kept: before.kept }) },
-      keepsSaved: keepsSaved && before.messages.length > 0,
+      continuesAnswer,
       save: (state) => keep({ ...parseSaved(state), style: "edit", cuts: streams.cuts }),
       signal,
       onOver,
@@ -171,9 +179,12 @@ interface ThreadReplyOptions {
   readonly status: StatusLine;
   readonly file: AnswerFile;
   readonly signal: AbortSignal;
-  readonly shown: boolean;
+  /** An earlier start has shown something. */
+  readonly isShown: boolean;
+  /** It was of this very answer. */
+  readonly continuesAnswer: boolean;
   /** Tells the asker why the answer can't be shown; never rejects. */
-  readonly tell: (error: BridgeError) => Promise<void>;
+  readonly tell: (error: PlatformError) => Promise<void>;
 }
 
 /** A reply whose thread's root also leads to its conversation: later replies there name only the root. */
@@ -199,7 +210,7 @@ class ThreadReply implements Reply {
     try {
       return await this.#finish(content);
     } catch (error) {
-      if (isToldOf(error) && !signal.aborted) {
+      if (canBeTold(error) && !signal.aborted) {
         await tell(error);
         await status.clear({ signal });
       }
@@ -208,12 +219,14 @@ class ThreadReply implements Reply {
   }
 
   async #finish(content: ReplyContent): Promise<FinishedReply> {
-    const { place, status, file, signal } = this.#options;
+    const { place, status, file, signal, continuesAnswer } = this.#options;
     const { channel, thread } = place;
     this.#isLate ||= status.isLate;
     let { messageKeys } = await this.#inner.finish(content);
     // Refused, the file leaves its part to the messages.
-    const isSettled = await file.settle(content.answer, { signal });
+    // Without text, what an earlier start showed stays, and the file that it promises.
+    const stays = continuesAnswer && answerMarkdown(content.answer) === "";
+    const isSettled = stays || (await file.settle(content.answer, { signal }));
     if (!isSettled) ({ messageKeys } = await this.#inner.finish({ ...content }));
     if (this.#isLate && !signal.aborted) await status.clear({ signal });
     return { messageKeys: [messageKey(channel, thread), ...messageKeys] };
@@ -221,7 +234,7 @@ class ThreadReply implements Reply {
 
   async abandon(): Promise<void> {
     await this.#inner.abandon();
-    const { status, signal, shown } = this.#options;
-    if (!shown && !signal.aborted) await status.clear({ signal });
+    const { status, signal, isShown } = this.#options;
+    if (!isShown && !signal.aborted) await status.clear({ signal });
   }
 }

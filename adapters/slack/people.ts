@@ -29,10 +29,12 @@ const TTL_MS = 3_600_000;
 /** How long a name that was not found is not asked for again, in ms. */
 const RETRY_MS = 60_000;
 /**
- * An acknowledgement or a sentence of ours waits for names; without them ids are shown, in ms. A command is then stored, within
- * two seconds, and all of it must be done in three (slack.md §3.4).
+ * An acknowledgement or a sentence of ours waits so long for names, in ms; without them ids are shown. With the two seconds that
+ * storing a command may take (`ACCEPT_DEADLINE_MS`) it must fit Slack's three (slack.md §3.4).
  */
-const LOOKUP_TIMEOUT_MS = 600;
+const WAIT_MS = 600;
+/** A look goes on behind that, for the next time. */
+const LOOKUP_TIMEOUT_MS = 5_000;
 /** Names looked up for one message; a list of fifty mentions must not cost fifty calls. */
 const MAX_LOOKUPS = 8;
 /** To be waited for. */
@@ -95,7 +97,7 @@ export class People {
 
   /**
    * Name and language of an asker who was not known yet when the turn was handed in; `undefined` for all others. Never
-   * rejects, and takes 0.6 s at most.
+   * rejects, and takes {@link WAIT_MS} at most.
    */
   meet(
     { address, asker, locale }: Pick<Turn, "address" | "asker" | "locale">,
@@ -172,10 +174,11 @@ export class People {
   }
 }
 
-/** Waits for looks, which never reject, as long as somebody waits for the result. */
+/** Waits for looks, which never reject, for a moment, and as long as somebody waits for the result. */
 async function within(looks: readonly Promise<void>[], signal: AbortSignal): Promise<void> {
   try {
-    await untilAborted(Promise.all(looks), signal);
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(WAIT_MS)]);
+    if (looks.some((look) => look !== NOTHING)) await untilAborted(Promise.all(looks), patience);
   } catch {
     // Nobody waits any more: what is known by now is all there is.
   }

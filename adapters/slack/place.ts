@@ -14,7 +14,7 @@ export interface SavedReply {
   readonly messages: readonly string[];
   /** Where streams cut the answer, in characters of what was drawn: one less than there were streams. */
   readonly cuts: readonly number[];
-  /** Messages that stay as an earlier start left them. */
+  /** How many messages, from the first, stay as an earlier start left them. */
   readonly kept?: number;
   /** Of a slash command, whose place is made by its first attempt. */
   readonly place?: Place;
@@ -24,7 +24,7 @@ const schema = z.object({
   style: z.enum(["edit", "native"]).default("edit"),
   messages: z.array(z.string()).default([]),
   cuts: z.array(z.number().int().nonnegative()).default([]),
-  kept: z.number().int().positive().exactOptional(),
+  kept: z.number().int().nonnegative().exactOptional(),
   place: z.object({ channel: z.string(), thread: z.string(), dm: z.boolean() }).exactOptional(),
 });
 

@@ -66,7 +66,8 @@ interface ResponseUrlReplyOptions extends ResponseUrlOptions {
   readonly signal: AbortSignal;
 }
 
-const savedSchema = z.object({ posted: z.number().int().nonnegative() });
+const count = z.number().int().nonnegative();
+const savedSchema = z.object({ posted: count, doubts: count });
 
 /**
  * The reply to a command where we may not write: the final answer only, seen by the asker alone.
@@ -75,12 +76,12 @@ const savedSchema = z.object({ posted: z.number().int().nonnegative() });
  */
 export class ResponseUrlReply implements Reply {
   readonly #options: ResponseUrlReplyOptions;
-  /** Posts that went out, in earlier starts, too: whoever tries again goes on after them. */
-  #posted: number;
+  /** What went out, in earlier starts, too: whoever tries again goes on after it. */
+  #done: { readonly posted: number; readonly doubts: number };
 
   constructor(options: ResponseUrlReplyOptions) {
     this.#options = options;
-    this.#posted = savedSchema.safeParse(options.saved).data?.posted ?? 0;
+    this.#done = savedSchema.safeParse(options.saved).data ?? { posted: 0, doubts: 0 };
   }
 
   show(): void {
@@ -88,19 +89,35 @@ export class ResponseUrlReply implements Reply {
   }
 
   async finish(content: ReplyContent): Promise<FinishedReply> {
-    const { locale, save, signal } = this.#options;
-    const texts = toTexts(content, locale);
-    while (this.#posted < texts.length) {
-      await postToResponseUrl(texts[this.#posted] ?? "", this.#options, { signal });
-      this.#posted += 1;
-      // One that went out and could not be saved any more stands there twice: there is one post to spare for it.
-      await save({ posted: this.#posted });
+    const texts = toTexts(content, this.#options.locale);
+    const hasText = answerMarkdown(content.answer).trim() !== "";
+    // A sentence of ours has not been said, however much of the answer stands there.
+    const from = hasText ? this.#done.posted : 0;
+    for (const text of texts.slice(from)) {
+      await this.#post(text);
+      await this.#save({ ...this.#done, posted: this.#done.posted + 1 });
     }
     return { messageKeys: [] };
   }
 
   async abandon(): Promise<void> {
     // Nothing is on screen.
+  }
+
+  /** One that may be there is made again once: {@link MAX_POSTS} leaves one for it. Later ones are taken for made. */
+  async #post(text: string): Promise<void> {
+    try {
+      await postToResponseUrl(text, this.#options, this.#options);
+    } catch (error) {
+      if (!(error instanceof PlatformError) || error.code !== "PLATFORM_UNKNOWN_OUTCOME") throw error;
+      await this.#save({ ...this.#done, doubts: this.#done.doubts + 1 });
+      if (this.#done.doubts === 1) throw error;
+    }
+  }
+
+  async #save(done: { readonly posted: number; readonly doubts: number }): Promise<void> {
+    this.#done = done;
+    await this.#options.save({ ...done });
   }
 }
 

@@ -181,6 +181,10 @@ export class SlackAdapter implements Adapter {
     return this.#people.meet(turn, options);
   }
 
+  async checkToken(options: Abortable): Promise<void> {
+    await this.#whoAmI(options);
+  }
+
   async openReply(turn: Turn, options: OpenReplyOptions): Promise<Reply> {
     const { reply, place } = await openSlackReply(this.#context, turn, options);
     if (place !== undefined) await this.#threads.join(place.channel, place.thread);

@@ -37,13 +37,14 @@ const SETTLED: readonly ErrorCode[] = [
  *
  * @param attempt - 1 for the first.
  * @param options - `repeatable`: another attempt shows nothing twice and asks nothing twice, because nothing was
- * shown yet or the chat is known and will be followed. `isFollowed`: the latter, and its time is not over.
+ * shown yet or the chat is known and will be followed. `isFollowed`: the latter. `inTime`: the time of the answer is not over
+ * (`ANSWER_MS`).
  * @see docs/reference/coze-api.md §15, §16.4
  */
 export function afterFailure(
   error: unknown,
   attempt: number,
-  options: { repeatable: boolean; isFollowed: boolean },
+  { repeatable, isFollowed, inTime }: { repeatable: boolean; isFollowed: boolean; inTime: boolean },
 ): AfterFailure {
   if (!(error instanceof BridgeError)) return { do: "tell", code: "INTERNAL", bury: true };
   const backoffMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1));
@@ -51,14 +52,15 @@ export function afterFailure(
   const tooLate = afterMs > LONGEST_TOLD_MS;
   if (error instanceof PlatformError) {
     // One refused token may be the platform's mistake (slack.md §14.9).
-    const isRefused = error.code === "PLATFORM_AUTH" && attempt < MAX_ATTEMPTS;
-    const mayPass = isRefused || (error.retryable && !tooLate && attempt < MAX_PATIENT_ATTEMPTS);
+    const mayBeMistaken = error.code === "PLATFORM_AUTH" && attempt < MAX_ATTEMPTS;
+    const limit = inTime ? MAX_PATIENT_ATTEMPTS : MAX_ATTEMPTS;
+    const mayPass = mayBeMistaken || (error.retryable && !tooLate && attempt < limit);
     return mayPass ? { do: "retry", afterMs } : { do: "give-up" };
   }
-  const isPatient = error.code === "COZE_OCCUPIED" || options.isFollowed;
+  const isPatient = error.code === "COZE_OCCUPIED" || (isFollowed && inTime);
   const usual = isPatient ? MAX_PATIENT_ATTEMPTS : MAX_ATTEMPTS;
   const limit = Math.min(usual, error.maxAttempts ?? usual);
-  if (error.retryable && options.repeatable && !tooLate && attempt < limit) return { do: "retry", afterMs };
+  if (error.retryable && repeatable && !tooLate && attempt < limit) return { do: "retry", afterMs };
   // "Occupied" means nothing to the asker: after all this time it is simply busy.
   const code = error.code === "COZE_OCCUPIED" ? "COZE_BUSY" : error.code;
   return { do: "tell", code, bury: !SETTLED.includes(code) };

@@ -19,7 +19,7 @@ import {
   rememberAnswer,
   withChange,
 } from "./earlier-answer.ts";
-import { BridgeError, type ErrorCode } from "./errors.ts";
+import { BridgeError, type ErrorCode, PlatformError } from "./errors.ts";
 import { mergeTurns } from "./merge-turns.ts";
 import { lateNotice, noticeFor, withReference } from "./notices.ts";
 import { oncePerTick } from "./once-per-tick.ts";
@@ -82,7 +82,7 @@ interface Work extends AnswerParts {
  * revision.
  *
  * Every turn ends in an answer, a worded notice, or {@link RetryLater}; what the operator can do something about is
- * thrown after the asker was told, and becomes a dead letter.
+ * thrown after the asker was told, where anything can still be shown, and becomes a dead letter.
  *
  * @param turns - One, or what its asker wrote in a burst.
  */
@@ -121,6 +121,7 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
     // Asking, bringing files or drawing may be what kills it: a sentence is all that is tried.
     if (run.suspected) throw new BridgeError("TURN_KILLS_PROCESS", "its process died too often while it ran");
     await ask(work);
+    work.over.throwIfAborted();
     await end(work, afterword(work.answer));
   } catch (error) {
     await fail(work, error);
@@ -147,7 +148,7 @@ async function openReply(
   run: Run,
   parts: AnswerParts,
   how: Pick<Work, "checkpoint" | "earlier" | "met"> &
-    Required<Pick<OpenReplyOptions, "onOver">> & { readonly isQuick: boolean },
+    Pick<OpenReplyOptions, "onOver"> & { readonly isQuick: boolean },
 ): Promise<Reply> {
   const { checkpoint, earlier, met, isQuick, onOver } = how;
   const open = async (): Promise<Reply> =>
@@ -164,7 +165,7 @@ async function openReply(
     return await open();
   } catch (error) {
     if (run.signal.aborted) throw error;
-    const next = afterFailure(error, run.attempt, { repeatable: true, isFollowed: false });
+    const next = afterFailure(error, run.attempt, { repeatable: true, isFollowed: false, inTime: true });
     parts.log.warn({ err: error }, "reply could not be opened");
     if (next.do === "retry") throw new RetryLater({ afterMs: next.afterMs, cause: error });
     throw error;
@@ -318,31 +319,51 @@ async function fail(work: Work, error: unknown): Promise<void> {
   // Already on screen: what failed afterwards is not the asker's business.
   if (checkpoint.state.done !== undefined) throw error;
   if (run.signal.aborted) return aborted(work);
-  const { chat, asked } = checkpoint.state;
-  const repeatable = answerMarkdown(work.answer) === "" || chat !== undefined;
-  const isFollowed = chat !== undefined && asked !== undefined && work.wallNow() < asked.at + ANSWER_MS;
-  const next = afterFailure(error, run.attempt, { repeatable, isFollowed });
+  const isFollowed = checkpoint.state.chat !== undefined;
+  const repeatable = answerMarkdown(work.answer) === "" || isFollowed;
+  const next = afterFailure(error, run.attempt, { repeatable, isFollowed, inTime: isInTime(work) });
   log.error({ err: error, next: next.do, chatId: work.answer.chatId }, "turn failed");
   if (next.do === "retry") {
     await reply.abandon();
     throw new RetryLater({ afterMs: next.afterMs, cause: error });
   }
   if (next.do === "give-up") {
-    // Fails as it did before; who is asked to end tidies up, and may find another place for a sentence.
+    // Not finished yet: the reply takes its signs away, and may find another place for a sentence. It rejects as we do below.
     if (work.over.aborted) await reply.finish(contentOf(work)).catch(() => undefined);
     await rememberReply(work, false);
     throw error;
   }
   if (next.code === "COZE_TIMEOUT") await cancelAtCoze(work);
-  await end(work, next.code);
+  await tell(work, next.code);
   if (next.bury) throw error;
+}
+
+function isInTime({ checkpoint, wallNow }: Work): boolean {
+  const { asked } = checkpoint.state;
+  return asked === undefined || wallNow() < asked.at + ANSWER_MS;
+}
+
+/** Ends in a sentence. Where the platform is away, another start says it. */
+async function tell(work: Work, code: ErrorCode): Promise<void> {
+  try {
+    await end(work, code);
+  } catch (error) {
+    if (work.run.signal.aborted && !isCancelled(work.run.signal.reason)) throw error;
+    const unsaid = afterFailure(error, work.run.attempt, {
+      repeatable: true,
+      isFollowed: false,
+      inTime: true,
+    });
+    if (unsaid.do !== "retry" || !(error instanceof PlatformError)) throw error;
+    throw new RetryLater({ afterMs: unsaid.afterMs, cause: error });
+  }
 }
 
 /** Stopped by somebody: say so. Handed over or lost: leave everything to the next start. */
 async function aborted(work: Work): Promise<void> {
   const reason: unknown = work.run.signal.reason;
   if (isCancelled(reason)) {
-    await end(work, "COZE_CANCELED");
+    await tell(work, "COZE_CANCELED");
     return;
   }
   await work.reply.abandon();

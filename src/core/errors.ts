@@ -142,3 +142,15 @@ export class PlatformError extends BridgeError {
     this.httpStatus = options.httpStatus;
   }
 }
+
+/** Nothing can be shown in its place any more, whatever the text and whoever tries. */
+export function isPlaceLost(error: unknown): error is BridgeError {
+  return (
+    error instanceof BridgeError && (error.code === "PLATFORM_GONE" || error.code === "PLATFORM_PERMISSION")
+  );
+}
+
+/** Nothing more is tried: the place is lost, or the token is refused, which says nothing about the place. */
+export function isTerminal(error: unknown): error is BridgeError {
+  return isPlaceLost(error) || (error instanceof BridgeError && error.code === "PLATFORM_AUTH");
+}

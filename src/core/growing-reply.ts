@@ -1,5 +1,5 @@
 import { answerMarkdown, bringsText } from "./answer-state.ts";
-import { BridgeError, type ErrorCode } from "./errors.ts";
+import { BridgeError, isPlaceLost, isTerminal } from "./errors.ts";
 import type { Gate, Grant } from "./gate.ts";
 import type { Json } from "./json.ts";
 import { type Arrivals, arrive, type Permit, sendAll } from "./pacer.ts";
@@ -33,8 +33,8 @@ export interface PartWriter {
 export interface GrowingReplyOptions {
   readonly writer: PartWriter;
   readonly saved: Json | undefined;
-  /** What is saved is of this very answer: a last state without text of its own leaves it there, and says its notice below. */
-  readonly keepsSaved?: boolean;
+  /** The saved messages show this very answer, not that to an earlier revision of the question. */
+  readonly continuesAnswer: boolean;
   readonly save: (state: Json) => Promise<void>;
   readonly signal: AbortSignal;
   readonly log: Log;
@@ -43,7 +43,7 @@ export interface GrowingReplyOptions {
   /** Called once, before the first call that shows something: typing and status end here. */
   readonly onFirst?: () => void;
   /** As of `OpenReplyOptions`. */
-  readonly onOver?: ((error: BridgeError) => void) | undefined;
+  readonly onOver: (error: BridgeError) => void;
 }
 
 interface Shown {
@@ -61,10 +61,7 @@ const SHORTEST_PAUSE_MS = 100;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 
-/** After these nothing is tried any more. */
-const TERMINAL: ReadonlySet<ErrorCode> = new Set(["PLATFORM_GONE", "PLATFORM_PERMISSION", "PLATFORM_AUTH"]);
-
-/** Stands for a message that stays as it is. */
+/** Stands for a message that stays as it is: compared by identity, never written. */
 const KEPT: Part = {};
 
 /** `roll`: the last edit of a full message and the create of the next one, together. */
@@ -102,8 +99,8 @@ export class GrowingReply implements Reply {
   /** Something came in since the writer last began to look. */
   #news = false;
   #running: Promise<void> = Promise.resolve();
-  /** Messages that stay as an earlier start left them. */
-  #kept: number;
+  /** How many messages, from the first, stay as an earlier start left them; `undefined` where there is a text to show. */
+  #kept: number | undefined;
   #leave: (() => void) | undefined;
   /** Ends waiting for the pace or in a pause, never a call: its outcome has to be known. */
   #interrupt = new AbortController();
@@ -127,7 +124,7 @@ export class GrowingReply implements Reply {
   async finish(content: ReplyContent): Promise<FinishedReply> {
     this.#latest = content;
     this.#final = true;
-    this.#keepSaved(content);
+    this.#decideKept(content);
     this.#failuresInARow = 0;
     // Drafts wait for the pace, the last state does not: it asks anew.
     this.#interruptWait();
@@ -139,18 +136,26 @@ export class GrowingReply implements Reply {
     return { messageKeys: this.#shown.map(({ id }) => this.#options.writer.messageKey(id)) };
   }
 
-  /** An earlier start may have said so already, and not lived to tell that it had. */
-  #keepSaved({ answer }: ReplyContent): void {
-    const isOwnText = this.#lastWriteAt !== undefined || answerMarkdown(answer) !== "";
-    if (this.#options.keepsSaved !== true || isOwnText) this.#kept = 0;
-    else if (this.#kept === 0) this.#kept = this.#shown.length;
-  }
-
   async abandon(): Promise<void> {
     this.#stopped = true;
     this.#interruptWait();
     await this.#running;
     this.#leave?.();
+  }
+
+  /**
+   * Without text of its own, this start keeps what stands there and says its notice below. That is saved first: a start
+   * that goes on from there says it in the same place.
+   */
+  #decideKept({ answer }: ReplyContent): void {
+    const hasText = this.#lastWriteAt !== undefined || answerMarkdown(answer) !== "";
+    if (hasText || !this.#options.continuesAnswer) {
+      this.#kept = undefined;
+      return;
+    }
+    if (this.#kept !== undefined) return;
+    this.#kept = this.#shown.length;
+    this.#unsaved ||= this.#kept > 0;
   }
 
   #interruptWait(): void {
@@ -223,7 +228,7 @@ export class GrowingReply implements Reply {
     const final = this.#final;
     if (this.#rendered?.content !== content || this.#rendered.final !== final) {
       const parts = this.#options.writer.render(content, { final });
-      const kept = final ? Array.from({ length: this.#kept }, () => KEPT) : [];
+      const kept = final ? Array.from({ length: this.#kept ?? 0 }, () => KEPT) : [];
       this.#rendered = { content, final, parts: [...kept, ...parts] };
     }
     return this.#rendered.parts;
@@ -248,7 +253,7 @@ export class GrowingReply implements Reply {
 
   async #save(): Promise<void> {
     const messages = this.#shown.map(({ id }) => id);
-    await this.#options.save({ messages, ...(this.#kept > 0 && { kept: this.#kept }) });
+    await this.#options.save({ messages, ...(this.#kept !== undefined && { kept: this.#kept }) });
     this.#unsaved = false;
   }
 
@@ -432,21 +437,12 @@ export class GrowingReply implements Reply {
     // An abort is no failure: whoever aborted knows.
     if (this.#options.signal.aborted) this.#options.log.debug({ err: error }, "reply stopped");
     else this.#options.log.warn({ err: error }, "reply stopped growing");
-    if (!this.#final && isOver(error)) this.#options.onOver?.(error);
+    if (!this.#final && !this.#stopped && isPlaceLost(error)) this.#options.onOver(error);
   }
 }
 
 function giveBack(grants: readonly Grant[]): void {
   for (const grant of grants) grant.giveBack();
-}
-
-/** Nothing can be shown there any more, whatever the text and whoever tries. */
-export function isOver(error: unknown): error is BridgeError {
-  return isTerminal(error) && error.code !== "PLATFORM_AUTH";
-}
-
-function isTerminal(error: unknown): error is BridgeError {
-  return error instanceof BridgeError && TERMINAL.has(error.code);
 }
 
 /** Nothing happened, for certain. */
@@ -468,9 +464,9 @@ export function savedIds(saved: Json | undefined): readonly string[] {
   return Array.isArray(messages) ? messages.filter((id): id is string => typeof id === "string") : [];
 }
 
-/** How many of them stayed as they were; 0 where none is said. */
-function savedKept(saved: Json | undefined): number {
-  if (typeof saved !== "object" || saved === null || Array.isArray(saved)) return 0;
+/** How many of them stay as they were; `undefined` where nobody decided so. */
+function savedKept(saved: Json | undefined): number | undefined {
+  if (typeof saved !== "object" || saved === null || Array.isArray(saved)) return undefined;
   const { kept } = saved as { readonly kept?: Json };
-  return typeof kept === "number" && Number.isInteger(kept) && kept > 0 ? kept : 0;
+  return typeof kept === "number" && Number.isInteger(kept) && kept >= 0 ? kept : undefined;
 }

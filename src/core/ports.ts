@@ -24,6 +24,12 @@ export interface Adapter extends AsyncDisposable {
   /** Starts receiving; resolves once the platform accepted us. Disposing the result stops receiving, nothing else. */
   openIntake(onTurn: OnTurn, options: OpenIntakeOptions): Promise<AsyncDisposable>;
   /**
+   * Asks the platform who we are.
+   *
+   * @throws {PlatformError} `PLATFORM_AUTH` with what to do, when it does not take our token.
+   */
+  checkToken(options: Abortable): Promise<void>;
+  /**
    * What the adapter did not look up before it handed the turn in: who its asker is, as far as that can be found out in
    * a bounded time; `undefined` when it was known. Nothing is said to them before. Never throws.
    */
@@ -134,8 +140,11 @@ export interface OpenReplyOptions extends Abortable {
   readonly earlier: Json | undefined;
   /** Makes the reply's own state durable; to be awaited before the effect it describes is relied on. */
   readonly save: (state: Json) => Promise<void>;
-  /** Told while the answer grows that nothing can be shown there any more, whatever still comes. */
-  readonly onOver?: ((error: BridgeError) => void) | undefined;
+  /**
+   * Called once at most, before `finish`: nothing can be shown there any more, whatever text still comes. A refused token is
+   * not meant. `finish` is called all the same, and rejects with this error.
+   */
+  readonly onOver: (error: BridgeError) => void;
 }
 
 /** Our answer on the platform: one or more messages that grow by edits. */
@@ -340,7 +349,7 @@ export class RetryLater extends Error {
   /** Wait before the next start, in ms; the queue's own back-off when absent. */
   readonly afterMs: number | undefined;
   /**
-   * False when the start shall not count as an attempt, e.g. a payload of a newer version. Without `afterMs` it waits
+   * False when the start shall not count as an attempt, e.g. a payload of a newer version or a refused token. Without `afterMs` it waits
    * a moment at first, for somebody else to take it, then ever longer.
    */
   readonly counts: boolean;

@@ -8,9 +8,10 @@ const busy = (retryAfterMs?: number): CozeError =>
     retryable: true,
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   });
-const repeatable = { repeatable: true, isFollowed: false };
-const followed = { repeatable: true, isFollowed: true };
-const unrepeatable = { repeatable: false, isFollowed: false };
+const repeatable = { repeatable: true, isFollowed: false, inTime: true };
+const followed = { repeatable: true, isFollowed: true, inTime: true };
+const late = { repeatable: true, isFollowed: true, inTime: false };
+const unrepeatable = { repeatable: false, isFollowed: false, inTime: true };
 
 describe("after a failure", () => {
   it("waits longer each time, and as long as it was told", () => {
@@ -69,6 +70,8 @@ describe("after a failure", () => {
     const away = new PlatformError("PLATFORM_UNREACHABLE", "away", { platform: "slack", retryable: true });
     expect(afterFailure(away, 29, repeatable)).toEqual({ do: "retry", afterMs: 30_000 });
     expect(afterFailure(away, 30, repeatable)).toEqual({ do: "give-up" });
+    expect(afterFailure(away, 2, late).do).toBe("retry");
+    expect(afterFailure(away, 3, late).do).toBe("give-up");
     const options = { platform: "slack" as const, retryable: true, retryAfterMs: HOUR_MS };
     const banned = new PlatformError("PLATFORM_RATE_LIMITED", "banned", options);
     expect(afterFailure(banned, 1, repeatable)).toEqual({ do: "give-up" });
@@ -85,6 +88,7 @@ describe("after a failure", () => {
     expect(afterFailure(away, 3, repeatable)).toEqual({ do: "tell", code: "COZE_UNREACHABLE", bury: true });
     expect(afterFailure(away, 29, followed)).toEqual({ do: "retry", afterMs: 30_000 });
     expect(afterFailure(away, 30, followed).do).toBe("tell");
+    expect(afterFailure(away, 3, late).do).toBe("tell");
   });
 
   it("calls what nobody foresaw an internal error", () => {

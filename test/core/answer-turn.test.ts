@@ -252,6 +252,34 @@ describe("a turn that fails", () => {
     expect(adapter.notice).toBe("回答还没写完连接就中断了，请再问一次。 (K7Q2FM)");
   });
 
+  it("waits for a Coze that is away where it has the answer, as long as an answer may take", async () => {
+    const away = new CozeError("COZE_UNREACHABLE", "away", { retryable: true, outcome: "unknown" });
+    const chat = { conversationId: "conversation-1", chatId: "chat-1" };
+    const start = async (
+      askedAt: number,
+      attempt: number,
+      known: typeof chat | undefined,
+    ): Promise<unknown> => {
+      const { source, answer } = aBridge({ error: away });
+      source.follows.push({ error: away });
+      const asked = { conversationId: "conversation-1", at: askedAt };
+      const state = { v: 1, asked, ...(known && { chat: known }) };
+      return answer({}, { start: attempt, attempt, state }).catch((error: unknown) => error);
+    };
+    expect(await start(0, 29, chat)).toBeInstanceOf(RetryLater);
+    expect(await start(0, 30, chat)).toBe(away);
+    expect(await start(-15 * 60_000, 3, chat)).toBe(away);
+    expect(await start(0, 3, undefined)).toBe(away);
+  });
+
+  it("has its sentence said by another start where the platform is away", async () => {
+    const { adapter, answer } = aBridge({ error: new CozeError("COZE_REFUSED", "4014") });
+    adapter.finishErrors = [
+      new PlatformError("PLATFORM_UNREACHABLE", "503", { platform: "memory", retryable: true }),
+    ];
+    await expect(answer()).rejects.toBeInstanceOf(RetryLater);
+  });
+
   it("says so when the bot says nothing, wants a tool, or was stopped at Coze", async () => {
     const nothing = aBridge({ events: [CREATED, COMPLETED] });
     await nothing.answer();
@@ -289,13 +317,20 @@ describe("a turn that fails", () => {
     await expect(answer({}, { attempt: 30 })).rejects.toBeInstanceOf(PlatformError);
   });
 
-  it("asks Coze no further when nothing can be shown any more, and lets the next question in", async () => {
-    const { adapter, source, answer } = aBridge({ events: [CREATED, delta("Once")], hangs: true });
-    adapter.over = new PlatformError("PLATFORM_GONE", "10008", { platform: "memory" });
-    await expect(answer()).rejects.toMatchObject({ code: "PLATFORM_GONE" });
-    expect(source.canceled).toEqual(["chat-1"]);
-    expect(adapter.final).toBeUndefined();
-  });
+  it.each([
+    ["while Coze writes on", { events: [CREATED, delta("Once")], hangs: true }],
+    ["as Coze has written all", { events: [CREATED, delta("Once"), message("Once."), COMPLETED] }],
+  ])(
+    "asks Coze no further when nothing can be shown any more, and ends the reply once, %s",
+    async (_, script) => {
+      const { adapter, source, answer } = aBridge(script);
+      adapter.over = new PlatformError("PLATFORM_GONE", "10008", { platform: "memory" });
+      await expect(answer()).rejects.toMatchObject({ code: "PLATFORM_GONE" });
+      expect(source.canceled).toEqual(["chat-1"]);
+      expect(adapter.finishes).toBe(1);
+      expect(adapter.final).toBeUndefined();
+    },
+  );
 
   it("becomes a dead letter when its place is gone, since nobody can be told there", async () => {
     const { adapter, source, answer } = aBridge(ANSWER);

@@ -116,6 +116,8 @@ it("any deltas, pauses, refusals, headers and kills end with the text shown once
         const open = (): GrowingReply => {
           const { signal } = life;
           return new GrowingReply({
+            continuesAnswer: true,
+            onOver: () => undefined,
             ...{ writer: platform, saved, signal, log, now: () => clock.now() },
             sleep: (ms) => clock.sleep(ms, signal),
             save: (state) => {

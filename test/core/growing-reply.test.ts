@@ -33,7 +33,8 @@ function aLog(): Log {
 function aReply(
   options: {
     saved?: Json;
-    keepsSaved?: boolean;
+    continuesAnswer?: boolean;
+    onOver?: (error: BridgeError) => void;
     save?: (state: Json) => Promise<void>;
     signal?: AbortSignal;
     onFirst?: () => void;
@@ -42,7 +43,8 @@ function aReply(
   return new GrowingReply({
     writer: platform,
     saved: options.saved,
-    ...(options.keepsSaved !== undefined && { keepsSaved: options.keepsSaved }),
+    continuesAnswer: options.continuesAnswer ?? false,
+    onOver: options.onOver ?? (() => undefined),
     save: options.save ?? (() => Promise.resolve()),
     signal: options.signal ?? new AbortController().signal,
     log: aLog(),
@@ -541,6 +543,40 @@ describe("after a restart", () => {
   });
 });
 
+describe("a place that is lost", () => {
+  const gone: Fault = { code: "PLATFORM_GONE" };
+
+  it("is told once, as soon as a draft finds it out", async () => {
+    const told: BridgeError[] = [];
+    const reply = aReply({ onOver: (error) => void told.push(error) });
+    platform.faults.push(gone);
+    reply.show(aContent("Once"));
+    await clock.advance(1_000);
+    reply.show(aContent("Once upon"));
+    await clock.advance(1_000);
+    expect(told).toMatchObject([{ code: "PLATFORM_GONE" }]);
+    await expect(clock.settle(reply.finish(aContent("Once upon a time")))).rejects.toBe(told[0]);
+    expect(told).toHaveLength(1);
+  });
+
+  it.each([
+    ["the end finds it out", gone, "finish"],
+    ["the reply is left", gone, "abandon"],
+    ["it is the token that is refused", { code: "PLATFORM_AUTH" } satisfies Fault, "show"],
+  ] as const)("is not told where %s", async (_, fault, how) => {
+    const told: BridgeError[] = [];
+    const reply = aReply({ onOver: (error) => void told.push(error) });
+    platform.faults.push(fault);
+    if (how === "finish") await clock.settle(reply.finish(aContent("Once")).catch(() => undefined));
+    else {
+      reply.show(aContent("Once"));
+      if (how === "abandon") await clock.settle(reply.abandon());
+      else await clock.advance(1_000);
+    }
+    expect(told).toEqual([]);
+  });
+});
+
 describe("a start that has no text of its own", () => {
   /** Two messages of an earlier start. */
   const earlier = async (): Promise<{ saved: Json }> => {
@@ -556,7 +592,7 @@ describe("a start that has no text of its own", () => {
 
   it("leaves what stands there, and says below what became of it", async () => {
     const { saved } = await earlier();
-    const reply = aReply({ saved, keepsSaved: true });
+    const reply = aReply({ saved, continuesAnswer: true });
     const { messageKeys } = await clock.settle(reply.finish(failed));
     expect(platform.screen).toEqual(["Half of th", "e answer", "Sorry."]);
     expect(messageKeys).toHaveLength(3);
@@ -565,19 +601,41 @@ describe("a start that has no text of its own", () => {
   it("says so once, though a start that had said it did not live to tell", async () => {
     const { saved } = await earlier();
     const states: Json[] = [];
-    const killed = aReply({ saved, keepsSaved: true, save: async (state) => void states.push(state) });
+    const killed = aReply({ saved, continuesAnswer: true, save: async (state) => void states.push(state) });
     await clock.settle(killed.finish(failed));
-    const reply = aReply({ saved: states.at(-1) ?? {}, keepsSaved: true });
+    const reply = aReply({ saved: states.at(-1) ?? {}, continuesAnswer: true });
     await clock.settle(reply.finish(failed));
     expect(platform.screen).toEqual(["Half of th", "e answer", "Sorry."]);
+  });
+
+  it("says so once, though a start was killed before it had saved that it had", async () => {
+    const { saved } = await earlier();
+    const states: Json[] = [];
+    const killed = aReply({ saved, continuesAnswer: true, save: async (state) => void states.push(state) });
+    await clock.settle(killed.finish(failed));
+    // What it saved before it made the message; a platform's history shows that message all the same.
+    const [before] = states;
+    const { messages } = states.at(-1) as { messages: Json };
+    const reply = aReply({ saved: { ...(before as object), messages }, continuesAnswer: true });
+    await clock.settle(reply.finish(failed));
+    expect(platform.screen).toEqual(["Half of th", "e answer", "Sorry."]);
+  });
+
+  it("changes its own sentence where nothing else stood there", async () => {
+    const states: Json[] = [];
+    const killed = aReply({ continuesAnswer: true, save: async (state) => void states.push(state) });
+    await clock.settle(killed.finish(failed));
+    const reply = aReply({ saved: states.at(-1) ?? {}, continuesAnswer: true });
+    await clock.settle(reply.finish(aContent("", { notice: "Sorry again." })));
+    expect(platform.screen).toEqual(["Sorry again."]);
   });
 
   it("puts the answer in the same messages once there is one, also where that had been said", async () => {
     const { saved } = await earlier();
     const states: Json[] = [];
-    const killed = aReply({ saved, keepsSaved: true, save: async (state) => void states.push(state) });
+    const killed = aReply({ saved, continuesAnswer: true, save: async (state) => void states.push(state) });
     await clock.settle(killed.finish(failed));
-    const reply = aReply({ saved: states.at(-1) ?? {}, keepsSaved: true });
+    const reply = aReply({ saved: states.at(-1) ?? {}, continuesAnswer: true });
     await clock.settle(reply.finish(aContent("All of it, all")));
     expect(platform.screen).toEqual(["All of it,", " all"]);
   });

@@ -30,6 +30,8 @@ async function play(deltas: readonly Delta[]): Promise<Measured> {
   const limits = { burst: BURST, tokensPerSecond: TOKENS_PER_SECOND, minGapMs: 0 };
   const platform = new TextPlatform(clock, { maxLength: 100_000, roundTripMs: 2 * ONE_WAY_MS, limits });
   const reply = new GrowingReply({
+    continuesAnswer: true,
+    onOver: () => undefined,
     writer: platform,
     saved: undefined,
     save: () => Promise.resolve(),

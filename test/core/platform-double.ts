@@ -28,6 +28,8 @@ export class MemoryPlatform implements Adapter {
   final: string | undefined;
   notice: string | undefined;
   abandoned = 0;
+  /** How often a reply was to end. */
+  finishes = 0;
   /** Thrown by the next calls, in order. */
   openErrors: Error[] = [];
   finishErrors: Error[] = [];
@@ -56,6 +58,7 @@ export class MemoryPlatform implements Adapter {
   }
 
   #finish(content: ReplyContent): Promise<{ messageKeys: string[] }> {
+    this.finishes += 1;
     const error = this.finishErrors.shift() ?? this.over;
     if (error !== undefined) return Promise.reject(error);
     this.final = answerMarkdown(content.answer);
@@ -82,6 +85,10 @@ export class MemoryPlatform implements Adapter {
 
   openIntake(): Promise<AsyncDisposable> {
     return Promise.resolve(this);
+  }
+
+  checkToken(): Promise<void> {
+    return Promise.resolve();
   }
 
   health(): { ok: boolean; detail: string } {

@@ -122,7 +122,7 @@ describe("a stream of a self-hosted Coze Studio", () => {
     for (let attempt = 1; ends.at(-1) !== "tell"; attempt += 1) {
       const { error } = await turn.start();
       expect(error).toMatchObject({ code: "COZE_STREAM_BROKEN" });
-      ends.push(afterFailure(error, attempt, { repeatable: true, isFollowed: false }).do);
+      ends.push(afterFailure(error, attempt, { repeatable: true, isFollowed: true, inTime: true }).do);
     }
     expect(ends).toEqual(["retry", "tell"]);
     const names = pair.coze.traffic.exchanges.map(({ name }) => name);

@@ -115,6 +115,15 @@ it("asks of a stopped answer only that it ended, and lets it say so", () => {
   const onlySaid = [...WELL.slice(0, 1), says("Stopped (K7Q2FM)."), ...WELL.slice(3)];
   expect(isClean(judge(aHistory(onlySaid, { turns: [stopped, SECOND] })))).toBe(true);
   expect(judge(aHistory([...onlySaid, says("")], { turns: [stopped, SECOND] })).strays).toHaveLength(1);
+  const said = says("Stopped (K7Q2FM).");
+  const below = [WELL[0], says("k1n0 k1n1"), said, ...WELL.slice(3)].filter((one) => !!one);
+  expect(isClean(judge(aHistory(below, { turns: [stopped, SECOND] })))).toBe(true);
+  for (const twice of [
+    [...over, said],
+    [...below, said],
+  ]) {
+    expect(judge(aHistory(twice, { turns: [stopped, SECOND] })).strays).toHaveLength(1);
+  }
   const growing = over.with(1, says("k1n0", { unfinished: true }));
   expect(judge(aHistory(growing, { turns: [stopped, SECOND] })).half).toEqual([1]);
 });

@@ -129,9 +129,9 @@ export function judge(history: History): Verdict {
     overtaking: history.askings.filter(({ overtook }) => overtook).flatMap(({ tags }) => tags),
     askedTwice: [...asked].filter(([, times]) => times.length > 1).map(([tag]) => tag),
     strays: [...history.places].flatMap(([place, messages]) => {
-      // Stopped and gone on with by another process, an answer is only the sentence that says so.
+      // Stopped and gone on with by another process, an answer ends in a message of its own that says so.
       const excused = history.turns.filter(
-        (turn) => turn.place === place && stopped.has(turn.tag) && seen(turn) === undefined,
+        (turn) => turn.place === place && stopped.has(turn.tag) && !saysEnd(turn, messages),
       );
       const strays = messages.filter(
         (message, index) =>
@@ -262,6 +262,8 @@ function isLateBelowFull({ bot, text }: JudgedMessage, before: readonly JudgedMe
   );
 }
 
+const REFERENCE = /\([2-9A-HJKMNP-TV-Z]{6}\)/;
+
 /**
  * A reference stands only in sentences about failures, or below an answer that its asker stopped; a posted question of
  * a command is no stray, nor is the passing word that a command was taken.
@@ -274,7 +276,12 @@ function isStray(
   const tags = [text, ...documents].flatMap(wordsIn).map(([tag]) => tag);
   const says = tags.length > 0 || questionsIn(text).length > 0;
   const isExcused = tags.some((tag) => stopped.has(tag));
-  return !says || (!isExcused && /\([2-9A-HJKMNP-TV-Z]{6}\)/.test(text));
+  return !says || (!isExcused && REFERENCE.test(text));
+}
+
+/** Whether the sentence that an answer was stopped stands in a message with some of the answer. */
+function saysEnd({ tag }: JudgedTurn, messages: readonly JudgedMessage[]): boolean {
+  return messages.some(({ text }) => REFERENCE.test(text) && wordsIn(text).some(([found]) => found === tag));
 }
 
 /** Whether everything is as it must be; Coze may have been asked twice where it does not let us know. */

@@ -17,6 +17,7 @@ import type {
   Log,
   OnTurn,
   OpenIntakeOptions,
+  OpenReplyOptions,
   Reply,
   Sealer,
   Store,
@@ -137,6 +138,7 @@ interface ReplyOptions {
   /** Started before; by default when something is saved. */
   readonly again?: boolean;
   readonly signal?: AbortSignal;
+  readonly onOver?: OpenReplyOptions["onOver"];
 }
 
 /** The adapter, connected to a stand-in, with what came out of it. */
@@ -189,13 +191,20 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
     saves: [],
     reply: (
       turn,
-      { saved, earlier, again = saved !== undefined, signal = new AbortController().signal } = {},
+      {
+        saved,
+        earlier,
+        again = saved !== undefined,
+        signal = new AbortController().signal,
+        onOver = () => undefined,
+      } = {},
     ) =>
       adapter.openReply(toTurn(turn), {
         saved,
         earlier,
         again,
         signal,
+        onOver,
         save: (state) => {
           bridge.saved = state;
           bridge.saves.push(state);

@@ -204,3 +204,23 @@ describe("a command that another process goes on with", () => {
     },
   );
 });
+
+it("half an answer stays when a later start has none of it, and what became of it stands below", async () => {
+  await using bridge = await open();
+  discord.person("Ada").say(discord.general, "@Coze hi");
+  const turn = await turnOf(bridge);
+  const killed = await bridge.reply(turn);
+  killed.show({ answer: answerOf("Half of it") });
+  await expect.poll(() => fromBot().map(({ text }) => text)).toEqual(["Half of it"]);
+  await killed.abandon();
+  const again = await bridge.reply(turn, { saved: bridge.saved ?? null });
+  const failed = { answer: answerOf(""), notice: "Sorry." };
+  await again.finish(failed);
+  expect(fromBot().map(({ text }) => text)).toEqual(["Half of it", "-# Sorry."]);
+  // It did not live to tell that it had said so.
+  await (await bridge.reply(turn, { saved: bridge.saved ?? null })).finish(failed);
+  expect(fromBot().map(({ text }) => text)).toEqual(["Half of it", "-# Sorry."]);
+  // An answer to an edited question stands in the place of the old one.
+  await (await bridge.reply(turn, { earlier: bridge.saved ?? null })).finish(failed);
+  expect(fromBot().map(({ text }) => text)).toEqual(["-# Sorry."]);
+});

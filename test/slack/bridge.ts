@@ -224,7 +224,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
         {
           saved,
           earlier: more.earlier,
-          onOver: more.onOver,
+          onOver: more.onOver ?? (() => undefined),
           again,
           save: (state) => {
             saves.push(state);

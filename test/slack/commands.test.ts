@@ -97,6 +97,36 @@ it("§14.54 goes on after the posts of an earlier start, and repeats at most the
   expect(posts.at(-1)).toContain("too long for here");
 });
 
+it("§14.54 says what became of an answer that stands there in part", async () => {
+  await using bridge = await openBridge({ slack: { scopes: ["chat:write", "commands"] } });
+  const { slack } = bridge;
+  slack.person("Ada").slash(slack.secret, "psst");
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  const body = "away";
+  slack.faults.plan("POST /commands", { do: "answer", status: 429, body }, 1, 1);
+  const first = await bridge.reply();
+  const text = Array.from({ length: 500 }, (_, index) => `I whisper ${index}.`).join("\n\n");
+  await expect(first.reply.finish({ answer: answer(text) })).rejects.toMatchObject({ retryable: true });
+  const second = await bridge.reply(bridge.turns[0], first.saves.at(-1));
+  await second.reply.finish({ answer: answer(""), notice: "Sorry." });
+  const texts = slack.view(slack.secret).messages.map((message) => message.text);
+  expect(texts.at(-1)).toBe("_Sorry._");
+});
+
+it("§14.53 acknowledges a command in time though Slack says slowly who sent it", async () => {
+  await using bridge = await openBridge();
+  const { slack } = bridge;
+  slack.faults.plan("POST /api/users.info", { do: "delay", ms: 2_000 });
+  const startedAt = slack.traffic.exchanges.length;
+  const { deliveries } = slack.person("Ada").slash(slack.general, "hello");
+  await Promise.all(deliveries.map(({ done }) => done));
+  const since = slack.traffic.exchanges.slice(startedAt);
+  const [look] = since.filter(({ name }) => name.endsWith("users.info"));
+  // Acknowledged before the look had its answer.
+  expect(look).toBeUndefined();
+  expect(deliveries.map(({ acked }) => acked)).toEqual([true]);
+});
+
 it("stores no response URL in the clear", async () => {
   await using bridge = await openBridge();
   bridge.slack.person("Ada").slash(bridge.slack.general, "hello");

@@ -198,6 +198,30 @@ it.concurrent("says in their DM where the bot may not write any more", async ({ 
   expect(slack.view(place).status).toBe("");
 });
 
+it.concurrent.for(["channel", "dm"] as const)(
+  "keeps half an answer that a later start has none of, and says below what became of it, %s",
+  async (where, { expect }) => {
+    await using bridge = await asked(where);
+    const { reply, saves } = await bridge.reply();
+    await showUntilThere(bridge, reply, "Half of it");
+    await reply.abandon();
+    const failed = { answer: answer(""), notice: "Sorry." };
+    const again = await bridge.reply(bridge.turns[0], saves.at(-1));
+    await again.reply.finish(failed);
+    expect(shown(bridge)).toEqual(["Half of it", "_Sorry._"]);
+    // Killed before it had saved the message it made: what history shows is known by what was saved before.
+    const other = await bridge.reply(
+      bridge.turns[0],
+      again.saves.find((state) => "kept" in (state as object)),
+    );
+    await other.reply.finish(failed);
+    expect(shown(bridge)).toEqual(["Half of it", "_Sorry._"]);
+    const redo = await bridge.reply(bridge.turns[0], undefined, { earlier: again.saves.at(-1) ?? null });
+    await redo.reply.finish(failed);
+    expect(shown(bridge)).toEqual(["_Sorry._"]);
+  },
+);
+
 it.concurrent("does not let the last text of a stream wait for the pace", async ({ expect }) => {
   // On a clock that stands still no interim append is ever due; the last one needs no gap.
   await using bridge = await asked("dm", { now: () => 0 });
@@ -499,6 +523,7 @@ it.concurrent("edits the messages of an earlier attempt instead of posting them 
   const again = await other.openReply(turn, {
     saved: saves.at(-1),
     earlier: undefined,
+    onOver: () => undefined,
     again: true,
     save: () => Promise.resolve(),
     signal: bridge.signal,

@@ -298,6 +298,7 @@ async function answerThroughCrashes(
     const options = {
       saved,
       earlier: undefined,
+      onOver: () => undefined,
       again: start > 0,
       signal: death.signal,
       save: (state: Json) => {

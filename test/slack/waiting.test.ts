@@ -147,6 +147,27 @@ it.concurrent("§14.36 stops what waits in a thread where nothing streams yet, i
   await see.poll(() => gone, SOON).toEqual([turns[0]?.dedupeKey, turns[1]?.dedupeKey]);
 });
 
+it.concurrent("§14.36 stops nobody else's question, and none that was asked later", async ({
+  expect: see,
+}) => {
+  await using bridge = await openBridge({ slack: { echo: false } });
+  const { slack, turns, gone } = bridge;
+  const [ada, bob] = [slack.person("Ada"), slack.person("Bob")];
+  const { ts: thread } = ada.say(slack.general, "@Coze one");
+  bob.say(slack.general, "@Coze two", { thread });
+  await vi.waitUntil(() => turns.length === 2, SOON);
+  const before = slack.deliveries.all.length;
+  ada.stop(slack.general, thread);
+  await see.poll(() => gone, SOON).toEqual([turns[0]?.dedupeKey]);
+  ada.say(slack.general, "@Coze three", { thread });
+  await vi.waitUntil(() => turns.length === 3, SOON);
+  const [stopped] = slack.deliveries.all.slice(before);
+  if (stopped === undefined) throw new Error("no stop");
+  await slack.deliveries.deliver(stopped.kind, { ...stopped.payload, event_id: "Ev0REPEATED" }).done;
+  await see.poll(() => gone.length, SOON).toBe(2);
+  see(gone).not.toContain(turns[2]?.dedupeKey);
+});
+
 it.concurrent("§14.36 stops a thread's first question where an earlier process took it", async ({
   expect: see,
 }) => {

@@ -1,12 +1,15 @@
-import { type BridgeError, PlatformError } from "../../src/core/errors.ts";
+import { PlatformError } from "../../src/core/errors.ts";
 import { noticeFor, withReference } from "../../src/core/notices.ts";
 import { openDm } from "./command-place.ts";
 import type { ReplyTarget } from "./edit-writer.ts";
 import type { SlackContext } from "./slack-context.ts";
 import { anything } from "./web-api.ts";
 
-/** Slack does not take the answer there, but may take a sentence there, or somewhere else (slack.md §1.2). */
-export function isToldOf(error: unknown): error is PlatformError {
+/**
+ * Whether the asker is told that Slack does not take the answer (slack.md §1.2). Not where the place is gone, unless it is only
+ * archived: whoever deletes the place, or the question, expects nothing.
+ */
+export function canBeTold(error: unknown): error is PlatformError {
   if (!(error instanceof PlatformError)) return false;
   const { code, platformCode } = error;
   return code === "PLATFORM_REJECTED" || code === "PLATFORM_PERMISSION" || platformCode === "is_archived";
@@ -14,45 +17,46 @@ export function isToldOf(error: unknown): error is PlatformError {
 
 /**
  * Tells the asker that the answer cannot be shown: below the question, else in their DM with the app. Never rejects: where
- * neither is possible, the log knows.
+ * neither is possible, the log says so.
  */
 export async function tellRefusal(
   context: SlackContext,
   { target, user }: { target: ReplyTarget; user: string },
-  error: BridgeError,
+  refusal: PlatformError,
   options: { signal: AbortSignal },
 ): Promise<void> {
   const { place, locale, reference } = target;
-  const notice = withReference(noticeFor(error.code, locale), reference);
+  const notice = withReference(noticeFor(refusal.code, locale), reference);
   try {
-    if (
-      await post(context, target, { channel: place.channel, thread_ts: place.thread, text: notice }, options)
-    )
-      return;
+    const below = { channel: place.channel, thread_ts: place.thread, text: notice };
+    const isToldBelow = await post(context, target, below, options);
+    if (isToldBelow) return;
     const channel = place.dm ? undefined : await openDm(context, user, options);
-    if (channel === undefined) return;
     // Built from the stored id: people see the channel's name.
     const text = locale === "zh" ? `<#${place.channel}>：${notice}` : `In <#${place.channel}>: ${notice}`;
-    await post(context, target, { channel, text }, options);
-  } catch (cause) {
-    context.log.warn({ err: cause }, "slack did not take the notice either");
+    const isTold = channel !== undefined && (await post(context, target, { channel, text }, options));
+    if (!isTold) context.log.warn({ reference }, "slack takes no notice of a refused answer, either");
+  } catch (error) {
+    context.log.warn({ err: error, reference }, "slack takes no notice of a refused answer, either");
   }
 }
 
 /** @returns False when Slack does not take it there. */
 async function post(
-  { api, pacer, log }: SlackContext,
+  { api, pacer }: SlackContext,
   { team }: ReplyTarget,
   args: { readonly channel: string; readonly thread_ts?: string; readonly text: string },
   { signal }: { signal: AbortSignal },
 ): Promise<boolean> {
-  await pacer.post(team, args.channel).acquire("final", { signal });
+  const gate = pacer.post(team, args.channel);
+  await gate.acquire("final", { signal });
   try {
     await api.call("chat.postMessage", anything, { ...args, unfurl_links: false, parse: "none" }, { signal });
     return true;
   } catch (error) {
-    if (!(error instanceof PlatformError) || error.retryable) throw error;
-    log.debug({ err: error, channel: args.channel }, "slack does not take a notice here");
+    if (!(error instanceof PlatformError)) throw error;
+    if (error.code === "PLATFORM_RATE_LIMITED") gate.refused(error.retryAfterMs ?? 1_000);
+    if (error.retryable) throw error;
     return false;
   }
 }
