@@ -19,7 +19,7 @@ import {
   rememberAnswer,
   withChange,
 } from "./earlier-answer.ts";
-import { BridgeError, type ErrorCode, PlatformError } from "./errors.ts";
+import { BridgeError, type ErrorCode, isPlaceLost, PlatformError } from "./errors.ts";
 import { mergeTurns } from "./merge-turns.ts";
 import { lateNotice, noticeFor, withReference } from "./notices.ts";
 import { oncePerTick } from "./once-per-tick.ts";
@@ -160,7 +160,13 @@ async function openReply(
       signal: replySignal(run.signal),
       onOver,
     });
-  if (isQuick) return new PromisedReply(open());
+  if (isQuick) {
+    const opening = open();
+    opening.catch((error: unknown) => {
+      if (isPlaceLost(error)) onOver(error);
+    });
+    return new PromisedReply(opening);
+  }
   try {
     return await open();
   } catch (error) {

@@ -332,6 +332,15 @@ describe("a turn that fails", () => {
     },
   );
 
+  it("asks Coze no further when the place turns out to be lost while it is asked", async () => {
+    const { adapter, source, answer } = aBridge({ events: [CREATED, delta("Once")], hangs: true });
+    adapter.meeting = Promise.resolve({ asker: aTurn().asker, locale: "en" });
+    adapter.openErrors = [new PlatformError("PLATFORM_PERMISSION", "50013", { platform: "memory" })];
+    await expect(answer()).rejects.toMatchObject({ code: "PLATFORM_PERMISSION" });
+    expect(source.asked).toHaveLength(1);
+    expect(adapter.finishes).toBe(0);
+  });
+
   it("becomes a dead letter when its place is gone, since nobody can be told there", async () => {
     const { adapter, source, answer } = aBridge(ANSWER);
     adapter.openErrors = [new PlatformError("PLATFORM_GONE", "10003", { platform: "memory" })];
