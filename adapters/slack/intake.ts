@@ -247,9 +247,10 @@ export class SlackIntake implements AsyncDisposable {
     const keys = owners.flatMap((owner) => (owner === undefined ? [] : [owner.key]));
     if (keys.length === 0 && thread !== undefined) {
       const asked = this.#asked.of({ channel, thread });
+      keys.push(...stoppedOf(asked, parsed.data));
       // Of an earlier process there is the thread's first question to try.
-      const first = `slack:${self.teamId}:${channel}:${thread}`;
-      keys.push(...(asked.length === 0 ? [first] : stoppedOf(asked, parsed.data)));
+      const isKnown = asked.some(({ ts }) => ts === thread);
+      if (keys.length === 0 && !isKnown) keys.push(`slack:${self.teamId}:${channel}:${thread}`);
     }
     for (const key of keys) await this.gone(key);
   }

@@ -43,7 +43,7 @@ export async function openSlackReply(
   if (found.messages.length === 0) status.show(turn.locale, { signal });
   const file = new AnswerFile(context, target);
   const isShown = found.messages.length > 0;
-  const continuesAnswer = earlier === undefined && isShown;
+  const continuesAnswer = earlier === undefined;
   const inner = openAt(context, {
     address,
     target,
@@ -127,11 +127,11 @@ interface OpenAt {
 
 function openAt(context: SlackContext, options: OpenAt): Reply {
   const { address, target, before, continuesAnswer, keep, file, signal, onOver } = options;
-  const openEdit = (streams: FormerStreams): Reply =>
+  const openEdit = (streams: FormerStreams, how: { continuesAnswer: boolean }): Reply =>
     new GrowingReply({
+      ...how,
       writer: new EditWriter(context, target, { streams, file }),
       saved: { messages: streams.messages, ...(before.kept !== undefined && { kept: before.kept }) },
-      continuesAnswer,
       save: (state) => keep({ ...parseSaved(state), style: "edit", cuts: streams.cuts }),
       signal,
       onOver,
@@ -139,13 +139,14 @@ function openAt(context: SlackContext, options: OpenAt): Reply {
       now: () => context.tools.clock.now(),
       sleep: context.sleep,
     });
-  if (before.messages.length > 0) return openEdit(before);
-  if (!isNative(context, address, target.place)) return openEdit(before);
+  if (before.messages.length > 0) return openEdit(before, { continuesAnswer });
+  if (!isNative(context, address, target.place)) return openEdit(before, { continuesAnswer });
   return new NativeReply(context, {
     target,
     recipient: { user: address.user, team: address.userTeam },
     save: (streams) => keep({ style: "native", ...streams }),
-    openEdit,
+    // These streams are of this start.
+    openEdit: (streams) => openEdit(streams, { continuesAnswer: false }),
     file,
     signal,
     onOver,
@@ -194,6 +195,8 @@ class ThreadReply implements Reply {
 
   /** The status may have arrived after our first message. */
   #isLate = false;
+  /** The asker knows that the answer can't be shown. */
+  #isTold = false;
 
   constructor(inner: Reply, options: ThreadReplyOptions) {
     this.#inner = inner;
@@ -210,7 +213,8 @@ class ThreadReply implements Reply {
     try {
       return await this.#finish(content);
     } catch (error) {
-      if (canBeTold(error) && !signal.aborted) {
+      if (canBeTold(error) && !signal.aborted && !this.#isTold) {
+        this.#isTold = true;
         await tell(error);
         await status.clear({ signal });
       }

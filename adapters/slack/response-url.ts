@@ -11,8 +11,10 @@ import { neutralize, toInertText } from "./neutralize.ts";
 import { noticeOf } from "./render.ts";
 import { CALL_TIMEOUT_MS } from "./web-api.ts";
 
-/** Posts per response URL (slack.md §4.2), one of them kept for a retry. */
-const MAX_POSTS = 4;
+/** Posts per response URL (slack.md §4.2). */
+const POSTS_PER_URL = 5;
+/** Those an answer may take: one is kept for a retry. */
+const MAX_POSTS = POSTS_PER_URL - 1;
 /** `text` of one post (slack.md §1.8). */
 const TEXT_LIMIT = 3_500;
 
@@ -67,7 +69,7 @@ interface ResponseUrlReplyOptions extends ResponseUrlOptions {
 }
 
 const count = z.number().int().nonnegative();
-const savedSchema = z.object({ posted: count, doubts: count });
+const savedSchema = z.object({ posted: count, doubts: count.default(0) });
 
 /**
  * The reply to a command where we may not write: the final answer only, seen by the asker alone.
@@ -92,10 +94,9 @@ export class ResponseUrlReply implements Reply {
     const texts = toTexts(content, this.#options.locale);
     const hasText = answerMarkdown(content.answer).trim() !== "";
     // A sentence of ours has not been said, however much of the answer stands there.
-    const from = hasText ? this.#done.posted : 0;
-    for (const text of texts.slice(from)) {
+    for (const text of texts.slice(hasText ? this.#done.posted : 0)) {
       await this.#post(text);
-      await this.#save({ ...this.#done, posted: this.#done.posted + 1 });
+      if (hasText) await this.#save({ ...this.#done, posted: this.#done.posted + 1 });
     }
     return { messageKeys: [] };
   }
@@ -104,14 +105,19 @@ export class ResponseUrlReply implements Reply {
     // Nothing is on screen.
   }
 
-  /** One that may be there is made again once: {@link MAX_POSTS} leaves one for it. Later ones are taken for made. */
+  /** One that may be there is made again, as long as the URL takes any. */
   async #post(text: string): Promise<void> {
+    if (this.#done.posted + this.#done.doubts >= POSTS_PER_URL) {
+      throw new PlatformError("PLATFORM_GONE", "the command's response URL is used up", {
+        platform: "slack",
+      });
+    }
     try {
       await postToResponseUrl(text, this.#options, this.#options);
     } catch (error) {
-      if (!(error instanceof PlatformError) || error.code !== "PLATFORM_UNKNOWN_OUTCOME") throw error;
-      await this.#save({ ...this.#done, doubts: this.#done.doubts + 1 });
-      if (this.#done.doubts === 1) throw error;
+      const mayBeThere = error instanceof PlatformError && error.code === "PLATFORM_UNKNOWN_OUTCOME";
+      if (mayBeThere) await this.#save({ ...this.#done, doubts: this.#done.doubts + 1 });
+      throw error;
     }
   }
 

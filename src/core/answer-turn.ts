@@ -9,7 +9,7 @@ import {
 } from "./answer-state.ts";
 import { ANSWER_MS, askCoze } from "./ask-coze.ts";
 import { type BroughtFiles, bringFiles } from "./bring-files.ts";
-import { type ChatIds, Checkpoint } from "./checkpoint.ts";
+import { type ChatIds, Checkpoint, type Progressed } from "./checkpoint.ts";
 import { cozeConversationOf, newConversationOf, replaceConversation } from "./conversations.ts";
 import {
   changesNothing,
@@ -117,6 +117,13 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
   const reply = await openReply(run, { ...parts, log }, opening);
   const about = { turn, asked, earlier, met, run, checkpoint, reply, over: over.signal };
   const work: Work = { ...parts, ...about, log, answer: EMPTY_ANSWER };
+  const { telling } = checkpoint.state;
+  if (telling !== undefined) {
+    await tell(work, telling);
+    if (telling.bury)
+      throw new BridgeError(telling.code, "an earlier start failed, this one has told its asker");
+    return;
+  }
   try {
     // Asking, bringing files or drawing may be what kills it: a sentence is all that is tried.
     if (run.suspected) throw new BridgeError("TURN_KILLS_PROCESS", "its process died too often while it ran");
@@ -340,7 +347,7 @@ async function fail(work: Work, error: unknown): Promise<void> {
     throw error;
   }
   if (next.code === "COZE_TIMEOUT") await cancelAtCoze(work);
-  await tell(work, next.code);
+  await tell(work, next);
   if (next.bury) throw error;
 }
 
@@ -349,17 +356,18 @@ function isInTime({ checkpoint, wallNow }: Work): boolean {
   return asked === undefined || wallNow() < asked.at + ANSWER_MS;
 }
 
-/** Ends in a sentence. Where the platform is away, another start says it. */
-async function tell(work: Work, code: ErrorCode): Promise<void> {
+/** Ends in a sentence. Where the platform is away, another start says it, and does nothing else. */
+async function tell(work: Work, { code, bury }: NonNullable<Progressed["telling"]>): Promise<void> {
+  const { run, checkpoint } = work;
+  const wasCancelled = isCancelled(run.signal.reason);
   try {
+    await checkpoint.save({ telling: { code, bury } });
     await end(work, code);
   } catch (error) {
-    if (work.run.signal.aborted && !isCancelled(work.run.signal.reason)) throw error;
-    const unsaid = afterFailure(error, work.run.attempt, {
-      repeatable: true,
-      isFollowed: false,
-      inTime: true,
-    });
+    if (run.signal.aborted && !wasCancelled) throw error;
+    // A cancelled turn is started again at once, whatever it asks for.
+    const how = { repeatable: true, isFollowed: false, inTime: !wasCancelled };
+    const unsaid = afterFailure(error, run.attempt, how);
     if (unsaid.do !== "retry" || !(error instanceof PlatformError)) throw error;
     throw new RetryLater({ afterMs: unsaid.afterMs, cause: error });
   }
@@ -369,7 +377,7 @@ async function tell(work: Work, code: ErrorCode): Promise<void> {
 async function aborted(work: Work): Promise<void> {
   const reason: unknown = work.run.signal.reason;
   if (isCancelled(reason)) {
-    await tell(work, "COZE_CANCELED");
+    await tell(work, { code: "COZE_CANCELED", bury: false });
     return;
   }
   await work.reply.abandon();

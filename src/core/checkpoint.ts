@@ -1,4 +1,5 @@
 import type { BroughtFiles } from "./bring-files.ts";
+import type { ErrorCode } from "./errors.ts";
 import type { Json } from "./json.ts";
 import { RetryLater, type Run } from "./ports.ts";
 
@@ -25,6 +26,8 @@ export interface Progressed {
   readonly asked?: { readonly conversationId: string; readonly at: number };
   /** Coze told the chat's id: the question is never sent again. */
   readonly chat?: ChatIds;
+  /** Only a sentence is still to be said; `bury`: then the turn becomes a dead letter. */
+  readonly telling?: { readonly code: ErrorCode; readonly bury: boolean };
   /** The answer stands on screen, in these messages. */
   readonly done?: { readonly messageKeys: readonly string[] };
 }

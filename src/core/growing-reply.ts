@@ -115,6 +115,7 @@ export class GrowingReply implements Reply {
     if (this.#final || this.#stopped || this.#ended !== undefined) return;
     if (bringsText(content.answer, this.#latest?.answer)) {
       this.#arrivals = arrive(this.#arrivals, this.#options.now());
+      this.#forgetKept();
     }
     this.#latest = content;
     this.#waitingAt?.look();
@@ -155,7 +156,14 @@ export class GrowingReply implements Reply {
     }
     if (this.#kept !== undefined) return;
     this.#kept = this.#shown.length;
-    this.#unsaved ||= this.#kept > 0;
+    this.#unsaved = true;
+  }
+
+  /** There is a text to show: what an earlier start decided without one holds no more, for nobody. */
+  #forgetKept(): void {
+    if (this.#kept === undefined) return;
+    this.#kept = undefined;
+    this.#unsaved = true;
   }
 
   #interruptWait(): void {

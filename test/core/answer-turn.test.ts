@@ -272,12 +272,30 @@ describe("a turn that fails", () => {
     expect(await start(0, 3, undefined)).toBe(away);
   });
 
-  it("has its sentence said by another start where the platform is away", async () => {
-    const { adapter, answer } = aBridge({ error: new CozeError("COZE_REFUSED", "4014") });
-    adapter.finishErrors = [
-      new PlatformError("PLATFORM_UNREACHABLE", "503", { platform: "memory", retryable: true }),
-    ];
-    await expect(answer()).rejects.toBeInstanceOf(RetryLater);
+  it("has its sentence said by another start where the platform is away, which asks nobody anything", async () => {
+    const away = (): PlatformError =>
+      new PlatformError("PLATFORM_UNREACHABLE", "503", { platform: "memory", retryable: true });
+    const refused = new CozeError("COZE_TIMEOUT", "idle");
+    const { adapter, source, answerAll } = aBridge({ events: [CREATED], error: refused }, ANSWER);
+    adapter.finishErrors = [away()];
+    const run = aRun();
+    const start = (more: Partial<Run>): Promise<unknown> =>
+      answerAll([aTurn()], { ...run, ...more }).catch((error: unknown) => error);
+    expect(await start({})).toBeInstanceOf(RetryLater);
+    expect(await start({ start: 2, attempt: 2, state: run.saved.at(-1) })).toMatchObject({
+      code: "COZE_TIMEOUT",
+    });
+    expect(adapter.notice).toContain("took too long");
+    expect(source.asked).toHaveLength(1);
+  });
+
+  it("does not insist on the sentence that it was stopped, since a stopped turn is started again at once", async () => {
+    const { adapter, answer } = aBridge(ANSWER);
+    const away = new PlatformError("PLATFORM_UNREACHABLE", "503", { platform: "memory", retryable: true });
+    const controller = new AbortController();
+    controller.abort(new RunAborted("cancelled"));
+    adapter.finishErrors = [away, away];
+    await expect(answer({}, { attempt: 3, signal: controller.signal })).rejects.toBe(away);
   });
 
   it("says so when the bot says nothing, wants a tool, or was stopped at Coze", async () => {

@@ -621,6 +621,18 @@ describe("a start that has no text of its own", () => {
     expect(platform.screen).toEqual(["Half of th", "e answer", "Sorry."]);
   });
 
+  it("keeps what a start in between has shown, too, though an earlier one had said so", async () => {
+    const states: Json[] = [];
+    const save = async (state: Json): Promise<void> => void states.push(state);
+    await clock.settle(aReply({ continuesAnswer: true, save }).finish(failed));
+    const between = aReply({ saved: states.at(-1) ?? {}, continuesAnswer: true, save });
+    between.show(aContent("Half of it"));
+    await clock.advance(3_000);
+    await clock.settle(between.abandon());
+    await clock.settle(aReply({ saved: states.at(-1) ?? {}, continuesAnswer: true }).finish(failed));
+    expect(platform.screen).toEqual(["Half of it", "Sorry."]);
+  });
+
   it("changes its own sentence where nothing else stood there", async () => {
     const states: Json[] = [];
     const killed = aReply({ continuesAnswer: true, save: async (state) => void states.push(state) });

@@ -109,18 +109,22 @@ it("lets a posted question of a command stand, and the passing word that it was 
 
 it("asks of a stopped answer only that it ended, and lets it say so", () => {
   const stopped = { ...FIRST, stopped: true } as const;
-  const over = [WELL[0], says("k1n0 k1n1\nStopped (K7Q2FM)."), ...WELL.slice(3)].filter((one) => !!one);
+  const over = [WELL[0], says("k1n0 k1n1\nThis answer was stopped. (K7Q2FM)"), ...WELL.slice(3)].filter(
+    (one) => !!one,
+  );
   expect(isClean(judge(aHistory(over, { turns: [stopped, SECOND] })))).toBe(true);
   expect(judge(aHistory(over)).half).toEqual([1]);
-  const onlySaid = [...WELL.slice(0, 1), says("Stopped (K7Q2FM)."), ...WELL.slice(3)];
+  const onlySaid = [...WELL.slice(0, 1), says("This answer was stopped. (K7Q2FM)"), ...WELL.slice(3)];
   expect(isClean(judge(aHistory(onlySaid, { turns: [stopped, SECOND] })))).toBe(true);
   expect(judge(aHistory([...onlySaid, says("")], { turns: [stopped, SECOND] })).strays).toHaveLength(1);
-  const said = says("Stopped (K7Q2FM).");
+  const said = says("This answer was stopped. (K7Q2FM)");
   const below = [WELL[0], says("k1n0 k1n1"), said, ...WELL.slice(3)].filter((one) => !!one);
   expect(isClean(judge(aHistory(below, { turns: [stopped, SECOND] })))).toBe(true);
+  const failed = says("Something went wrong on our side. Please try again. (K7Q2FM)");
   for (const twice of [
     [...over, said],
     [...below, said],
+    [...below.slice(0, 2), failed, ...below.slice(3)],
   ]) {
     expect(judge(aHistory(twice, { turns: [stopped, SECOND] })).strays).toHaveLength(1);
   }

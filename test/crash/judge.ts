@@ -130,16 +130,21 @@ export function judge(history: History): Verdict {
     askedTwice: [...asked].filter(([, times]) => times.length > 1).map(([tag]) => tag),
     strays: [...history.places].flatMap(([place, messages]) => {
       // Stopped and gone on with by another process, an answer ends in a message of its own that says so.
-      const excused = history.turns.filter(
+      let excused = history.turns.filter(
         (turn) => turn.place === place && stopped.has(turn.tag) && !saysEnd(turn, messages),
-      );
+      ).length;
       const strays = messages.filter(
         (message, index) =>
           isStray(message, stopped) &&
           !refusals.has(message) &&
           !isLateBelowFull(message, messages.slice(0, index)),
       );
-      return strays.slice(excused.length).map(({ text }) => text);
+      const isExcused = ({ text }: JudgedMessage): boolean => {
+        if (!text.includes(STOPPED) || excused === 0) return false;
+        excused -= 1;
+        return true;
+      };
+      return strays.filter((stray) => !isExcused(stray)).map(({ text }) => text);
     }),
   };
 }
@@ -262,6 +267,8 @@ function isLateBelowFull({ bot, text }: JudgedMessage, before: readonly JudgedMe
   );
 }
 
+/** What an answer that was stopped says. */
+const STOPPED = noticeFor("COZE_CANCELED", "en");
 const REFERENCE = /\([2-9A-HJKMNP-TV-Z]{6}\)/;
 
 /**
