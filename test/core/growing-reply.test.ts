@@ -570,6 +570,8 @@ describe("a place that is lost", () => {
     if (how === "finish") await clock.settle(reply.finish(aContent("Once")).catch(() => undefined));
     else {
       reply.show(aContent("Once"));
+      // In the middle of the call.
+      if (how === "abandon") await clock.advance(10);
       if (how === "abandon") await clock.settle(reply.abandon());
       else await clock.advance(1_000);
     }
@@ -615,6 +617,7 @@ describe("a start that has no text of its own", () => {
     await clock.settle(killed.finish(failed));
     // What it saved before it made the message; a platform's history shows that message all the same.
     const [before] = states;
+    expect(before).toEqual({ messages: ["m0", "m1"], kept: 2 });
     const { messages } = states.at(-1) as { messages: Json };
     const reply = aReply({ saved: { ...(before as object), messages }, continuesAnswer: true });
     await clock.settle(reply.finish(failed));

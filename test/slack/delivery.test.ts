@@ -156,6 +156,8 @@ it.concurrent.for([
     const { reply } = await bridge.reply();
     const body = { ok: false, error: "msg_blocks_too_long" };
     bridge.slack.faults.plan(call, { do: "answer", status: 200, body }, 3);
+    // Nor does it let the stream end, the first time.
+    bridge.slack.faults.plan(STOP, { do: "answer", status: 200, body: { ok: false, error: "not_this_way" } });
     await showUntilThere(bridge, reply, "Once");
     reply.show({ answer: answer("Once upon a") });
     await expect.poll(() => shown(bridge)).toEqual(["Once upon a"]);
