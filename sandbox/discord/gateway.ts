@@ -79,7 +79,10 @@ export class Gateway {
   mostConnected = 0;
   /** Whether heartbeats are acknowledged; a client that misses one resumes. */
   acknowledges = true;
-  /** How often the bot may still log in, and until when that holds. Whoever does so all the same loses the token. */
+  /**
+   * How often the bot may still log in, and until when that holds, in ms on the stand-in's clock. Discord takes the token of
+   * whoever does so all the same; here the socket is closed as with a refused one.
+   */
   readonly logins: { left: number; until: number };
   /** Whether a dispatched message names its channel's type (discord.md §3.2). */
   sendsChannelType = true;

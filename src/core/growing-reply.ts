@@ -467,14 +467,17 @@ function toKey(part: Part | undefined): string {
 
 /** Message ids saved by an earlier process; anything unreadable counts as none. */
 export function savedIds(saved: Json | undefined): readonly string[] {
-  if (typeof saved !== "object" || saved === null || Array.isArray(saved)) return [];
-  const { messages } = saved as { readonly messages?: Json };
+  const messages = fieldsOf(saved)["messages"];
   return Array.isArray(messages) ? messages.filter((id): id is string => typeof id === "string") : [];
 }
 
 /** How many of them stay as they were; `undefined` where nobody decided so. */
 function savedKept(saved: Json | undefined): number | undefined {
-  if (typeof saved !== "object" || saved === null || Array.isArray(saved)) return undefined;
-  const { kept } = saved as { readonly kept?: Json };
+  const kept = fieldsOf(saved)["kept"];
   return typeof kept === "number" && Number.isInteger(kept) && kept >= 0 ? kept : undefined;
+}
+
+function fieldsOf(saved: Json | undefined): { readonly [name: string]: Json } {
+  const isObject = typeof saved === "object" && saved !== null && !Array.isArray(saved);
+  return isObject ? (saved as { readonly [name: string]: Json }) : {};
 }

@@ -349,8 +349,8 @@ export class RetryLater extends Error {
   /** Wait before the next start, in ms; the queue's own back-off when absent. */
   readonly afterMs: number | undefined;
   /**
-   * False when the start shall not count as an attempt, e.g. a payload of a newer version or a refused token. Without `afterMs` it waits
-   * a moment at first, for somebody else to take it, then ever longer.
+   * False when the start shall not count as an attempt, e.g. a payload of a newer version or a refused token. Without
+   * `afterMs` it waits a moment at first, for somebody else to take it, then ever longer.
    */
   readonly counts: boolean;
 
