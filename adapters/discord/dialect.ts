@@ -3,11 +3,12 @@ import { boundUrls } from "../../src/markdown/bare-urls.ts";
 import { editsBelow, type Rules } from "../../src/markdown/dialect.ts";
 import { applyEdits, type Edit } from "../../src/markdown/edits.ts";
 import { isFollowable } from "../../src/markdown/followable.ts";
+import { isHonest } from "../../src/markdown/honest-links.ts";
 import { flatQuotes, marginAt } from "../../src/markdown/margin.ts";
 import { contentOf, parseMarkdown, type Range, rangeOf } from "../../src/markdown/parse.ts";
 import { formulaForms, lineBreakForm, tableForm } from "../../src/markdown/readable-forms.ts";
 import { toFence } from "../../src/markdown/reopen.ts";
-import { isHonest, wordsOf } from "./honest-links.ts";
+import { wordsOf } from "./link-words.ts";
 
 /** Columns that a code block shows without breaking its lines, on most screens. */
 export const TABLE_COLUMNS = 60;
@@ -228,38 +229,59 @@ const TEXT_MARKS = new RegExp(
     String.raw`(?<escape>\\[!-/:-@[-\x60{-~])`,
     String.raw`(?<entity>&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z]{2,8}\d?);)`,
     String.raw`(?<spoiler>\|\|)`,
-    String.raw`(?<underline>(?<=\w)__(?=\w))`,
-    // Before anything but a letter of ours Discord takes it for the end of italics: `user_name_和`.
-    String.raw`(?<closer>(?<=_[^_]*[a-z\d])_(?!\w))`,
+    // The parser has found no marks there, Discord would: `的__init__方法`.
+    "(?<underline>__+)",
+    "(?<underscore>_)",
   ].join("|"),
   "gi",
 );
 
 function textEdits(node: Text, { source }: Place): readonly Edit[] {
   const { start, end } = rangeOf(node);
+  const text = source.slice(start, end);
   const urls = boundUrls(node, source);
-  const edits = [...source.slice(start, end).matchAll(TEXT_MARKS)].map(
-    ({ index, 0: found, groups = {} }) => ({
-      start: start + index,
-      end: start + index + found.length,
-      text: markText(found, groups),
-    }),
-  );
   // Nothing is escaped in an address: it stands there as it is.
-  return [
-    ...urls,
-    ...edits.filter((edit) => !urls.some((url) => edit.start < url.end && edit.end > url.start)),
-  ];
+  const marks = [...text.matchAll(TEXT_MARKS)].filter(
+    ({ index, 0: found }) =>
+      !urls.some((url) => start + index < url.end && start + index + found.length > url.start),
+  );
+  const closers = closersOfItalics(
+    text,
+    marks.filter(({ groups }) => groups?.["underscore"] !== undefined).map(({ index }) => index),
+  );
+  const edits = marks.map(({ index, 0: found, groups = {} }) => ({
+    start: start + index,
+    end: start + index + found.length,
+    text: closers.has(index) ? String.raw`\_` : markText(found, groups),
+  }));
+  return [...urls, ...edits];
 }
 
-function markText(
-  found: string,
-  { entity, spoiler, underline, closer }: Record<string, string | undefined>,
-): string {
+/**
+ * Which of a text's single underscores Discord would take for the end of italics that nobody meant, by the one before:
+ * before anything but a Latin letter or a digit it does, as in `user_name_和`, `销售_数据_最终`. `于_作用域_，` was meant.
+ */
+function closersOfItalics(text: string, underscores: readonly number[]): ReadonlySet<number> {
+  const closers = new Set<number>();
+  let opener: number | undefined;
+  for (const at of underscores) {
+    const next = String.fromCodePoint(text.codePointAt(at + 1) ?? 0);
+    if (opener === undefined || /\w/.test(next)) opener = at;
+    else if (isLatin(text[opener - 1]) || isLatin(text[at - 1]) || /[\p{L}\p{N}]/u.test(next))
+      closers.add(at);
+    else opener = undefined;
+  }
+  return closers;
+}
+
+function isLatin(letter: string | undefined): boolean {
+  return letter !== undefined && /[a-z\d]/i.test(letter);
+}
+
+function markText(found: string, { entity, spoiler, underline }: Record<string, string | undefined>): string {
   if (entity !== undefined) return ENTITIES[found.toLowerCase()] ?? found;
   if (spoiler !== undefined) return String.raw`\|\|`;
-  if (underline !== undefined) return String.raw`\_\_`;
-  return closer === undefined ? found : String.raw`\_`;
+  return underline === undefined ? found : underline.replaceAll("_", String.raw`\_`);
 }
 
 /** References to characters that bots write; Discord shows them as they stand. */

@@ -7,6 +7,7 @@ import type { Locale } from "../../src/core/turn.ts";
 import { codeRanges, neutralizeOutsideCode } from "../../src/markdown/code-ranges.ts";
 import { FinishedBlocks } from "../../src/markdown/finished-blocks.ts";
 import { closeOpenFence, healMarkdown } from "../../src/markdown/heal.ts";
+import { withoutPictureBytes } from "../../src/markdown/picture-bytes.ts";
 import { remember } from "../../src/markdown/remember.ts";
 import { CutMemory, splitMarkdown } from "../../src/markdown/split.ts";
 import { toDiscordMarkdown } from "./dialect.ts";
@@ -49,7 +50,7 @@ export function renderParts(content: ReplyContent, options: RenderOptions): read
 export function createRenderer(): DiscordRenderer {
   const draw = createPencil();
   return (content, { final, locale, limit = ALL }) => {
-    const answer = withoutControls(answerMarkdown(content.answer));
+    const answer = withoutPictureBytes(withoutControls(answerMarkdown(content.answer)));
     const notice = content.notice === undefined ? "" : toSubtext(content.notice);
     if (!final && notice === "" && !WORTH_SHOWING.test(answer)) return [];
     const parts = draw(answer, { final });

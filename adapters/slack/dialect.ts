@@ -15,11 +15,12 @@ import { boundUrls } from "../../src/markdown/bare-urls.ts";
 import { editsBelow, type Rules } from "../../src/markdown/dialect.ts";
 import { applyEdits, type Edit } from "../../src/markdown/edits.ts";
 import { isFollowable } from "../../src/markdown/followable.ts";
+import { hostOf, isHonest } from "../../src/markdown/honest-links.ts";
 import { flatQuotes, marginAt } from "../../src/markdown/margin.ts";
 import { contentOf, parseMarkdown, type Range, rangeOf } from "../../src/markdown/parse.ts";
 import { formulaForms, lineBreakForm, tableForm } from "../../src/markdown/readable-forms.ts";
 import { LINE_END_IN_LINE, plainWords } from "../../src/markdown/table-text.ts";
-import { hostOf, isHonest, unlinked } from "./neutralize.ts";
+import { unlinked } from "./neutralize.ts";
 
 /** Columns that a code block shows without breaking its lines, on most screens. */
 export const TABLE_COLUMNS = 80;

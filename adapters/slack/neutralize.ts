@@ -1,5 +1,6 @@
 import { codeRanges } from "../../src/markdown/code-ranges.ts";
 import { isFollowable } from "../../src/markdown/followable.ts";
+import { hostOf, isHonest } from "../../src/markdown/honest-links.ts";
 import { linkAt } from "./inline-links.ts";
 
 const ZERO_WIDTH_SPACE = "\u200B";
@@ -47,7 +48,7 @@ function inText(text: string): string {
     .replace(/<([@#!][^<>\n]*)>/g, "&lt;$1&gt;")
     .replace(/<(?=[@#!])/g, "&lt;");
   return honestLinks(tokens)
-    .replace(/^([ \t>*+\d.)-]*\[[^[\]\n]+\]):/gm, String.raw`$1\:`)
+    .replace(/^([ \t>*+\d.)-]*\[(?:\\.|[^[\]\\]){1,999}\]):/gm, String.raw`$1\:`)
     .replace(/(?<![\w.])@(?=(?:here|channel|everyone)\b)/gi, `@${WORD_JOINER}`);
 }
 
@@ -84,35 +85,6 @@ function toLink(url: string, label: string): string {
   if (!isFollowable(url)) return label === "" ? url : `${label} (${url})`;
   if (isHonest(label, url)) return `[${label === "" ? url : label}](${url})`;
   return `${label} (${hostOf(url)})`;
-}
-
-/** Whether words that name a host name the one that the link goes to, and it goes to a kind of place that is allowed. */
-export function isHonest(label: string, url: string): boolean {
-  if (/^[a-z][a-z0-9+.-]*:/i.test(url) && !isFollowable(url)) return false;
-  const claimed = /(?:^|[\s("'[<{|“‘「（：:，,>])(?:https?:\/\/)?((?:[\p{L}\p{N}-]+\.)+\p{L}{2,})/iu.exec(
-    visible(label),
-  )?.[1];
-  if (claimed === undefined) return true;
-  const host = hostOf(url);
-  const bare = (name: string): string => name.toLowerCase().replace(/^www\./, "");
-  return bare(claimed) === bare(host) || /^\p{L}+\.(?:md|txt|js|ts|py|json|html?|pdf|docx?)$/iu.test(claimed);
-}
-
-/** What a person reads of a label. */
-function visible(label: string): string {
-  return label
-    .replace(/&(?:#46|#x2e|period);/gi, ".")
-    .replace(/&(?:#47|#x2f|sol);/gi, "/")
-    .replace(/&(?:#58|#x3a|colon);/gi, ":")
-    .replace(/\\([!-/:-@[-`{-~])/g, "$1")
-    .replace(/[*_~`\u00AD\u200B-\u200D\u2060\uFEFF]/g, "")
-    .normalize("NFKC");
-}
-
-/** Where a link goes, for people. */
-export function hostOf(url: string): string {
-  if (url.startsWith("mailto:")) return url.slice(url.lastIndexOf("@") + 1);
-  return URL.parse(url)?.hostname ?? url;
 }
 
 /**

@@ -7,6 +7,7 @@ import type { ReplyContent } from "../../src/core/ports.ts";
 import type { Locale } from "../../src/core/turn.ts";
 import { FinishedBlocks } from "../../src/markdown/finished-blocks.ts";
 import { closeOpenFence, healMarkdown } from "../../src/markdown/heal.ts";
+import { withoutPictureBytes } from "../../src/markdown/picture-bytes.ts";
 import { remember } from "../../src/markdown/remember.ts";
 import { CutMemory, splitMarkdown } from "../../src/markdown/split.ts";
 import type { SlackMarkdown } from "./dialect.ts";
@@ -35,7 +36,7 @@ export interface SlackPart extends Part {
 
 /** The answer, without half of anything that could become something else. */
 function stableMarkdown({ answer }: ReplyContent, { final }: { final: boolean }): string {
-  const markdown = answerMarkdown(answer);
+  const markdown = withoutPictureBytes(answerMarkdown(answer));
   return final ? markdown : markdown.slice(0, stableLength(markdown));
 }
 
@@ -76,7 +77,11 @@ export function createRenderer(): SlackRenderer {
     const stretches = blocks.cut(stableMarkdown(content, { final }));
     const finished = stretches.slice(0, -1).map(neutralizeBlock).join("");
     const markdown = finished + neutralize(stretches.at(-1) ?? "");
-    const pieces = hasLetter(markdown) ? splitMarkdown(markdown, { ...PIECES, memory }) : [];
+    const pieces = hasLetter(markdown)
+      ? splitMarkdown(markdown, { ...PIECES, memory })
+      : final
+        ? withoutMeaning(markdown)
+        : [];
     return toParts(draw(pieces, { final }).flatMap(withinBlock), content, options);
   };
 }
@@ -173,6 +178,12 @@ function toParts(
   const last = parts.at(-1);
   if (goesOn && last !== undefined) return [...parts.slice(0, -1), { ...last, goesOn }];
   return parts.length === 0 && notice !== undefined ? [toPart("", notice)] : parts;
+}
+
+/** An answer of signs only, each of which shows itself: a bare `---` would be a line, a bare `##` nothing at all. */
+function withoutMeaning(markdown: string): readonly string[] {
+  const text = markdown.trim();
+  return text === "" ? [] : [text.replaceAll(/[!-/:-@[-`{-~]/g, String.raw`\$&`)];
 }
 
 /** A bare `##` or `**` renders to nothing, which Slack refuses. */

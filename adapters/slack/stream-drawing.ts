@@ -1,4 +1,5 @@
 import { FinishedBlocks } from "../../src/markdown/finished-blocks.ts";
+import { withoutPictureBytes } from "../../src/markdown/picture-bytes.ts";
 import { remember } from "../../src/markdown/remember.ts";
 import { certainLength } from "./certain-length.ts";
 import type { SlackMarkdown } from "./dialect.ts";
@@ -23,7 +24,7 @@ export class StreamDrawing {
 
   /** The answer in Slack's dialect; while more may come, as far as it is certain. */
   draw(markdown: string, { final, cuts }: DrawOptions): string {
-    const blocks = this.#blocks.cut(markdown);
+    const blocks = this.#blocks.cut(withoutPictureBytes(markdown));
     let drawn = "";
     let tableAt: number | undefined;
     for (const [index, block] of blocks.entries()) {

@@ -16,7 +16,7 @@ const CONTAINER = />|[-+*]|\d{1,9}[.)]/g;
  * whoever makes a bot repeat `![` ten thousand times must not make the bridge stand still. All offsets stay.
  */
 export function tameMarkdown(markdown: string): string {
-  if (markdown.length <= MAX_MARKS) return markdown;
+  if (markdown.length <= MAX_DEPTH) return markdown;
   let tamed = "";
   for (const paragraph of paragraphsOf(markdown)) {
     const marks = paragraph.match(MARKS)?.length ?? 0;

@@ -51,7 +51,17 @@ describe("mentions from the model", () => {
   });
 });
 
+it("shows its words for a picture that is written into the text, bytes and all", () => {
+  expect(texts(`![a cat](data:image/png;base64,${"A".repeat(30_000)}) there`)).toEqual(["a cat there"]);
+});
+
 describe("links from the model", () => {
+  it("are words only where tags stand between them", () => {
+    expect(texts("[<b>bank.example</b>](https://evil.example)")).toEqual([
+      "bank.example (<https://evil.example>)",
+    ]);
+  });
+
   it("show where they go when their words name another host", () => {
     expect(texts("see [**bank.example**](https://evil.example/x) now").join("")).toBe(
       "see bank.example (<https://evil.example/x>) now",

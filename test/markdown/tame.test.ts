@@ -20,6 +20,12 @@ describe("text that would make the parser stand still", () => {
     expect(types).toEqual(["root", "paragraph", "text", "paragraph", "strong", "text"]);
   });
 
+  it.each([">", "> ", ">- ", "- "])("reads %j as letters from a depth on, in a short text, too", (marker) => {
+    const kinds = [...walk(parseMarkdown(`${marker.repeat(300)}end`))].map(({ type }) => type);
+    const containers = kinds.filter((type) => type === "blockquote" || type === "listItem");
+    expect(containers).toHaveLength(50);
+  });
+
   it("still finds where code ends in it", () => {
     const code = `~~~js\n${"a[_] ".repeat(2_000)}\n~~~\n\n**bold**`;
     const types = [...walk(parseMarkdown(code))].map(({ type }) => type);

@@ -10,7 +10,6 @@ import {
 } from "../../adapters/discord/render.ts";
 import { codePoints, discordSize } from "../../adapters/discord/size.ts";
 import { toSlackMarkdown } from "../../adapters/slack/dialect.ts";
-import { isHonest } from "../../adapters/slack/neutralize.ts";
 import {
   createRenderer as createSlackRenderer,
   renderParts as renderSlack,
@@ -20,6 +19,7 @@ import { StreamDrawing } from "../../adapters/slack/stream-drawing.ts";
 import { blocksError } from "../../sandbox/slack/blocks.ts";
 import { codeRanges } from "../../src/markdown/code-ranges.ts";
 import { FinishedBlocks } from "../../src/markdown/finished-blocks.ts";
+import { isHonest } from "../../src/markdown/honest-links.ts";
 import { parseMarkdown, rangeOf, walk } from "../../src/markdown/parse.ts";
 import { plainWords } from "../../src/markdown/table-text.ts";
 import { anyDocument, contentOf, documentWithoutTables, lettersOf, pieces } from "./written.ts";

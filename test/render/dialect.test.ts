@@ -34,6 +34,10 @@ it.each([
   ["1) a", "1. a", "1) a"],
   ["````\na\n````", "```\na\n```", "````\na\n````"],
   ["看https://a.example/b。好", "看<https://a.example/b>。好", "看<https://a.example/b>。好"],
+  ["Python的__init__方法", String.raw`Python的\_\_init\_\_方法`, "Python的__init__方法"],
+  ["销售_数据_最终版.xlsx", String.raw`销售_数据\_最终版.xlsx`, "销售_数据_最终版.xlsx"],
+  ["姓名：____", String.raw`姓名：\_\_\_\_`, "姓名：____"],
+  ["snake_case_name ok", "snake_case_name ok", "snake_case_name ok"],
 ])("changes %j, which has one special character", (markdown, discord, slack) => {
   expect(toDiscordMarkdown(markdown)).toBe(discord);
   expect(toSlackMarkdown(markdown, { tables: "any" }).text).toBe(slack);

@@ -199,6 +199,36 @@ it("does not let a reference lead somewhere else than it says", () => {
     expect(neutralize(reference(margin))).toBe(reference(margin).replace("]:", "]\\:"));
 });
 
+it.each(["bank.com\nx", String.raw`bank.com\]`])(
+  "finds the definition of a reference by any label: %j",
+  (label) => {
+    expect(neutralize(`[${label}]: https://evil.example\n\n[${label}]`)).toBe(
+      `[${label}]\\: https://evil.example\n\n[${label}]`,
+    );
+  },
+);
+
+it.each([
+  ["？", "？"],
+  ["……", "……"],
+  ["---", String.raw`\-\-\-`],
+  ["##", String.raw`\#\#`],
+])("shows an answer of signs only as it is: %j", (text, shown) => {
+  const draw = (final: boolean) => renderParts({ answer: answer(text) }, { final, locale: "en" });
+  expect(draw(false)).toEqual([]);
+  expect(draw(true).map(({ blocks }) => blocks)).toEqual([[{ type: "markdown", text: shown }]]);
+});
+
+it("shows its words for a picture that is written into the text, bytes and all", () => {
+  const text = `![a cat](data:image/png;base64,${"A".repeat(30_000)}) there`;
+  const [part, ...others] = renderParts({ answer: answer(text) }, { final: true, locale: "en" });
+  expect([part?.blocks, others]).toEqual([[{ type: "markdown", text: "a cat there" }], []]);
+  const stream = new StreamDrawing();
+  for (const length of [20, 150, 250, 20_000])
+    expect("a cat there").toContain(stream.draw(text.slice(0, length), { final: false, cuts: [] }));
+  expect(stream.draw(text, { final: true, cuts: [] })).toBe("a cat there");
+});
+
 it("leaves honest links as they are", () => {
   const text =
     '[docs](https://en.wikipedia.org/wiki/Bridge_(card_game) "title") and [x](<https://a.example/b c>), a[0](1)';

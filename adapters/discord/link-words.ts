@@ -1,0 +1,11 @@
+import type { Nodes } from "mdast";
+import { plainWords } from "../../src/markdown/table-text.ts";
+
+/** What a person reads of a link or a picture, without tags and what would be marks in a label. */
+export function wordsOf(node: Nodes): string {
+  return plainWords(node)
+    .replaceAll(/<\/?[a-z][^<>]*>|<!--[^<>]*-->/gi, "")
+    .replaceAll(/[[\]<>]/g, "")
+    .replaceAll(/\s+/g, " ")
+    .trim();
+}
