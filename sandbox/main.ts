@@ -1,12 +1,16 @@
 /** `npm start`: the bridge when there are tokens, else the sandbox. The image has neither this file nor the stand-ins. */
-import { existsSync } from "node:fs";
 import { createInterface, type Interface } from "node:readline";
+import { loadEnvFile } from "../src/cli/env-file.ts";
+import { exitCodeFor } from "../src/cli/exit-code.ts";
 import { shutdownSignals } from "../src/cli/shutdown-signals.ts";
 import { configuredServices } from "../src/config.ts";
 import { parseArguments, SANDBOX_HELP, type SandboxArguments } from "./arguments.ts";
 
-if (existsSync(".env")) process.loadEnvFile(".env");
 const say = (text: string): void => void process.stderr.write(`${text.trimEnd()}\n`);
+
+/** Whoever meant to start the bridge has forgotten a platform, or written its name wrong. */
+const REAL_COZE = `Neither DISCORD_BOT_TOKEN nor SLACK_BOT_TOKEN is set: this is the sandbox, with your real Coze.
+没有设置 DISCORD_BOT_TOKEN 或 SLACK_BOT_TOKEN：这是连接真实扣子的沙盒。`;
 
 process.exitCode = await main();
 
@@ -22,6 +26,12 @@ async function main(): Promise<number> {
     process.stdout.write(SANDBOX_HELP);
     return 0;
   }
+  try {
+    loadEnvFile(".env", process.env);
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error));
+    return exitCodeFor(error);
+  }
   const signals = shutdownSignals(process);
   const configured = configuredServices(process.env);
   if (configured.platforms) {
@@ -34,6 +44,7 @@ async function main(): Promise<number> {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => unread.abort());
   const interrupted = new AbortController();
   using keyboard = openKeyboard(() => interrupted.abort());
+  if (configured.coze) say(REAL_COZE);
   const { runSandbox } = await import("./run-sandbox.ts");
   return await runSandbox({
     env: process.env,

@@ -1,4 +1,4 @@
-import { spellings, VARIABLE_NAMES } from "../src/config.ts";
+import { configuredServices, spellings, VARIABLE_NAMES } from "../src/config.ts";
 import {
   type CozeStandIn,
   type CozeStandInOptions,
@@ -10,7 +10,7 @@ import { type DiscordOptions, type DiscordStandIn, startDiscord } from "./discor
 import { type SlackStandIn, type SlackStandInOptions, startSlack } from "./slack/slack-stand-in.ts";
 
 export interface ServicesOptions {
-  /** Coze settings in here are passed on: then the stand-in of Coze is not used. */
+  /** With a token of Coze in here its settings are passed on: then the stand-in of Coze is not used. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** How fast the scripted bot writes; 1 is a usual model. */
   readonly speed?: number;
@@ -57,7 +57,7 @@ export async function startServices({ env, speed = 1, ...options }: ServicesOpti
     slack,
     fileOrigins: [`http://${discord.fileHost}`, slack.origin],
     bridgeEnv: {
-      ...(given.length > 0 ? Object.fromEntries(given) : standInCoze),
+      ...(configuredServices(env).coze ? Object.fromEntries(given) : standInCoze),
       DISCORD_BOT_TOKEN: discord.token,
       DISCORD_API_URL: discord.apiUrl,
       SLACK_BOT_TOKEN: slack.botToken,

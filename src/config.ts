@@ -109,7 +109,10 @@ function duration(maxMs: number): z.ZodType<string> {
 const MIN_SECRET_KEY_CHARACTERS = 32;
 
 const COZE_TOKEN_HELP =
-  "Coze: API & SDK > Authorization > Personal access token, with the permissions chat and file";
+  "Coze: API & SDK > Authorization > Personal access token, with the permissions for chat, conversations, messages and files";
+
+/** What can stand in a header: anything else, such as “quotes”, would fail at each call, in words about the connection. */
+const token = z.string().regex(/^[\x21-\x7e]+$/);
 
 /** Every variable there is, in the order of `.env.example`. */
 export const VARIABLE_NAMES = [
@@ -152,8 +155,7 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
   COZE_API_TOKEN: {
     aliases: ["coze_api_token"],
     secret: true,
-    // What can stand in a header: anything else would fail at each call, in words about the connection.
-    schema: z.string().regex(/^[\x21-\x7e]+$/),
+    schema: token,
     help: COZE_TOKEN_HELP,
   },
   COZE_API_TOKEN_EXPIRES: {
@@ -202,23 +204,23 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
   DISCORD_BOT_TOKEN: {
     aliases: ["DISCORD_TOKEN"],
     secret: true,
-    schema: z.string(),
+    schema: token,
     help: "Discord developer portal: your application > Bot > Reset Token",
   },
   DISCORD_API_URL: { schema: httpUrl, help: "an https address; leave it out for Discord itself" },
   SLACK_BOT_TOKEN: {
     secret: true,
-    schema: z.string().refine((text) => !text.startsWith("xapp-")),
+    schema: token.refine((text) => !text.startsWith("xapp-")),
     help: "Slack: your app > OAuth & Permissions > Bot User OAuth Token, begins with xoxb",
   },
   SLACK_APP_TOKEN: {
     secret: true,
-    schema: z.string().refine((text) => !text.startsWith("xoxb-")),
+    schema: token.refine((text) => !text.startsWith("xoxb-")),
     help: "Slack: your app > Basic Information > App-Level Tokens (connections:write), begins with xapp; for Socket Mode",
   },
   SLACK_SIGNING_SECRET: {
     secret: true,
-    schema: z.string(),
+    schema: token,
     help: "Slack: your app > Basic Information > Signing Secret; for HTTP mode instead of SLACK_APP_TOKEN",
   },
   SLACK_API_URL: { schema: httpUrl, help: "an https address; leave it out for Slack itself" },
@@ -238,7 +240,11 @@ const VARIABLES: Readonly<Record<Name, Variable>> = {
       .refine((text) => Number(text) <= 65_535),
     help: "0 to 65535",
   },
-  DATA_DIR: { schema: z.string(), help: "a folder on a local disk" },
+  DATA_DIR: {
+    // Only a shell knows whose home that is; here it would be a folder of that name.
+    schema: z.string().regex(/^[^~～]/),
+    help: "a folder on a local disk, its path written out, without ~",
+  },
   REDIS_URL: {
     // It may hold a password.
     secret: true,
@@ -539,7 +545,7 @@ function signInProblems(values: Values, has: (name: Name) => boolean, isStored: 
     problems.push(
       `COZE_API_TOKEN is missing: ${VARIABLES.COZE_API_TOKEN.help}`,
       `… or COZE_OAUTH_CLIENT_ID: ${VARIABLES.COZE_OAUTH_CLIENT_ID.help}`,
-      "… or sign in once by: coze-bridge auth login",
+      "… or sign in once by: coze-bridge auth login --client-id <id> (docs/setup.md)",
     );
   }
   return problems;

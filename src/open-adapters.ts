@@ -11,9 +11,8 @@ export async function openAdapters(config: Config, tools: AdapterTools): Promise
   }
   if (config.slack !== undefined) {
     const { createSlackAdapter } = await import("../adapters/slack/index.ts");
-    adapters.push(
-      createSlackAdapter(config.slack, { ...tools, log: tools.log.child({ platform: "slack" }) }),
-    );
+    const log = tools.log.child({ platform: "slack" });
+    adapters.push(createSlackAdapter(config.slack, { ...tools, log }));
   }
   return adapters;
 }

@@ -91,6 +91,17 @@ describe("configuration", () => {
     expect(message).not.toMatch(/(BOT_ID|BOT_TOKEN) is missing/);
   });
 
+  it.each([
+    ["DISCORD_BOT_TOKEN", "“a-token”"],
+    ["SLACK_BOT_TOKEN", "“xoxb-1”"],
+    ["SLACK_APP_TOKEN", "xapp 1"],
+    ["SLACK_SIGNING_SECRET", "ｓｅｃｒｅｔ"],
+    ["DATA_DIR", "~/data"],
+    ["DATA_DIR", "～/数据"],
+  ])("finds what can't be meant in %s: %s", (name, value) => {
+    expect(problemsOf({ ...COZE, ...DISCORD, [name]: value })).toContain(`${name} does not fit`);
+  });
+
   it("says that Slack needs a way to receive", () => {
     const message = problemsOf({ ...COZE, SLACK_BOT_TOKEN: "xoxb" });
     expect(message).toContain("SLACK_APP_TOKEN is missing");

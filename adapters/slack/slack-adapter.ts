@@ -55,7 +55,7 @@ export class SlackAdapter implements Adapter {
   #intake: SlackIntake | undefined;
 
   constructor(settings: SlackSettings, tools: AdapterTools) {
-    const log = tools.log.child({ platform: "slack" });
+    const { log } = tools;
     this.#context = {
       settings,
       tools,

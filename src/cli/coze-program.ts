@@ -78,10 +78,10 @@ function addAsk(program: Command, run: Run): void {
 }
 
 function addFiles(program: Command, run: Run): void {
-  addGroup(program, "files", "files that questions and bots refer to\n上传文件")
+  addGroup(program, "files", "files that questions and bots refer to\n提问和智能体用到的文件")
     .command("upload")
     .description(
-      "uploads files and prints the id of each; Coze keeps them for three months\n上传文件并输出文件编号",
+      "uploads files and prints the id of each; Coze keeps them for three months\n上传文件并输出每个文件的编号；扣子保留三个月",
     )
     .argument("<path...>")
     .option("--json", "one line of JSON each")
@@ -201,7 +201,7 @@ function addConversations(program: Command, run: Run): void {
     );
   add(
     "clear",
-    "lets the bot forget what was said; it can still be read\n清除会话的上下文",
+    "lets the bot forget what was said; it can still be read\n让智能体忘记说过的话；消息仍可查看",
     "coze-bridge conversations clear 7390000000000000001",
   )
     .argument("<conversation>", "its id", toId)

@@ -58,10 +58,18 @@ export async function start(options: StartOptions): Promise<ExitCode> {
     });
     return await Promise.race([running.then(() => EXIT.ok), late]);
   } catch (error) {
+    if (shutdown.aborted && isAbort(error)) {
+      log.info({}, "bridge stopped before it was ready, as it was told to");
+      return EXIT.ok;
+    }
     log.error({ err: error }, "bridge stopped");
     say(error instanceof Error ? error.message : String(error));
     return exitCodeFor(error);
   }
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
 }
 
 /** Resolves when a bridge that was told to stop should have ended. Keeps no process alive. */

@@ -9,6 +9,8 @@ const RETRY_MS = 50;
 export interface HoldOptions extends Abortable {
   /** How long to wait for another holder to go, in ms. */
   readonly waitMs: number;
+  /** Called once when there is another holder to wait for. */
+  readonly onWait?: () => void;
 }
 
 /**
@@ -19,14 +21,15 @@ export interface HoldOptions extends Abortable {
  */
 export async function holdFile(
   path: string,
-  { waitMs, signal }: HoldOptions,
+  { waitMs, signal, onWait }: HoldOptions,
 ): Promise<Disposable | undefined> {
   await makeFile(path);
   const deadline = performance.now() + waitMs;
-  for (;;) {
+  for (let tries = 0; ; tries += 1) {
     const database = tryHold(path);
     if (database !== undefined) return { [Symbol.dispose]: () => closeOnce(database) };
     if (performance.now() >= deadline) return undefined;
+    if (tries === 0) onWait?.();
     await sleep(RETRY_MS, undefined, { signal });
   }
 }

@@ -47,7 +47,9 @@ export async function openSqliteFile(
   folder: string,
   { log, signal, lockWaitMs = LOCK_WAIT_MS, migrations = MIGRATIONS }: SqliteFileOptions,
 ): Promise<SqliteFile> {
-  const lock = await takeFolder(folder, { waitMs: lockWaitMs, signal });
+  const onWait = (): void =>
+    log.info({ folder, waitMs: lockWaitMs }, "another process has the data folder, waiting for it");
+  const lock = await takeFolder(folder, { waitMs: lockWaitMs, signal, onWait });
   try {
     const path = join(folder, "bridge.sqlite");
     const disk = await judgeDisk(folder);
@@ -153,6 +155,10 @@ function resultCode(error: unknown): number {
   return error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
 }
 
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 function openError(path: string, cause: unknown): BridgeError {
   const code = resultCode(cause);
   return code === NOT_A_DATABASE || code === CORRUPT
@@ -161,7 +167,10 @@ function openError(path: string, cause: unknown): BridgeError {
         `${path} is damaged or not ours. Restore it from a backup, or move it away to start empty.`,
         { cause },
       )
-    : new BridgeError("QUEUE_UNAVAILABLE", `${path} can't be opened.`, { cause, retryable: true });
+    : new BridgeError("QUEUE_UNAVAILABLE", `${path} can't be opened: ${reasonOf(cause)}.`, {
+        cause,
+        retryable: true,
+      });
 }
 
 /**

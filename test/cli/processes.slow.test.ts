@@ -102,6 +102,17 @@ it("tells a second bridge on the same folder to try later, lets commands in, and
   expect(await run(folder.path, ["dead", "list"])).toMatchObject({ code: 0 });
 });
 
+it("stops as it was told while it waits for the folder of another one, too", async () => {
+  await using services = await startServices({ env: {}, speed: 20 });
+  await using folder = await makeTestFolder();
+  await using _first = await bridge(services, folder.path);
+  const { child, said, ended } = begin(folder.path, ["start"], { ...services.bridgeEnv, LOG_LEVEL: "info" });
+  await expect.poll(() => said.err, { timeout: 30_000 }).toContain("another process has the data folder");
+  child.kill("SIGTERM");
+  const { code, err } = await ended;
+  expect([code, levelsIn(err)]).toEqual([0, ["info"]]);
+});
+
 it("says nothing to worry about when it is told to stop", async () => {
   await using services = await startServices({ env: {}, speed: 20 });
   await using folder = await makeTestFolder();

@@ -1,17 +1,18 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, it } from "vitest";
+import { makeTestFolder } from "../queue/embedded.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const PATH = process.env["PATH"] ?? "";
 
-/** `npm start`, as somebody without any setting has it. */
-function play(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const child = spawn(process.execPath, ["sandbox/main.ts", ...args], {
-    cwd: ROOT,
+/** `npm start`, as somebody without any setting has it. @param cwd - Where its `.env` is. */
+function play(args: readonly string[], env: Readonly<Record<string, string>> = {}, cwd = ROOT) {
+  const child = spawn(process.execPath, [join(ROOT, "sandbox/main.ts"), ...args], {
+    cwd,
     env: { PATH, ...env },
     stdio: ["pipe", "pipe", "pipe"],
   });
@@ -86,12 +87,13 @@ it("answers typed lines after the scenes", async () => {
 
 it("asks the real Coze only when it is configured, and then plays nothing by itself", async () => {
   const env = { COZE_API_TOKEN: "some-token", COZE_BOT_ID: "1", COZE_API_BASE: "http://127.0.0.1:9" };
-  const { child, ended, out } = play([], env);
+  const { child, ended, out, err } = play([], env);
   child.stdin.end();
   expect(await ended).toBe(0);
   const said = await out;
   expect(said).toContain("/dm my name is Ada");
   expect(said).not.toMatch(/──|bot of the sandbox/);
+  expect(await err).toMatch(/with your real Coze.*\n.*连接真实扣子的沙盒/);
 });
 
 it("names what is missing in half a configuration, with exit code 78", async () => {
@@ -105,6 +107,20 @@ it("names what is missing in half a configuration, with exit code 78", async () 
   for (const name of ["COZE_API_TOKEN", "COZE_BOT_ID", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"]) {
     expect(said).toContain(name);
   }
+});
+
+it("takes a filled-in .env of Windows editors for what it is, and one that can't be read for a mistake", async () => {
+  await using folder = await makeTestFolder();
+  const path = join(folder.path, ".env");
+  writeFileSync(path, "\ufeffDISCORD_BOT_TOKEN=x\r\n");
+  const marked = play([], {}, folder.path);
+  expect(await marked.ended).toBe(78);
+  expect(await marked.err).toContain("COZE_API_TOKEN is missing");
+  await using other = await makeTestFolder();
+  mkdirSync(join(other.path, ".env"));
+  const unreadable = play([], {}, other.path);
+  expect(await unreadable.ended).toBe(78);
+  expect(await unreadable.err).toBe(".env can't be read; it must be a file of this user's\n");
 });
 
 it("explains its options, and refuses others with 64", async () => {
