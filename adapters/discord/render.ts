@@ -50,7 +50,7 @@ export function renderParts(content: ReplyContent, options: RenderOptions): read
 export function createRenderer(): DiscordRenderer {
   const draw = createPencil();
   return (content, { final, locale, limit = ALL }) => {
-    const answer = withoutPictureBytes(withoutControls(answerMarkdown(content.answer)));
+    const answer = withoutPictureBytes(withoutControls(answerMarkdown(content.answer)), { final });
     const notice = content.notice === undefined ? "" : toSubtext(content.notice);
     if (!final && notice === "" && !WORTH_SHOWING.test(answer)) return [];
     const parts = draw(answer, { final });

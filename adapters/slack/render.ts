@@ -36,7 +36,7 @@ export interface SlackPart extends Part {
 
 /** The answer, without half of anything that could become something else. */
 function stableMarkdown({ answer }: ReplyContent, { final }: { final: boolean }): string {
-  const markdown = withoutPictureBytes(answerMarkdown(answer));
+  const markdown = withoutPictureBytes(answerMarkdown(answer), { final });
   return final ? markdown : markdown.slice(0, stableLength(markdown));
 }
 
@@ -183,7 +183,7 @@ function toParts(
 /** An answer of signs only, each of which shows itself: a bare `---` would be a line, a bare `##` nothing at all. */
 function withoutMeaning(markdown: string): readonly string[] {
   const text = markdown.trim();
-  return text === "" ? [] : [text.replaceAll(/[!-/:-@[-`{-~]/g, String.raw`\$&`)];
+  return /^[\s\p{Cf}]*$/u.test(text) ? [] : [text.replaceAll(/[!-/:-@[-`{-~]/g, String.raw`\$&`)];
 }
 
 /** A bare `##` or `**` renders to nothing, which Slack refuses. */

@@ -24,7 +24,7 @@ export class StreamDrawing {
 
   /** The answer in Slack's dialect; while more may come, as far as it is certain. */
   draw(markdown: string, { final, cuts }: DrawOptions): string {
-    const blocks = this.#blocks.cut(withoutPictureBytes(markdown));
+    const blocks = this.#blocks.cut(withoutPictureBytes(markdown, { final }));
     let drawn = "";
     let tableAt: number | undefined;
     for (const [index, block] of blocks.entries()) {

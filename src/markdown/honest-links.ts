@@ -1,14 +1,18 @@
 import { isFollowable } from "./followable.ts";
 
-/** An address written out, its host told apart; people see the host, whatever stands before an `@`. */
-const ADDRESS = /[a-z][a-z\d+.-]*:\/\/(?:[^\s/?#]*@)?([^\s/?#:]+)[\w./?#:%&=+~@!$,;-]*/gi;
-/** A host's name, or what looks like one to people, and the path behind it. */
-const NAME = /((?:[\p{L}\p{N}-]+\.)+[\p{L}\p{N}-]+)(?:[/?#:][\w./?#:%&=+~@!$,;-]*)?/giu;
-const HOST_OF_NAME = /\.\p{L}{2,}$/u;
+/** An address written out, with who signs in there, its host and its path. */
+const ADDRESS =
+  /[a-z][a-z\d+.-]{0,20}:\/\/(?:([^\s/?#@]*)@)?([^\s/?#:@]+)(?::\d+)?(?:[/?#][\w./?#:%&=+~@!$,;-]*)?/gi;
+/** A host's name, or what looks like one to people, and what of an address stands behind it. */
+const NAME =
+  /(?<![\p{L}\p{N}-])((?:[\p{L}\p{N}-]+\.)+[\p{L}\p{N}-]+)((?::\d+)?(?:[/?#][\w./?#:%&=+~@!$,;-]*)?)/giu;
+/** Ends as hosts do: of the names in Chinese only those that a registry has, since `1.概述` is a heading. */
+const HOST_OF_NAME =
+  /\.(?:[^\P{L}\p{Script=Han}]{2,}|中[国國]|公司|网[络址站店]|網絡|在线|中文网|集团|商[标店城]|政务|公益|移动|手机|信息|香港|台[湾灣]|澳[门門]|新加坡)$/u;
 const HOST_OF_NUMBERS = /^\d{1,3}(?:\.\d{1,3}){3}$/;
-/** Names of files look like hosts and fool nobody. */
+/** Names of files look like hosts and fool nobody; `md` and `py` are countries as well. */
 const FILE_NAME =
-  /^[\p{L}\p{N}-]+\.(?:md|txt|csv|log|[jt]sx?|py|css|html?|json|xml|ya?ml|toml|sql|pdf|docx?|xlsx?|pptx?|png|jpe?g|gif|svg)$/iu;
+  /^(?:[\p{L}\p{N}-]+\.(?:md|py)|(?:[\p{L}\p{N}-]+\.)+(?:txt|csv|log|[jt]sx?|css|vue|html?|json|xml|ya?ml|toml|lock|cfg|sql|go|java|kt|rb|cpp|ipynb|gz|pdf|docx?|xlsx?|pptx?|png|jpe?g|gif|svg))$/iu;
 /** Chinese has no spaces: what stands before or behind a name in Latin letters is the sentence around it. */
 const SENTENCE_AROUND = /^\p{Script=Han}+(?=[a-z\d-])|(?<=[a-z\d-])\p{Script=Han}+$/giu;
 
@@ -21,26 +25,35 @@ const SENTENCE_AROUND = /^\p{Script=Han}+(?=[a-z\d-])|(?<=[a-z\d-])\p{Script=Han
 export function isHonest(label: string, url: string): boolean {
   if (/^[a-z][a-z0-9+.-]*:/i.test(url) && !isFollowable(url)) return false;
   const words = visible(label);
-  if (words === url) return true;
+  if (words === url || !/\.|:\/\//.test(words)) return true;
   const host = bare(hostOf(url));
-  return claimedHosts(words).every((claimed) => [claimed, withoutSentence(claimed)].some(leadsTo(host)));
-}
-
-function leadsTo(host: string): (claimed: string) => boolean {
-  return (claimed) => bare(claimed) === host || bare(URL.parse(`http://${claimed}`)?.hostname ?? "") === host;
+  return claimedHosts(words).every((claimed) => leadsTo(claimed, host));
 }
 
 function claimedHosts(words: string): readonly string[] {
   const claimed: string[] = [];
-  const rest = words.replaceAll(ADDRESS, (_address, host: string) => {
-    claimed.push(host);
+  const rest = words.replaceAll(ADDRESS, (_address, signsIn: string | undefined, host: string) => {
+    claimed.push(host, ...(signsIn?.includes(".") === true ? [signsIn] : []));
     return " ";
   });
-  for (const [, name = ""] of rest.matchAll(NAME)) {
-    const isHost = HOST_OF_NAME.test(name) || HOST_OF_NUMBERS.test(name);
-    if (isHost && !FILE_NAME.test(name)) claimed.push(name);
+  for (const { index, 1: name = "", 2: behind = "" } of rest.matchAll(NAME)) {
+    const isMailbox = behind === "" && /[\p{L}\p{N}]@$/u.test(rest.slice(Math.max(0, index - 3), index));
+    if (isMailbox) continue;
+    if (looksLikeHost(name, behind)) claimed.push(name);
+    else if (looksLikeHost(withoutSentence(name), behind)) claimed.push(withoutSentence(name));
   }
   return claimed;
+}
+
+/** Four numbers alone are a version. */
+function looksLikeHost(name: string, behind: string): boolean {
+  if (HOST_OF_NUMBERS.test(name)) return behind !== "";
+  return HOST_OF_NAME.test(name) && !FILE_NAME.test(name);
+}
+
+function leadsTo(claimed: string, host: string): boolean {
+  const spellings = [claimed, withoutSentence(claimed), URL.parse(`http://${claimed}`)?.hostname ?? ""];
+  return spellings.some((spelling) => bare(spelling) === host);
 }
 
 function withoutSentence(name: string): string {
@@ -51,17 +64,18 @@ function bare(host: string): string {
   return host.toLowerCase().replace(/^www\./, "");
 }
 
-/** What a person reads of a label: no marks, nothing that cannot be seen, one spelling of each letter. */
+/** What a person reads of a label: no marks and tags, nothing that cannot be seen, one spelling of each letter. */
 function visible(label: string): string {
   return label
     .replace(/&(?:#46|#x2e|period);/gi, ".")
     .replace(/&(?:#47|#x2f|sol);/gi, "/")
     .replace(/&(?:#58|#x3a|colon);/gi, ":")
     .replace(/\\([!-/:-@[-`{-~])/g, "$1")
-    .replace(/[*_~`]|\p{Cf}/gu, "")
+    .replace(/<\/?[a-z][^<>]{0,200}>|<!--[^<>]{0,200}-->/gi, "")
+    .replace(/[*_~`\u2800]|\p{Cf}/gu, "")
     .normalize("NFKC")
     .replace(/\p{M}/gu, "")
-    .replace(/(?<=[a-z\d])。(?=[a-z\d])/gi, ".")
+    .replace(/(?<=[a-z\d])[。·‧۔](?=[a-z\d])/gi, ".")
     .trim();
 }
 

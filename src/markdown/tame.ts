@@ -8,6 +8,8 @@ const MARKS = /[*_~[]/g;
 const FENCE_LINE = /^[ \t>]*(?:`{3}|~{3})/;
 /** Starts a new paragraph wherever it stands; an indented one or a number other than 1 need not. */
 const BULLET = /^ {0,3}[-+*][ \t]+\S/;
+/** A rule however long it is, and no list in a list. */
+const RULE_LINE = /^ {0,3}([-*])(?:[ \t]*\1){2,}[ \t]*\r?\n?$/;
 const CONTAINERS = /^(?:[ \t]*(?:>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t])))+/;
 const CONTAINER = />|[-+*]|\d{1,9}[.)]/g;
 
@@ -45,7 +47,7 @@ function withoutMarks(paragraph: string): string {
 
 function withoutDepth(line: string): string {
   const [lead = ""] = CONTAINERS.exec(line) ?? [];
-  if (lead.length <= MAX_DEPTH) return line;
+  if (lead.length <= MAX_DEPTH || RULE_LINE.test(line)) return line;
   let depth = 0;
   const shallow = lead.replaceAll(CONTAINER, (marker) =>
     ++depth > MAX_DEPTH ? "x".repeat(marker.length) : marker,

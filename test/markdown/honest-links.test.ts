@@ -22,8 +22,13 @@ describe("words that name another host than their link's", () => {
     "ftp://bank.example",
     "https://intranet/page",
     "https://evil.example@bank.example",
-    "user@bank.example",
-    "1.1.1.1",
+    "http://bank.example@evil.example",
+    "user@bank.example/login",
+    "@bank.example",
+    "https://evil.example:bank.example",
+    "1.1.1.1/login",
+    "http://1.1.1.1",
+    "中国银行.公司",
   ])("are found: %s", (label) => {
     expect(isHonest(label, URL)).toBe(false);
   });
@@ -37,6 +42,9 @@ describe("words that name another host than their link's", () => {
     ["a wide dot", "bank．example"],
     ["a one dot leader", "bank․example"],
     ["a Chinese full stop", "bank。example"],
+    ["a middle dot", "bank·example"],
+    ["a blank of braille", "bank\u2800.example"],
+    ["tags", "bank<b>.</b>example"],
     ["an escape", String.raw`bank\.example`],
     ["a reference to a character", "bank&#46;example"],
     ["marks", "**bank**.example"],
@@ -57,6 +65,14 @@ describe("words that go with their link", () => {
     "README.md",
     "报告.xlsx",
     "v1.2.3",
+    "support@bank.example",
+    "4.8.1.2 发布",
+    "1.概述",
+    "第一章.引言",
+    "A.b方法",
+    "archive.tar.gz",
+    "index.d.ts",
+    "main.go",
     "e.g. this",
   ])("stay: %s", (label) => {
     expect(isHonest(label, URL)).toBe(true);

@@ -6,18 +6,30 @@ const BYTES = `data:image/png;base64,${"A".repeat(30_000)}`;
 it.each([
   ["its words", `see ![a cat](${BYTES}) there`, "see a cat there"],
   ["its words, however short it is", "![a cat](<data:image/gif;base64,R0lG>)", "a cat"],
+  ["its words, and not its title", `![a cat](${BYTES} "a title")`, "a cat"],
   ["a dash without words", `![](${BYTES})`, "–"],
 ])("shows a picture that is written into the text as %s", (_what, markdown, shown) => {
-  expect(withoutPictureBytes(markdown)).toBe(shown);
+  expect(withoutPictureBytes(markdown, { final: true })).toBe(shown);
 });
 
-it("shows no bytes of a picture whose end has not come", () => {
-  expect(withoutPictureBytes(`see ![a cat](${BYTES}`)).toBe("see ![a cat](data:");
+it("shows no bytes of a picture whose end does not come", () => {
+  expect(withoutPictureBytes(`see ![a cat](${BYTES}`, { final: true })).toBe("see ![a cat](data:");
 });
 
-it.each([`\`![a](${BYTES})\``, `\`\`\`\n![a](${BYTES})\n\`\`\``, "the data: ![a](https://a.example/data:b)"])(
-  "leaves what is no such picture: %.20s",
-  (markdown) => {
-    expect(withoutPictureBytes(markdown)).toBe(markdown);
-  },
-);
+it.each([BYTES, "data:", "data:image/png"])("ends before a picture whose end may come: %.20s", (bytes) => {
+  expect(withoutPictureBytes(`see ![a cat](${bytes}`, { final: false })).toBe("see ");
+});
+
+it("leaves what may become code", () => {
+  expect(withoutPictureBytes("see `![a](data:b)", { final: false })).toBe("see `![a](data:b)");
+  expect(withoutPictureBytes("see `![a](data:b)", { final: true })).toBe("see `a");
+});
+
+it.each([
+  `\`![a](${BYTES})\``,
+  `\`\`\`\n![a](${BYTES})\n\`\`\``,
+  "the data: ![a](https://a.example/data:b)",
+  String.raw`\![a](data:b)`,
+])("leaves what is no such picture: %.20s", (markdown) => {
+  expect(withoutPictureBytes(markdown, { final: true })).toBe(markdown);
+});

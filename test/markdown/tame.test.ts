@@ -26,6 +26,11 @@ describe("text that would make the parser stand still", () => {
     expect(containers).toHaveLength(50);
   });
 
+  it.each(["- ", "* ", "-"])("still finds a rule in %j 300 times in a row", (mark) => {
+    const types = [...walk(parseMarkdown(`a\n\n${mark.repeat(300)}\n\nb`))].map(({ type }) => type);
+    expect(types).toEqual(["root", "paragraph", "text", "thematicBreak", "paragraph", "text"]);
+  });
+
   it("still finds where code ends in it", () => {
     const code = `~~~js\n${"a[_] ".repeat(2_000)}\n~~~\n\n**bold**`;
     const types = [...walk(parseMarkdown(code))].map(({ type }) => type);

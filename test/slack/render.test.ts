@@ -219,6 +219,28 @@ it.each([
   expect(draw(true).map(({ blocks }) => blocks)).toEqual([[{ type: "markdown", text: shown }]]);
 });
 
+it.each(["\u200b", " \u2060\n\u200b"])(
+  "says that there is no answer where nothing can be seen: %j",
+  (text) => {
+    const parts = renderParts({ answer: answer(text) }, { final: true, locale: "en" });
+    expect(parts.map((part) => part.text)).toEqual(["The bot had nothing to say to this."]);
+  },
+);
+
+it.each([
+  "Use `![p](data:image/png;base64,AAAA)` to embed.",
+  "see ![a cat](data:image/png;base64,AAAA) there",
+  `see ![${"w".repeat(190)}](data:image/png;base64,${"B".repeat(400)}) end.`,
+  `see ![a cat](data:image/png;base64,${"B".repeat(400)} and no end.`,
+])("takes nothing back in a stream of a picture that is written into the text: %.30s", (text) => {
+  const stream = new StreamDrawing();
+  const whole = new StreamDrawing().draw(text, { final: true, cuts: [] });
+  for (let length = 1; length < text.length; length += 1) {
+    const shown = stream.draw(text.slice(0, length), { final: false, cuts: [] });
+    expect(whole.startsWith(shown)).toBe(true);
+  }
+});
+
 it("shows its words for a picture that is written into the text, bytes and all", () => {
   const text = `![a cat](data:image/png;base64,${"A".repeat(30_000)}) there`;
   const [part, ...others] = renderParts({ answer: answer(text) }, { final: true, locale: "en" });
