@@ -1,10 +1,9 @@
 import type { Nodes } from "mdast";
-import { plainWords } from "../../src/markdown/table-text.ts";
+import { plainWords, withoutTags } from "../../src/markdown/table-text.ts";
 
 /** What a person reads of a link or a picture, without tags and what would be marks in a label. */
 export function wordsOf(node: Nodes): string {
-  return plainWords(node)
-    .replaceAll(/<\/?[a-z][^<>]*>|<!--[^<>]*-->/gi, "")
+  return withoutTags(plainWords(node))
     .replaceAll(/[[\]<>]/g, "")
     .replaceAll(/\s+/g, " ")
     .trim();

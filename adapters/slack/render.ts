@@ -77,11 +77,8 @@ export function createRenderer(): SlackRenderer {
     const stretches = blocks.cut(stableMarkdown(content, { final }));
     const finished = stretches.slice(0, -1).map(neutralizeBlock).join("");
     const markdown = finished + neutralize(stretches.at(-1) ?? "");
-    const pieces = hasLetter(markdown)
-      ? splitMarkdown(markdown, { ...PIECES, memory })
-      : final
-        ? withoutMeaning(markdown)
-        : [];
+    const ofSigns = final ? signsOnly(markdown) : [];
+    const pieces = hasLetter(markdown) ? splitMarkdown(markdown, { ...PIECES, memory }) : ofSigns;
     return toParts(draw(pieces, { final }).flatMap(withinBlock), content, options);
   };
 }
@@ -181,7 +178,7 @@ function toParts(
 }
 
 /** An answer of signs only, each of which shows itself: a bare `---` would be a line, a bare `##` nothing at all. */
-function withoutMeaning(markdown: string): readonly string[] {
+function signsOnly(markdown: string): readonly string[] {
   const text = markdown.trim();
   return /^[\s\p{Cf}]*$/u.test(text) ? [] : [text.replaceAll(/[!-/:-@[-`{-~]/g, String.raw`\$&`)];
 }

@@ -1,4 +1,5 @@
 import { isFollowable } from "./followable.ts";
+import { withoutTags } from "./table-text.ts";
 
 /** An address written out, with who signs in there, its host and its path. */
 const ADDRESS =
@@ -39,8 +40,7 @@ function claimedHosts(words: string): readonly string[] {
   for (const { index, 1: name = "", 2: behind = "" } of rest.matchAll(NAME)) {
     const isMailbox = behind === "" && /[\p{L}\p{N}]@$/u.test(rest.slice(Math.max(0, index - 3), index));
     if (isMailbox) continue;
-    if (looksLikeHost(name, behind)) claimed.push(name);
-    else if (looksLikeHost(withoutSentence(name), behind)) claimed.push(withoutSentence(name));
+    if ([name, withoutSentence(name)].some((each) => looksLikeHost(each, behind))) claimed.push(name);
   }
   return claimed;
 }
@@ -66,12 +66,12 @@ function bare(host: string): string {
 
 /** What a person reads of a label: no marks and tags, nothing that cannot be seen, one spelling of each letter. */
 function visible(label: string): string {
-  return label
+  const text = label
     .replace(/&(?:#46|#x2e|period);/gi, ".")
     .replace(/&(?:#47|#x2f|sol);/gi, "/")
     .replace(/&(?:#58|#x3a|colon);/gi, ":")
-    .replace(/\\([!-/:-@[-`{-~])/g, "$1")
-    .replace(/<\/?[a-z][^<>]{0,200}>|<!--[^<>]{0,200}-->/gi, "")
+    .replace(/\\([!-/:-@[-`{-~])/g, "$1");
+  return withoutTags(text)
     .replace(/[*_~`\u2800]|\p{Cf}/gu, "")
     .normalize("NFKC")
     .replace(/\p{M}/gu, "")

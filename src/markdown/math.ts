@@ -24,12 +24,12 @@ export function formulasOf(paragraph: Paragraph | Heading, source: string): read
   if (!text.includes("$") && !text.includes("\\(") && !text.includes("\\[")) return [];
   const code = [...walk(paragraph)].filter(({ type }) => type === "inlineCode").map(rangeOf);
   const found: Formula[] = [];
-  const used = new Set<string>();
+  const absent = new Set<string>();
   for (let at = start; at < end; at += 1) {
     const span = code.find((range) => range.start === at);
     if (span !== undefined) at = span.end - 1;
     else {
-      const formula = formulaAt(source, at, { limit: end, used });
+      const formula = formulaAt(source, at, { limit: end, absent });
       if (formula !== undefined) {
         const alone = formula.start === start && formula.end === end;
         found.push({ ...formula, display: alone && paragraph.type === "paragraph" });
@@ -40,19 +40,19 @@ export function formulasOf(paragraph: Paragraph | Heading, source: string): read
   return found;
 }
 
-/** @param where - `used`: closings that don't come again before the limit; each is looked for to the end once only. */
+/** @param options - `absent`: closings that don't come again before the limit; each is looked for to the end once only. */
 function formulaAt(
   source: string,
   start: number,
-  { limit, used }: { limit: number; used: Set<string> },
+  { limit, absent }: { limit: number; absent: Set<string> },
 ): Omit<Formula, "display"> | undefined {
   const [open, close] = MARKS.find(([mark]) => source.startsWith(mark, start)) ?? [];
-  if (open === undefined || close === undefined || used.has(close)) return undefined;
+  if (open === undefined || close === undefined || absent.has(close)) return undefined;
   const from = start + open.length;
   const to = source.indexOf(close, from);
-  const isUsed = to < 0 || to + close.length > limit;
-  if (isUsed) used.add(close);
-  if (isUsed || to === from) return undefined;
+  const isAbsent = to < 0 || to + close.length > limit;
+  if (isAbsent) absent.add(close);
+  if (isAbsent || to === from) return undefined;
   const tex = source.slice(from, to);
   if (tex.includes("`") || tex.trim() === "") return undefined;
   if (open === "$" && !isFormula(tex, source[to + 1])) return undefined;

@@ -19,6 +19,11 @@ export function cellsOf(table: Table, textOf: (cell: TableCell) => string): Cell
   return { header, rows };
 }
 
+/** Words without HTML's tags and comments, which chats show as they stand. */
+export function withoutTags(text: string): string {
+  return text.replaceAll(/<\/?[a-z][^<>]*>|<!--[^<>]*-->/gi, "");
+}
+
 /** What a person reads of a node, on one line. */
 export function plainWords(node: Nodes): string {
   const words = [...walk(node)].map((each) => {

@@ -155,19 +155,16 @@ function resultCode(error: unknown): number {
   return error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
 }
 
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
 function openError(path: string, cause: unknown): BridgeError {
   const code = resultCode(cause);
+  const reason = cause instanceof Error ? cause.message : String(cause);
   return code === NOT_A_DATABASE || code === CORRUPT
     ? new BridgeError(
         "CONFIG_INVALID",
         `${path} is damaged or not ours. Restore it from a backup, or move it away to start empty.`,
         { cause },
       )
-    : new BridgeError("QUEUE_UNAVAILABLE", `${path} can't be opened: ${reasonOf(cause)}.`, {
+    : new BridgeError("QUEUE_UNAVAILABLE", `${path} can't be opened: ${reason}.`, {
         cause,
         retryable: true,
       });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { isHonest } from "../../src/markdown/honest-links.ts";
 
-const URL = "https://evil.example/page";
+const LINK = "https://evil.example/page";
 
 describe("words that name another host than their link's", () => {
   it.each([
@@ -30,7 +30,7 @@ describe("words that name another host than their link's", () => {
     "http://1.1.1.1",
     "中国银行.公司",
   ])("are found: %s", (label) => {
-    expect(isHonest(label, URL)).toBe(false);
+    expect(isHonest(label, LINK)).toBe(false);
   });
 
   it.each([
@@ -49,7 +49,7 @@ describe("words that name another host than their link's", () => {
     ["a reference to a character", "bank&#46;example"],
     ["marks", "**bank**.example"],
   ])("are found behind %s", (_what, label) => {
-    expect(isHonest(label, URL)).toBe(false);
+    expect(isHonest(label, LINK)).toBe(false);
   });
 });
 
@@ -75,7 +75,7 @@ describe("words that go with their link", () => {
     "main.go",
     "e.g. this",
   ])("stay: %s", (label) => {
-    expect(isHonest(label, URL)).toBe(true);
+    expect(isHonest(label, LINK)).toBe(true);
   });
 
   it.each([

@@ -16,7 +16,11 @@ it("shows no bytes of a picture whose end does not come", () => {
   expect(withoutPictureBytes(`see ![a cat](${BYTES}`, { final: true })).toBe("see ![a cat](data:");
 });
 
-it.each([BYTES, "data:", "data:image/png"])("ends before a picture whose end may come: %.20s", (bytes) => {
+it.each([
+  ["all", BYTES],
+  ["some", "data:image/png"],
+  ["none", "data:"],
+])("ends before a picture of whose bytes %s have come", (_how, bytes) => {
   expect(withoutPictureBytes(`see ![a cat](${bytes}`, { final: false })).toBe("see ");
 });
 
@@ -26,10 +30,10 @@ it("leaves what may become code", () => {
 });
 
 it.each([
-  `\`![a](${BYTES})\``,
-  `\`\`\`\n![a](${BYTES})\n\`\`\``,
-  "the data: ![a](https://a.example/data:b)",
-  String.raw`\![a](data:b)`,
-])("leaves what is no such picture: %.20s", (markdown) => {
+  ["a span of code", `\`![a](${BYTES})\``],
+  ["a fence", `\`\`\`\n![a](${BYTES})\n\`\`\``],
+  ["a picture elsewhere", "the data: ![a](https://a.example/data:b)"],
+  ["an escape", String.raw`\![a](data:b)`],
+])("leaves what is no such picture: %s", (_what, markdown) => {
   expect(withoutPictureBytes(markdown, { final: true })).toBe(markdown);
 });

@@ -228,11 +228,11 @@ it.each(["\u200b", " \u2060\n\u200b"])(
 );
 
 it.each([
-  "Use `![p](data:image/png;base64,AAAA)` to embed.",
-  "see ![a cat](data:image/png;base64,AAAA) there",
-  `see ![${"w".repeat(190)}](data:image/png;base64,${"B".repeat(400)}) end.`,
-  `see ![a cat](data:image/png;base64,${"B".repeat(400)} and no end.`,
-])("takes nothing back in a stream of a picture that is written into the text: %.30s", (text) => {
+  ["in code", "Use `![p](data:image/png;base64,AAAA)` to embed."],
+  ["that is short", "see ![a cat](data:image/png;base64,AAAA) there"],
+  ["with many words", `see ![${"w".repeat(190)}](data:image/png;base64,${"B".repeat(400)}) end.`],
+  ["without an end", `see ![a cat](data:image/png;base64,${"B".repeat(400)} and no end.`],
+])("takes nothing back in a stream of a picture that is written into the text, %s", (_what, text) => {
   const stream = new StreamDrawing();
   const whole = new StreamDrawing().draw(text, { final: true, cuts: [] });
   for (let length = 1; length < text.length; length += 1) {
@@ -245,10 +245,7 @@ it("shows its words for a picture that is written into the text, bytes and all",
   const text = `![a cat](data:image/png;base64,${"A".repeat(30_000)}) there`;
   const [part, ...others] = renderParts({ answer: answer(text) }, { final: true, locale: "en" });
   expect([part?.blocks, others]).toEqual([[{ type: "markdown", text: "a cat there" }], []]);
-  const stream = new StreamDrawing();
-  for (const length of [20, 150, 250, 20_000])
-    expect("a cat there").toContain(stream.draw(text.slice(0, length), { final: false, cuts: [] }));
-  expect(stream.draw(text, { final: true, cuts: [] })).toBe("a cat there");
+  expect(new StreamDrawing().draw(text, { final: true, cuts: [] })).toBe("a cat there");
 });
 
 it("leaves honest links as they are", () => {
