@@ -142,6 +142,11 @@ export class VirtualClock implements StandInClock {
     return this.#timers.size;
   }
 
+  /** How long it is until the last of them, in ms; 0 without any. */
+  get longestWaitMs(): number {
+    return Math.max(0, ...[...this.#timers].map(({ at }) => at - this.#now));
+  }
+
   after(ms: number, call: () => void): () => void {
     const timer = { at: this.#now + ms, call };
     this.#timers.add(timer);

@@ -110,7 +110,8 @@ it.each([
   expect(bridge.log.filter(({ level }) => level === "error")).toHaveLength(1);
 });
 
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 it("§11.54 does not log in when no login is left, says from when on it may, and does then", async () => {
   discord.gateway.logins.left = 0;
@@ -120,6 +121,7 @@ it("§11.54 does not log in when no login is left, says from when on it may, and
     ok: false,
     detail: expect.stringMatching(/1,000 times a day.*again at \d{4}-\d\d-\d\d \d\d:\d\d UTC$/) as string,
   });
+  await expect.poll(() => clock.longestWaitMs).toBeGreaterThan(HOUR_MS);
   clock.advance(DAY_MS - 60_000);
   expect(discord.gateway.connections).toBe(0);
   discord.gateway.logins.left = 10;
@@ -140,6 +142,8 @@ it.each([
   await expect.poll(() => bridge.adapter.health().detail).toContain("1,000 times a day");
   expect(frames("op 2")).toBe(1);
   discord.gateway.logins.left = 10;
+  // The wait for new logins begins once the old client has been given up.
+  await expect.poll(() => clock.longestWaitMs).toBeGreaterThan(HOUR_MS);
   clock.advance(DAY_MS);
   await expect.poll(() => bridge.adapter.health().detail).toBe("connected");
 });
