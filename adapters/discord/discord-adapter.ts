@@ -21,7 +21,7 @@ import { type Address, type MessageAddress, parseAddress } from "./address.ts";
 import { BusyChannels } from "./busy-channels.ts";
 import { ClosedPlaces } from "./closed-places.ts";
 import { DiscordReply } from "./discord-reply.ts";
-import { DiscordWriter } from "./discord-writer.ts";
+import { DiscordWriter, TOKEN_USABLE_MS } from "./discord-writer.ts";
 import { refusedToken } from "./errors.ts";
 import { fetchAttachment } from "./fetch-attachment.ts";
 import { DiscordIntake } from "./intake.ts";
@@ -59,7 +59,12 @@ export class DiscordAdapter implements Adapter {
     this.#settings = settings;
     this.#tools = tools;
     this.#pacer = new DiscordPacer(tools.gates);
-    this.#rest = new DiscordRest({ ...settings, now: tools.wallNow ?? Date.now, speed: tools.clock.speed });
+    this.#rest = new DiscordRest({
+      ...settings,
+      now: tools.wallNow ?? Date.now,
+      speed: tools.clock.speed,
+      onOverallLimit: (retryAfterMs) => this.#pacer.overall.refused(retryAfterMs),
+    });
     this.#closedPlaces = new ClosedPlaces(() => tools.clock.now());
     this.#busyChannels = new BusyChannels(tools);
     this.#waiting = new WaitingSign(this.#rest, this.#pacer);
@@ -166,7 +171,9 @@ export class DiscordAdapter implements Adapter {
       const text = `-# ${noticeFor("PLATFORM_REJECTED", turn.locale)} (${turn.reference})`;
       await writer.post(text, "rejected", { signal: options.signal });
     };
+    const cancelEnd = this.#endInTime(address, options);
     const onEnd = async (): Promise<void> => {
+      cancelEnd();
       if (typing !== undefined) this.#typing.delete(typing);
       await onClosed();
     };
@@ -174,6 +181,16 @@ export class DiscordAdapter implements Adapter {
     const inThread = address.kind === "message" && address.inThread === true;
     const keys = inThread ? [threadKey(address.channelId)] : [];
     return new DiscordReply({ growing, typing, keys, sayRejected, onFailure, onEnd, log });
+  }
+
+  /** Where only the interaction's token may write, the answer ends while it still can. @returns What cancels that. */
+  #endInTime(address: Address, { onOver }: OpenReplyOptions): () => void {
+    if (address.kind === "message" || address.viaChannel) return () => undefined;
+    const { clock } = this.#tools;
+    const leftMs = address.at + TOKEN_USABLE_MS - this.#rest.discordNow();
+    const message =
+      "the command's 15 minutes are nearly over, and the bot itself may not write in its channel";
+    return clock.after(Math.max(0, leftMs), () => onOver(new BridgeError("COZE_TIMEOUT", message)));
   }
 
   fetchAttachment(turn: Turn, attachment: Attachment, options: FetchOptions): Promise<LocalFile> {

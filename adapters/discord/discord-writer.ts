@@ -37,8 +37,10 @@ interface Signal {
   readonly signal: AbortSignal;
 }
 
-/** The token lives 15 min; the last minute is nothing to plan on (discord.md §1.6). */
-const TOKEN_USABLE_MS = 14 * 60_000;
+/** The token lives 15 min; the last minute is nothing to plan on (discord.md §1.6): 14 min. */
+export const TOKEN_USABLE_MS = 840_000;
+/** Where the bot itself may not write, the answer ends in that minute: until then its last state can be tried. */
+const TOKEN_ENDS_MS = 894_000;
 /** A nonce is remembered for "the past few minutes" (discord.md §2.3); this long for certain. */
 const NONCE_HOLDS_MS = 60_000;
 /**
@@ -162,12 +164,18 @@ export class DiscordWriter implements PartWriter {
     }
   }
 
-  gate(call: "create" | "edit"): Gate {
+  gate(call: "create" | "edit", messageId?: string): Gate {
+    const isHooks =
+      call === "edit" && messageId !== undefined
+        ? messageId.startsWith(HOOK_MARK)
+        : // Later parts of a command's answer are channel messages where the bot may write: they have nonces.
+          !this.#hasFirst || !this.#viaChannel();
+    return this.#gateOf(call, { hook: isHooks && this.#hook() !== undefined });
+  }
+
+  #gateOf(call: "create" | "edit", { hook }: { hook: boolean }): Gate {
     const { turn, address, pacer } = this.#options;
-    // Later parts of a command's answer are channel messages where the bot may write: they have nonces.
-    const throughHook =
-      this.#hook() !== undefined && (call === "edit" || !this.#hasFirst || !this.#viaChannel());
-    return throughHook ? pacer.hook(turn.id) : pacer.messages(call, address.channelId);
+    return hook ? pacer.hook(turn.id) : pacer.messages(call, address.channelId);
   }
 
   messageKey(messageId: string): string {
@@ -287,7 +295,8 @@ export class DiscordWriter implements PartWriter {
   #hook(): `/${string}` | undefined {
     const { address, rest } = this.#options;
     if (address.kind === "message" || this.#token === undefined) return undefined;
-    if (rest.discordNow() - address.at > TOKEN_USABLE_MS) return undefined;
+    const usableMs = address.viaChannel ? TOKEN_USABLE_MS : TOKEN_ENDS_MS;
+    if (rest.discordNow() - address.at > usableMs) return undefined;
     return `/webhooks/${address.applicationId}/${this.#token}`;
   }
 
@@ -324,7 +333,8 @@ export class DiscordWriter implements PartWriter {
     };
     // A first message has nothing on screen yet: it must arrive, and goes the way of the finals.
     try {
-      return this.#made(final ? await rest.main(call) : await rest.draft(call), "edit");
+      const answer = final ? await rest.main(call) : await rest.draft(call);
+      return this.#made(answer, this.#gateOf("edit", { hook }));
     } catch (error) {
       throw final ? await this.#afterArchiving(error, signal) : error;
     }
@@ -376,7 +386,7 @@ export class DiscordWriter implements PartWriter {
     try {
       const route: `/${string}` = `/channels/${address.channelId}/messages`;
       const answer = await rest.main({ method: "POST", route, body, name: "create message", signal });
-      return this.#made(answer, "create");
+      return this.#made(answer, this.#gateOf("create", { hook: false }));
     } catch (error) {
       if (!reply || !isAboutReference(error)) throw error;
       this.#withReference = false;
@@ -392,8 +402,8 @@ export class DiscordWriter implements PartWriter {
     return last === true ? [...this.#known].at(-1) : undefined;
   }
 
-  #made({ data, rate }: DiscordAnswer, call?: "create" | "edit"): Made {
-    if (call !== undefined && rate !== undefined) this.gate(call).learn(rate);
+  #made({ data, rate }: DiscordAnswer, gate?: Gate): Made {
+    if (rate !== undefined) gate?.learn(rate);
     // Discord's own answer to a call of ours; `id` and `content` are required there (its OpenAPI: MessageResponse).
     const { id, content } = data as { readonly id: string; readonly content: string };
     return { id, content };

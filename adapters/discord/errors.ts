@@ -98,10 +98,6 @@ function reactionToStatus(status: number, withoutCode: boolean): Reaction {
   return { code: "PLATFORM_REJECTED" };
 }
 
-export function isRateLimit(error: unknown): error is BridgeError {
-  return error instanceof BridgeError && error.code === "PLATFORM_RATE_LIMITED";
-}
-
 /** Whether Discord's edge refused the address itself, not the call. */
 export function isBan(error: BridgeError): boolean {
   return error.code === "PLATFORM_RATE_LIMITED" && error.retryAfterMs === BANNED_WAIT_MS;

@@ -8,11 +8,11 @@ import {
   Partials,
   type WebSocketOptions,
 } from "discord.js";
-import { BridgeError, PlatformError } from "../../src/core/errors.ts";
+import { BridgeError, isRateLimit, PlatformError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
 import type { AdapterHealth, Log } from "../../src/core/ports.ts";
 import { EndableStrategy } from "./endable-strategy.ts";
-import { isRateLimit, noLoginLeft, toLoginError } from "./errors.ts";
+import { noLoginLeft, toLoginError } from "./errors.ts";
 import { applicationFlags, parseDispatch, parseReady, type WireReady } from "./gateway-events.ts";
 
 export interface GatewayOptions {

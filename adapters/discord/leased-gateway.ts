@@ -1,6 +1,6 @@
 import { once } from "node:events";
+import { isRateLimit } from "../../src/core/errors.ts";
 import type { Abortable, AdapterHealth, Lease, Leases } from "../../src/core/ports.ts";
-import { isRateLimit } from "./errors.ts";
 import { GatewayClient, type GatewayOptions } from "./gateway-client.ts";
 import type { WireReady } from "./gateway-events.ts";
 

@@ -1,4 +1,11 @@
-import { DefaultRestOptions, parseResponse, REST, type RESTOptions, type RequestMethod } from "discord.js";
+import {
+  DefaultRestOptions,
+  parseResponse,
+  RateLimitError,
+  REST,
+  type RESTOptions,
+  type RequestMethod,
+} from "discord.js";
 import { PlatformError } from "../../src/core/errors.ts";
 import type { RateHeaders } from "../../src/core/pacer.ts";
 import { isBan, toPlatformError } from "./errors.ts";
@@ -36,13 +43,15 @@ type Response = Awaited<ReturnType<RESTOptions["makeRequest"]>>;
 const MAIN_TIMEOUT_MS = 15_000;
 /** A draft holds up the newest text while it is out, so it gets less (discord.md §1.5). */
 const DRAFT_TIMEOUT_MS = 8_000;
-/** Headers that make discord.js wait by itself, with old text in hand. */
+/** Headers that make discord.js wait or refuse by itself, with old text in hand. */
 const PACING_HEADERS = [
   "x-ratelimit-limit",
   "x-ratelimit-remaining",
   "x-ratelimit-reset",
   "x-ratelimit-reset-after",
   "x-ratelimit-bucket",
+  // It would hold interactions back, too, which are outside of that limit; the scope says the same (discord.md §1.2).
+  "x-ratelimit-global",
 ];
 
 export interface RestOptions {
@@ -52,6 +61,8 @@ export interface RestOptions {
   readonly now: () => number;
   /** Ms of Discord's time that pass in one of the world, default 1; only a sandbox's differs. */
   readonly speed?: number | undefined;
+  /** Told when it is the limit of all calls with the bot's token that refuses one, with the ms until it is over. */
+  readonly onOverallLimit: (retryAfterMs: number) => void;
 }
 
 /**
@@ -68,11 +79,13 @@ export class DiscordRest {
   readonly #rates = new WeakMap<object, RateHeaders>();
   readonly #now: () => number;
   readonly #speed: number;
+  readonly #onOverallLimit: RestOptions["onOverallLimit"];
   #skewMs: number | undefined;
   /** Discord's edge turned this address away: until then nothing goes out, by our clock. */
   #bannedUntil = 0;
 
-  constructor({ token, apiUrl, now, speed = 1 }: RestOptions) {
+  constructor({ token, apiUrl, now, speed = 1, onOverallLimit }: RestOptions) {
+    this.#onOverallLimit = onOverallLimit;
     this.#now = now;
     this.#speed = speed;
     this.#main = this.#open(token, apiUrl, MAIN_TIMEOUT_MS);
@@ -137,6 +150,9 @@ export class DiscordRest {
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       const known = toPlatformError(error, name);
+      if (error instanceof RateLimitError && error.scope === "global") {
+        this.#onOverallLimit(known.retryAfterMs ?? 0);
+      }
       if (isBan(known)) this.#bannedUntil = this.#now() + (known.retryAfterMs ?? 0);
       throw known;
     }

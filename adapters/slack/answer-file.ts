@@ -3,7 +3,8 @@ import { request } from "undici";
 import { z } from "zod";
 import { ANSWER_FILE_NAME, answerFile, type MessageLimit } from "../../src/core/answer-file.ts";
 import type { AnswerState } from "../../src/core/answer-state.ts";
-import { PlatformError } from "../../src/core/errors.ts";
+import { isRateLimit, PlatformError } from "../../src/core/errors.ts";
+import { closedForMs, Tries } from "../../src/core/tries.ts";
 import type { ReplyTarget } from "./edit-writer.ts";
 import { toPlatformError, toPlatformFailure } from "./errors.ts";
 import { FILE_HOST } from "./files.ts";
@@ -46,10 +47,6 @@ const LASTING =
 const GONE = /^file_(not_found|deleted)$/;
 /** Slack shares a file some time after it has said so (slack.md §5): how long that is waited for, in ms. */
 const SHARING_MS = [500, 1_000, 2_000];
-const MAX_TRIES = 6;
-/** The same for "too fast": nothing happened, and each one said when to come back. */
-const MAX_REFUSALS = 20;
-const FIRST_PAUSE_MS = 500;
 
 /**
  * The file that a long answer ends in: a message of Slack's own making, in the thread of the others.
@@ -88,16 +85,17 @@ export class AnswerFile {
    */
   async settle(answer: AnswerState, { signal }: { signal: AbortSignal }): Promise<boolean> {
     const text = this.isWanted ? answerFile(answer) : undefined;
-    for (let tries = 1; ; tries += 1) {
+    const tries = new Tries();
+    for (;;) {
       try {
         await this.#bring(text, signal);
         return true;
       } catch (error) {
         if (!(error instanceof PlatformError) || isOver(error)) throw error;
         if (!error.retryable) return this.#refuse(error);
-        const isRefusal = error.code === "PLATFORM_RATE_LIMITED";
-        if (tries >= (isRefusal ? MAX_REFUSALS : MAX_TRIES)) throw error;
-        if (!isRefusal) await this.#context.sleep(FIRST_PAUSE_MS * 2 ** (tries - 1), signal);
+        tries.count(error);
+        if (tries.areUsedUp) throw error;
+        await this.#context.sleep(tries.pauseMs(error), signal);
       }
     }
   }
@@ -201,8 +199,7 @@ export class AnswerFile {
     try {
       return await api.call(method, schema, args, { signal });
     } catch (error) {
-      if (error instanceof PlatformError && error.code === "PLATFORM_RATE_LIMITED")
-        gate.refused(error.retryAfterMs ?? FIRST_PAUSE_MS);
+      if (isRateLimit(error)) gate.refused(closedForMs(error));
       throw error;
     }
   }

@@ -1,16 +1,18 @@
 import { z } from "zod";
 import { answerMarkdown, bringsText } from "../../src/core/answer-state.ts";
-import { BridgeError, isPlaceLost, PlatformError } from "../../src/core/errors.ts";
-import type { Gate, Grant } from "../../src/core/gate.ts";
+import { BridgeError, isPlaceLost, isRateLimit, PlatformError } from "../../src/core/errors.ts";
+import type { AcquireOptions, Gate, Grant } from "../../src/core/gate.ts";
 import { goesOnAsFile } from "../../src/core/notices.ts";
 import { type Arrivals, arrive, type Permit, sendAll } from "../../src/core/pacer.ts";
 import type { FinishedReply, OpenReplyOptions, Reply, ReplyContent } from "../../src/core/ports.ts";
+import { ReplyWaits } from "../../src/core/reply-waits.ts";
+import { closedForMs, Tries } from "../../src/core/tries.ts";
 import { messageKey } from "./address.ts";
 import type { AnswerFile } from "./answer-file.ts";
 import type { FormerStreams, ReplyTarget } from "./edit-writer.ts";
 import { findTurnMessages, ownStream, turnMetadata } from "./own-messages.ts";
 import { hasLetter, noticeBlock, noticeOf } from "./render.ts";
-import { type AppendPlan, borderOf, planAppend } from "./segments.ts";
+import { type AppendPlan, borderOf, planAppend, planSegment } from "./segments.ts";
 import type { SlackContext } from "./slack-context.ts";
 import { StreamDrawing } from "./stream-drawing.ts";
 import {
@@ -45,10 +47,8 @@ interface Segment {
   shown: string;
   readonly cards: ShownCards;
   open: boolean;
-  /** Slack takes no more text for it. */
+  /** No more text goes into it: Slack takes none, or what was open in it has been closed. */
   full: boolean;
-  /** The last one there may be, and nothing more goes into it. */
-  ended: boolean;
 }
 
 /** What a segment begins with: what it shows, what of that is new, and its cards. */
@@ -56,6 +56,8 @@ interface FirstText {
   readonly shown: string;
   readonly sent: string;
   readonly cards: readonly TaskCard[];
+  /** Nothing more goes into it. */
+  readonly full: boolean;
 }
 
 /** What is appended; `close` ends a fence that goes on in the next segment. */
@@ -65,6 +67,8 @@ interface Piece {
   readonly cards: readonly TaskCard[];
 }
 
+type StreamMethod = "startStream" | "append" | "stopStream";
+
 const started = z.object({ ts: z.string() });
 
 /** Errors of `chat.startStream` that say: not like this, and not here again (slack.md §1.2). */
@@ -73,12 +77,6 @@ const NOT_THIS_TIME =
   /^(channel_type_not_supported|missing_recipient_(user|team)_id|(user|team)_not_found|invalid_arguments|not_subscribed_to_message_stream_stopped)$/;
 /** What a workspace may say to a call with task cards that does not know them (slack.md §1.2). */
 const CARDS_REFUSED = /^(invalid_chunks|invalid_arguments|no_text|invalid_blocks|msg_blocks_too_many)$/;
-
-const MAX_TRIES = 6;
-/** The same for "too fast": nothing happened, and each one said when to come back. */
-const MAX_REFUSALS = 20;
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 30_000;
 
 /**
  * A reply by Slack's own streams: append-only, one call at a time, in segments that end before Slack ends them.
@@ -114,8 +112,9 @@ export class NativeReply implements Reply {
   #arrivals: Arrivals | undefined;
   /** An append waits for its permit: it may go when text arrives. */
   #isWaiting = false;
-  /** Ends the wait for an interim append: the last one does not stand behind it. */
-  readonly #hurry = new AbortController();
+  /** The last state does not stand behind what a draft waits for, and who leaves waits for nothing. */
+  readonly #waits: ReplyWaits;
+  readonly #tries = new Tries();
   #running: Promise<void> | undefined;
   #failure: unknown;
   /** Slack does not take the text in a stream: the answer goes on by edits. */
@@ -124,6 +123,7 @@ export class NativeReply implements Reply {
   constructor(context: SlackContext, options: NativeReplyOptions) {
     this.#context = context;
     this.#options = options;
+    this.#waits = new ReplyWaits(options.signal, () => this.#now());
     this.#leave = this.#gate("append").join();
   }
 
@@ -144,10 +144,11 @@ export class NativeReply implements Reply {
     if (this.#saysFile && file.limit.rest !== "file") this.#edit ??= openEdit(this.#streams());
     this.#final = true;
     this.#latest = content;
-    this.#hurry.abort();
+    this.#waits.interrupt();
     try {
       await this.#running;
       // A draft that could not be shown says nothing about the last state.
+      this.#tries.reset();
       if (this.#failure instanceof BridgeError && this.#failure.retryable) this.#failure = undefined;
       this.#start();
       await this.#running;
@@ -163,7 +164,7 @@ export class NativeReply implements Reply {
 
   async abandon(): Promise<void> {
     this.#stopped = true;
-    this.#hurry.abort();
+    this.#waits.interrupt();
     await this.#running;
     await this.#edit?.abandon();
     this.#leave();
@@ -182,49 +183,43 @@ export class NativeReply implements Reply {
   }
 
   async #write(): Promise<void> {
-    for (let tries = 1; !this.#stopped && this.#edit === undefined; ) {
+    while (!this.#stopped && this.#edit === undefined) {
       const step = this.#next();
       if (step === undefined) return;
       try {
         await step();
-        tries = 1;
       } catch (error) {
         if (!(error instanceof BridgeError) || !error.retryable) throw error;
-        const refused = error.code === "PLATFORM_RATE_LIMITED";
-        if (tries >= (refused ? MAX_REFUSALS : MAX_TRIES)) throw error;
-        if (!refused) await this.#pause(error, tries);
-        tries += 1;
+        this.#tries.count(error);
+        if (this.#tries.areUsedUp) throw error;
+        const pauseMs = this.#tries.pauseMs(error);
+        if (pauseMs > 0) await this.#waits.wait((signal) => this.#context.sleep(pauseMs, signal));
       }
     }
   }
 
-  async #pause(error: BridgeError, tries: number): Promise<void> {
-    const ms = error.retryAfterMs ?? FIRST_PAUSE_MS * 2 ** (tries - 1);
-    await this.#context.sleep(Math.min(LONGEST_PAUSE_MS, ms), this.#options.signal);
-  }
-
   /** What has to be done next; `undefined` when all that may be shown is shown. */
   #next(): (() => Promise<void>) | undefined {
-    const segment = this.#segments.at(-1);
-    const open = segment?.open === true;
-    if (this.#mustEdit) return open ? () => this.#stop(segment, { last: true }) : () => this.#switchToEdit();
+    if (this.#stoppedByUser) return undefined;
+    const newest = this.#segments.at(-1);
+    const open = newest?.open === true ? newest : undefined;
+    if (this.#mustEdit) return open ? () => this.#stop(open, { last: true }) : () => this.#switchToEdit();
     // Drawn only when it may go out: what is newest now is old by then.
     const isNew = this.#latest !== undefined && this.#drawn?.content !== this.#latest;
-    if (isNew && open && !segment.ended && !this.#final && !this.#stoppedByUser) {
-      return () => this.#append(segment);
-    }
+    if (open?.full === false && isNew && !this.#final) return () => this.#append(open);
     const pending = this.#pending();
     const cards = this.#pendingCards({ closing: false });
-    const { messages } = this.#options.file.limit;
-    if ((pending !== "" || cards.length > 0) && !this.#stoppedByUser) {
-      if (open && !segment.ended) return () => this.#append(segment);
-      if (open && pending !== "" && this.#mustSayFile()) return () => this.#sayFile(segment);
-      if (this.#segments.length >= messages) this.#repair ||= pending !== "" && !this.#saysFile;
-      else if (pending !== "" || cards.some(isOpen)) return () => this.#startSegment();
+    const isMore = pending !== "" || cards.length > 0;
+    if (open?.full === false && isMore) return () => this.#append(open);
+    const mayGoOn = this.#segments.length < this.#options.file.limit.messages;
+    if (open !== undefined && mayGoOn && (pending !== "" || !this.#final)) {
+      return open.full ? () => this.#close(open, { last: false }) : undefined;
     }
+    if (open !== undefined && pending !== "" && this.#mustSayFile()) return () => this.#sayFile(open);
+    if (!mayGoOn) this.#repair ||= pending !== "" && !this.#saysFile;
+    else if (open === undefined && (pending !== "" || cards.some(isOpen))) return () => this.#startSegment();
     if (!this.#final) return undefined;
-    if (open) return () => this.#stop(segment, { last: true });
-    if (this.#stoppedByUser) return undefined;
+    if (open !== undefined) return () => this.#close(open, { last: true });
     return this.#needsEdit() ? () => this.#switchToEdit() : undefined;
   }
 
@@ -237,8 +232,7 @@ export class NativeReply implements Reply {
     const grant = await this.#mayAppend();
     if (grant === undefined) return;
     const close = `\n\n_${goesOnAsFile(this.#options.target.locale)}_`;
-    await this.#send(segment, { text: "", close, cards: [] }, grant);
-    this.#saysFile = segment.open && !segment.full;
+    this.#saysFile = await this.#send(segment, { text: "", close, cards: [] }, grant);
     this.#repair ||= !this.#saysFile;
   }
 
@@ -290,14 +284,18 @@ export class NativeReply implements Reply {
 
   async #startSegment(): Promise<void> {
     const { target, recipient, signal } = this.#options;
-    const grant = await this.#gate("startStream").acquire(this.#permit(), { signal });
-    if (this.#stopped) return grant.giveBack();
-    const previous = this.#segments.at(-1);
-    const reopen = previous === undefined ? "" : borderOf(previous.shown).reopen;
+    // A message that begins is a first text: the one before it is full.
+    const grant = await this.#mayCall("startStream", this.#final ? "final" : "first");
+    if (grant === undefined) return;
     const cards = this.#pendingCards({ closing: false });
-    const plan = planAppend(reopen, this.#pending(), { ageMs: 0, cardBytes: bytesOfCards(cards) });
-    if (plan.text === "" && !cards.some(isOpen)) return grant.giveBack();
-    const text = reopen + plan.text;
+    const pending = this.#pending();
+    const plan = planSegment(this.#segments.at(-1)?.shown ?? "", pending, bytesOfCards(cards));
+    if (plan.text === "" && !cards.some(isOpen)) {
+      // Not a word of it fits: looking again changes nothing.
+      this.#mustEdit = pending !== "";
+      return grant.giveBack();
+    }
+    const text = plan.reopen + plan.text;
     const args = {
       channel: target.place.channel,
       thread_ts: target.place.thread,
@@ -305,25 +303,21 @@ export class NativeReply implements Reply {
       recipient_team_id: recipient.team,
       ...streamContent(plan.rotate ? text + borderOf(text).close : text, cards),
     };
-    const first = { shown: text, sent: plan.text, cards };
-    this.#countsAsSent();
-    grant.sent();
+    const first = { shown: text, sent: plan.text, cards, full: plan.rotate };
+    this.#goesOut(grant);
     try {
       const { ts } = await this.#context.api.stream("chat.startStream", started, args, { signal });
       await this.#opened(ts, first);
+      this.#tries.reset();
     } catch (error) {
       await this.#startFailed(error, first);
-      return;
     }
-    const segment = this.#segments.at(-1);
-    if (plan.rotate && segment !== undefined) await this.#end(segment);
   }
 
-  async #opened(ts: string, { shown, sent, cards }: FirstText): Promise<void> {
+  async #opened(ts: string, { shown, sent, cards, full }: FirstText): Promise<void> {
     if (this.#segments.length > 0) this.#cuts.push(this.#sent.length);
     const startedAt = this.#now();
-    const segment = { ts, startedAt, shown, cards: byId(cards), open: true, full: false, ended: false };
-    this.#segments.push(segment);
+    this.#segments.push({ ts, startedAt, shown, cards: byId(cards), open: true, full });
     this.#sent += sent;
     await ownStream(this.#context, this.#options.target, ts);
     await this.#options.save(this.#streams());
@@ -343,7 +337,7 @@ export class NativeReply implements Reply {
       await this.#switchToEdit();
       return;
     }
-    if (error.code === "PLATFORM_RATE_LIMITED") this.#refused("startStream", error);
+    this.#heed("startStream", error);
     const lost = error.code === "PLATFORM_UNKNOWN_OUTCOME" ? await this.#findStream() : undefined;
     if (lost === undefined) throw error;
     // It is there, but what it shows is not certain.
@@ -370,9 +364,10 @@ export class NativeReply implements Reply {
     if (grant === undefined) return;
     const { text, cards, rotate } = this.#plan(segment);
     const close = rotate ? borderOf(segment.shown + text).close : "";
-    if (text !== "" || cards.length > 0) await this.#send(segment, { text, close, cards }, grant);
-    else grant.giveBack();
-    if ((rotate || segment.full) && segment.open) await this.#end(segment);
+    if (text === "" && cards.length === 0) {
+      grant.giveBack();
+      segment.full ||= rotate;
+    } else if (await this.#send(segment, { text, close, cards }, grant)) segment.full ||= rotate;
   }
 
   /** What goes out next. */
@@ -383,69 +378,72 @@ export class NativeReply implements Reply {
     return { ...plan, cards: this.#pendingCards({ closing: plan.rotate }) };
   }
 
-  /** A card that is under way when its message ends is drawn as failed (slack.md §1.3). */
-  async #end(segment: Segment): Promise<void> {
+  /** One step of it: a card that is under way when its message ends would be drawn as failed (slack.md §1.3). */
+  async #close(segment: Segment, { last }: { last: boolean }): Promise<void> {
     const cards = this.#pendingCards({ closing: true });
-    if (cards.length > 0) {
-      const grant = await this.#mayAppend();
-      if (grant === undefined) return;
-      await this.#send(segment, { text: "", close: "", cards }, grant);
-    }
-    // What does not fit goes into another one, or into the file.
-    segment.ended = this.#segments.length >= this.#options.file.limit.messages;
-    if (segment.open && !segment.ended) await this.#stop(segment, { last: false });
+    if (cards.length === 0) return this.#stop(segment, { last });
+    const grant = await this.#mayAppend();
+    if (grant === undefined) return;
+    // Where there is no room even for that, they stay as they are.
+    if (!(await this.#send(segment, { text: "", close: "", cards }, grant))) setCards(segment, cards);
   }
 
-  /** @returns `undefined` when the last state came while an interim one waited, or the reply was left: the loop looks again. */
   async #mayAppend(): Promise<Grant | undefined> {
-    const { signal } = this.#options;
-    const permit = this.#permit();
-    const waiting = permit === "final" ? signal : AbortSignal.any([signal, this.#hurry.signal]);
     const pace = { lastEditAt: this.#lastWriteAt, arrivals: () => this.#arrivals };
     this.#isWaiting = true;
     try {
-      const grant = await this.#gate("append").acquire(permit, { ...pace, signal: waiting });
-      if (!this.#stopped) return grant;
-      grant.giveBack();
-      return undefined;
-    } catch (error) {
-      if (signal.aborted || !this.#hurry.signal.aborted) throw error;
-      return undefined;
+      return await this.#mayCall("append", this.#final ? "final" : "edit", pace);
     } finally {
       this.#isWaiting = false;
     }
   }
 
-  /** The pace is from call to call: counted from its answer, each round trip would come on top. */
-  #countsAsSent(): void {
-    this.#lastWriteAt = this.#now();
-    this.#arrivals = sendAll(this.#arrivals);
+  /** @returns `undefined` when the last state came while a draft waited, or the reply was left: the loop looks again. */
+  async #mayCall(
+    method: StreamMethod,
+    permit: Permit,
+    pace: Omit<AcquireOptions, "signal" | "since"> = {},
+  ): Promise<Grant | undefined> {
+    const grant = await this.#waits.permit(this.#gate(method), permit, pace);
+    if (grant === undefined) return undefined;
+    if (!this.#stopped && grant.stands) return grant;
+    grant.giveBack();
+    return undefined;
   }
 
-  async #send(segment: Segment, { text, close, cards }: Piece, grant: Grant): Promise<void> {
+  /** The pace is from call to call: counted from its answer, each round trip would come on top. */
+  #goesOut(grant: Grant): void {
+    this.#lastWriteAt = this.#now();
+    this.#arrivals = sendAll(this.#arrivals);
+    grant.sent();
+  }
+
+  /** @returns Whether it has arrived, or has to be taken for arrived. */
+  async #send(segment: Segment, { text, close, cards }: Piece, grant: Grant): Promise<boolean> {
     const { target, signal } = this.#options;
     const args = {
       channel: target.place.channel,
       ts: segment.ts,
       ...streamContent(text + close, cards),
     };
-    this.#countsAsSent();
-    grant.sent();
+    this.#goesOut(grant);
     try {
       await this.#context.api.stream("chat.appendStream", anything, args, { signal });
     } catch (error) {
-      if (!this.#appendFailed(error, segment, { text, cards })) return;
+      if (!this.#appendFailed(error, segment, { text, cards })) return false;
     }
+    this.#tries.reset();
     segment.shown += text;
-    for (const card of cards) segment.cards.set(card.id, card);
+    setCards(segment, cards);
     this.#sent += text;
+    return true;
   }
 
   /** May also decide that the answer goes on by edits. @returns Whether it has to be taken for sent. */
   #appendFailed(error: unknown, segment: Segment, { text, cards }: Omit<Piece, "close">): boolean {
     if (!(error instanceof PlatformError)) throw error;
     if (this.#refusesCards(error, cards)) return false;
-    if (error.code === "PLATFORM_RATE_LIMITED") this.#refused("append", error);
+    this.#heed("append", error);
     switch (error.platformCode ?? "") {
       case "message_not_in_streaming_state":
         // Slack ended it, e.g. after five minutes: the rest goes into another one (slack.md §1.6).
@@ -484,7 +482,8 @@ export class NativeReply implements Reply {
 
   async #stop(segment: Segment, { last }: { last: boolean }): Promise<void> {
     const { target, signal } = this.#options;
-    await this.#gate("stopStream").acquire("final", { signal });
+    const grant = await this.#mayCall("stopStream", "final");
+    if (grant === undefined) return;
     if (last && this.#saysFile) this.#options.file.isWanted = true;
     const notice = last && !this.#repair ? this.#lastNotice() : undefined;
     const args = {
@@ -495,17 +494,19 @@ export class NativeReply implements Reply {
       ...(!last && { session_status: "processing" }),
       ...(notice !== undefined && { blocks: [noticeBlock(notice)] }),
     };
+    grant.sent();
     try {
       await this.#context.api.stream("chat.stopStream", anything, args, { signal });
     } catch (error) {
       if (!(error instanceof PlatformError)) throw error;
-      if (error.code === "PLATFORM_RATE_LIMITED") this.#refused("stopStream", error);
+      this.#heed("stopStream", error);
       if (error.retryable) throw error;
       // It is over already, by an earlier try of ours or by Slack: what it should show is written by an edit, as it is where
       // Slack takes nothing of the stream any more.
       if (error.platformCode !== "message_not_in_streaming_state" && !this.#mustEdit) throw error;
       if (last) this.#repair = true;
     }
+    this.#tries.reset();
     segment.open = false;
   }
 
@@ -521,17 +522,13 @@ export class NativeReply implements Reply {
     if (!this.#final && this.#latest !== undefined) this.#edit.show(this.#latest);
   }
 
-  #refused(method: "startStream" | "append" | "stopStream", { retryAfterMs }: PlatformError): void {
-    this.#gate(method).refused(retryAfterMs ?? FIRST_PAUSE_MS);
+  /** A refusal closes the gate. */
+  #heed(method: StreamMethod, error: PlatformError): void {
+    if (isRateLimit(error)) this.#gate(method).refused(closedForMs(error));
   }
 
-  #gate(method: "startStream" | "append" | "stopStream"): Gate {
+  #gate(method: StreamMethod): Gate {
     return this.#context.pacer.method(this.#options.target.team, method);
-  }
-
-  #permit(): Permit {
-    if (this.#final) return "final";
-    return this.#segments.length === 0 ? "first" : "edit";
   }
 
   #now(): number {
@@ -541,6 +538,10 @@ export class NativeReply implements Reply {
 
 function isOpen({ status }: TaskCard): boolean {
   return status === "in_progress";
+}
+
+function setCards(segment: Segment, cards: readonly TaskCard[]): void {
+  for (const card of cards) segment.cards.set(card.id, card);
 }
 
 function byId(cards: readonly TaskCard[]): ShownCards {

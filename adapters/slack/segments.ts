@@ -12,11 +12,21 @@ export const SEGMENT_LIMITS = {
   hardAgeMs: 270_000,
 };
 
+/** In UTF-16 units. The longest emoji, families with skin colours, have some twenty. */
+const LONGEST_CHARACTER = 200;
+/** What follows a fence's sign, in UTF-16 units; more than that names no language and is not repeated. */
+const LONGEST_FENCE = 200;
+
 /** What to send next, and whether the segment ends with it. */
 export interface AppendPlan {
   /** A prefix of what is pending; may be empty when the segment has to end at once. */
   readonly text: string;
   readonly rotate: boolean;
+}
+
+/** How a new segment begins: with what is open where the one before it ended. */
+export interface SegmentPlan extends AppendPlan {
+  readonly reopen: string;
 }
 
 /** What counts against the limits of a segment besides its text. */
@@ -51,6 +61,19 @@ export function planAppend(
   return { text: fitting.slice(0, bestCut(fitting, pending)), rotate: true };
 }
 
+/**
+ * Decides what a new segment begins with. Some of what is pending always goes into it: where the head of a table leaves no
+ * room for its next row, the row goes without.
+ *
+ * @param previous - What the segment before it shows.
+ */
+export function planSegment(previous: string, pending: string, cardBytes: number): SegmentPlan {
+  const { reopen } = borderOf(previous);
+  const plan = planAppend(reopen, pending, { ageMs: 0, cardBytes });
+  if (plan.text !== "" || pending === "") return { ...plan, reopen };
+  return { ...planAppend("", pending, { ageMs: 0, cardBytes }), reopen: "" };
+}
+
 /** Where a table of Slack's own holds as much as it may: in front of the row that is too much. */
 export function fullTableEnd(text: string): number | undefined {
   let at = 0;
@@ -80,12 +103,20 @@ function prefixWithin(text: string, maxBytes: number): string {
   if (Buffer.byteLength(text) <= maxBytes) return text;
   let bytes = 0;
   let end = 0;
-  for (const { segment } of new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(text)) {
-    bytes += Buffer.byteLength(segment);
+  for (const character of charactersOf(text)) {
+    bytes += Buffer.byteLength(character);
     if (bytes > maxBytes) break;
-    end += segment.length;
+    end += character.length;
   }
   return text.slice(0, end);
+}
+
+/** As people see them; one that goes on and on is none, and comes in pieces. */
+function* charactersOf(text: string): Iterable<string> {
+  for (const { segment } of new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(text)) {
+    if (segment.length <= LONGEST_CHARACTER) yield segment;
+    else yield* segment;
+  }
 }
 
 /** Where in `pending` the last block begins: after a blank line outside of fences. */
@@ -131,7 +162,8 @@ export function borderOf(shown: string): { readonly close: string; readonly reop
   for (const line of shown.split(/(?<=\n)/)) fence = fenceAfter(fence, line);
   if (fence !== "") {
     const marker = /^(`{3,}|~{3,})/.exec(fence)?.[1] ?? "```";
-    return { close: `${shown.endsWith("\n") ? "" : "\n"}${marker}`, reopen: `${fence}\n` };
+    const opening = fence.length <= LONGEST_FENCE ? fence : marker;
+    return { close: `${shown.endsWith("\n") ? "" : "\n"}${marker}`, reopen: `${opening}\n` };
   }
   return { close: "", reopen: shown.endsWith("\n") ? tableHead(shown) : "" };
 }

@@ -71,7 +71,7 @@ interface Work extends AnswerParts {
   readonly reply: Reply;
   /** The turn with what is found out about who asked, where that was not known when it was handed in. */
   readonly met: Promise<Turn>;
-  /** Fires when nothing can be shown any more, with the platform's error. */
+  /** Fires when the answer has to end, with the reason: as `OpenReplyOptions.onOver`. */
   readonly over: AbortSignal;
   answer: AnswerState;
 }
@@ -195,7 +195,7 @@ function replySignal(signal: AbortSignal): AbortSignal {
 }
 
 /**
- * Asking ends with the run; when somebody cancels, or nothing can be shown any more, the chat is cancelled at Coze before
+ * Asking ends with the run; when somebody cancels, or the reply has to end, the chat is cancelled at Coze before
  * its stream is closed.
  */
 function askSignal(work: Work): AbortSignal {
@@ -346,7 +346,8 @@ async function fail(work: Work, error: unknown): Promise<void> {
     await rememberReply(work, false);
     throw error;
   }
-  if (next.code === "COZE_TIMEOUT") await cancelAtCoze(work);
+  // Where the reply had to end, asking has been cancelled with it.
+  if (next.code === "COZE_TIMEOUT" && !work.over.aborted) await cancelAtCoze(work);
   await tell(work, next);
   if (next.bury) throw error;
 }

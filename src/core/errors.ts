@@ -143,6 +143,13 @@ export class PlatformError extends BridgeError {
   }
 }
 
+/** The other side said "too fast": nothing happened. */
+export function isRateLimit(
+  error: unknown,
+): error is BridgeError & { readonly code: "PLATFORM_RATE_LIMITED" } {
+  return error instanceof BridgeError && error.code === "PLATFORM_RATE_LIMITED";
+}
+
 /** Nothing can be shown in its place any more, whatever the text and whoever tries. */
 export function isPlaceLost(error: unknown): error is BridgeError {
   return (

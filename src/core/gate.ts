@@ -23,16 +23,19 @@ const LONGEST_CLOSED_MS = 3_600_000;
 /** So many tokens more or fewer than we thought are told to the other processes: less than any margin. */
 const WORTH_TELLING = 0.01;
 
-interface AcquireOptions {
+export interface AcquireOptions {
   /** When the same reply was written last, on the gate's clock. */
   readonly lastEditAt?: number | undefined;
   /** How the reply's text comes; asked again at every {@link Gate.look}. An edit that has it is a draft. */
   readonly arrivals?: (() => Arrivals | undefined) | undefined;
+  /** Who asks again for something urgent keeps its place: when it asked first, on the gate's clock. Default now. */
+  readonly since?: number | undefined;
   readonly signal: AbortSignal;
 }
 
 interface Waiting extends AcquireOptions {
   readonly permit: Permit;
+  readonly since: number;
   /** @param room - Tokens that were missing for a full bucket. */
   readonly grant: (room: number) => void;
 }
@@ -93,7 +96,7 @@ export class Gate {
   readonly #outer: Gate | undefined;
   readonly #shared: SharedBucket | undefined;
   readonly #drafts: (() => Gate) | undefined;
-  /** In the order of asking. */
+  /** In the order of asking, for the first time. */
   readonly #urgent: Waiting[] = [];
   readonly #edits: Waiting[] = [];
   #bucket: Bucket;
@@ -148,12 +151,13 @@ export class Gate {
 
   /** Resolves when the call may go out, and takes the token. Rejects with the signal's reason. */
   async acquire(permit: Permit, options: AcquireOptions): Promise<Grant> {
-    const { signal } = options;
+    const { signal, since } = options;
     let own = await this.#take(permit, options);
     const behind: Token[] = [];
     try {
       // Not by their own `acquire`: a draft is counted once.
-      for (const gate of this.#behind(permit, options)) behind.push(await gate.#take(permit, { signal }));
+      for (const gate of this.#behind(permit, options))
+        behind.push(await gate.#take(permit, { signal, since }));
       if (!this.#stands(own)) own = await this.#take(permit, options);
     } catch (error) {
       for (const token of [own, ...behind]) token.gate.#putBack(token);
@@ -191,7 +195,8 @@ export class Gate {
         const { windowEndsAt } = this.#bucket;
         resolve({ gate: this, refusals: this.#refusals, at: this.#clock.now(), room, windowEndsAt });
       };
-      const waiting: Waiting = { ...options, permit, grant };
+      const { since = this.#clock.now() } = options;
+      const waiting: Waiting = { ...options, permit, since, grant };
       const queue = this.#queueOf(permit);
       const abort = (): void => {
         queue.splice(queue.indexOf(waiting), 1);
@@ -199,7 +204,7 @@ export class Gate {
         this.#pump();
       };
       signal.addEventListener("abort", abort, { once: true });
-      queue.push(waiting);
+      queue.splice(queue.findLastIndex((other) => other.since <= since) + 1, 0, waiting);
       this.#pump();
     });
   }
@@ -335,12 +340,14 @@ export class Gate {
 
   async #ask(shared: SharedBucket, waiting: Waiting, needs: number): Promise<void> {
     this.#isAsking = true;
-    const [owed, sharers] = [this.#owed, Math.max(1, this.#sharers)];
+    const [owed, sharers, refusals] = [this.#owed, Math.max(1, this.#sharers), this.#refusals];
     const view = await shared.take({ needs, sharers, owed });
     this.#isAsking = false;
+    if (view !== undefined) this.#owed -= owed;
+    // Refused meanwhile: the answer is of before, and so is a token that it brings.
+    if (refusals !== this.#refusals) return this.#pump();
     if (view === undefined) this.#decideAlone(waiting);
     else {
-      this.#owed -= owed;
       this.#adopt(view, view.sharers - sharers);
       const room = this.#limits.burst - (view.tokens + 1);
       if (view.taken && !this.#leaveWith(waiting, room)) this.#correct(1);

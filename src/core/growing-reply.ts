@@ -1,9 +1,11 @@
 import { answerMarkdown, bringsText } from "./answer-state.ts";
-import { BridgeError, isPlaceLost, isTerminal } from "./errors.ts";
+import { BridgeError, isPlaceLost, isRateLimit, isTerminal } from "./errors.ts";
 import type { Gate, Grant } from "./gate.ts";
 import type { Json } from "./json.ts";
 import { type Arrivals, arrive, type Permit, sendAll } from "./pacer.ts";
 import type { FinishedReply, Log, Reply, ReplyContent } from "./ports.ts";
+import { ReplyWaits } from "./reply-waits.ts";
+import { closedForMs, Tries } from "./tries.ts";
 
 /** One message of a reply as its platform takes it; equal JSON means nothing to edit. */
 export type Part = { readonly [key: string]: Json };
@@ -24,8 +26,12 @@ export interface PartWriter {
   asCreated?(part: Part): Part;
   edit(messageId: string, part: Part, options: { signal: AbortSignal; final: boolean }): Promise<void>;
   remove(messageId: string, options: { signal: AbortSignal }): Promise<void>;
-  /** The limit that the next call of this kind counts against. */
-  gate(call: "create" | "edit"): Gate;
+  /**
+   * The limit that the next call of this kind counts against.
+   *
+   * @param messageId - What is edited; none where it is still to be made.
+   */
+  gate(call: "create" | "edit", messageId?: string): Gate;
   /** Key of a message, as a later turn would name it in `continues`. */
   messageKey(messageId: string): string;
 }
@@ -52,17 +58,15 @@ interface Shown {
   key: string | undefined;
 }
 
-/** Tries of a last write before the reply gives up; also how many drafts in a row may be turned down. */
-const MAX_TRIES = 6;
-/** The same for "too fast": nothing happened, and each one said when to come back. */
-const MAX_REFUSALS = 20;
-/** Whoever says "at once" after refusing us shall not be asked in a loop. */
-const SHORTEST_PAUSE_MS = 100;
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 30_000;
-
 /** Stands for a message that stays as it is: compared by identity, never written. */
 const KEPT: Part = {};
+
+/** What a reply has been given to make a step with. */
+interface Permits {
+  readonly grants: readonly Grant[];
+  /** What an edit of them counts against. */
+  readonly edits: Gate;
+}
 
 /** `roll`: the last edit of a full message and the create of the next one, together. */
 type Step = "save" | "create" | "edit" | "roll" | "remove";
@@ -87,7 +91,8 @@ export class GrowingReply implements Reply {
   #unsaved = false;
   /** What a create tried to show whose outcome nobody knows: the message may be there. */
   #doubtful: { readonly part: Part; readonly keys: ReadonlySet<string> } | undefined;
-  #failuresInARow = 0;
+  /** Of the last write, until the reply gives up; also how many drafts in a row may be turned down. */
+  readonly #tries = new Tries();
   /** Whether the last try was for the last state. */
   #triedFinal = false;
   #lastWriteAt: number | undefined;
@@ -101,12 +106,13 @@ export class GrowingReply implements Reply {
   #running: Promise<void> = Promise.resolve();
   /** How many messages, from the first, stay as an earlier start left them; `undefined` where there is a text to show. */
   #kept: number | undefined;
-  #leave: (() => void) | undefined;
-  /** Ends waiting for the pace or in a pause, never a call: its outcome has to be known. */
-  #interrupt = new AbortController();
+  /** The gate among whose replies this one is counted. */
+  #joined: { readonly gate: Gate; readonly leave: () => void } | undefined;
+  readonly #waits: ReplyWaits;
 
   constructor(options: GrowingReplyOptions) {
     this.#options = options;
+    this.#waits = new ReplyWaits(options.signal, options.now);
     this.#shown = savedIds(options.saved).map((id) => ({ id, key: undefined }));
     this.#kept = savedKept(options.saved);
   }
@@ -119,19 +125,19 @@ export class GrowingReply implements Reply {
     }
     this.#latest = content;
     this.#waitingAt?.look();
-    if (this.#failuresInARow < MAX_TRIES) this.#start();
+    if (!this.#tries.areUsedUp) this.#start();
   }
 
   async finish(content: ReplyContent): Promise<FinishedReply> {
     this.#latest = content;
     this.#final = true;
     this.#decideKept(content);
-    this.#failuresInARow = 0;
+    this.#tries.reset();
     // Drafts wait for the pace, the last state does not: it asks anew.
-    this.#interruptWait();
+    this.#waits.interrupt();
     this.#start();
     await this.#running;
-    this.#leave?.();
+    this.#joined?.leave();
     if (this.#ended !== undefined) throw this.#ended.error;
     if (this.#stopped) throw new Error("reply was abandoned before its last state was written");
     return { messageKeys: this.#shown.map(({ id }) => this.#options.writer.messageKey(id)) };
@@ -139,9 +145,9 @@ export class GrowingReply implements Reply {
 
   async abandon(): Promise<void> {
     this.#stopped = true;
-    this.#interruptWait();
+    this.#waits.interrupt();
     await this.#running;
-    this.#leave?.();
+    this.#joined?.leave();
   }
 
   /**
@@ -164,11 +170,6 @@ export class GrowingReply implements Reply {
     if (this.#kept === undefined) return;
     this.#kept = undefined;
     this.#unsaved = true;
-  }
-
-  #interruptWait(): void {
-    this.#interrupt.abort();
-    this.#interrupt = new AbortController();
   }
 
   #start(): void {
@@ -250,47 +251,59 @@ export class GrowingReply implements Reply {
   }
 
   async #do(step: Step): Promise<void> {
-    if (step === "save") await this.#save();
-    else {
-      const grants = await this.#permits(step);
-      if (grants === undefined) return;
-      await this.#call(step, grants);
-    }
-    this.#failuresInARow = 0;
+    if (step === "save") return this.#save();
+    const permits = await this.#permits(step);
+    if (permits !== undefined) await this.#call(step, permits);
   }
 
   async #save(): Promise<void> {
     const messages = this.#shown.map(({ id }) => id);
     await this.#options.save({ messages, ...(this.#kept !== undefined && { kept: this.#kept }) });
     this.#unsaved = false;
+    this.#tries.reset();
   }
 
   /** Waits for the pace. `undefined` when the wait was interrupted. */
-  async #permits(step: Exclude<Step, "save">): Promise<readonly Grant[] | undefined> {
-    const edits = this.#options.writer.gate("edit");
-    // Counted in from the first text on: a reply that has nothing to show takes nobody's share.
-    this.#leave ??= edits.join();
-    if (step === "create") return this.#withCreate([]);
+  async #permits(step: Exclude<Step, "save">): Promise<Permits | undefined> {
+    const edits = this.#edits();
+    this.#join(edits);
+    if (step === "create") return this.#withCreate({ grants: [], edits });
     const permit = this.#permit(step);
     const pace = { lastEditAt: this.#lastWriteAt, arrivals: () => this.#arrivals };
     this.#waitingAt = edits;
-    const edit = await this.#waits((signal) => edits.acquire(permit, { ...pace, signal }));
+    const edit = await this.#granted(edits, permit, pace);
     this.#waitingAt = undefined;
     if (edit === undefined) return undefined;
-    return step === "roll" ? this.#withCreate([edit]) : [edit];
+    const permits = { grants: [edit], edits };
+    return step === "roll" ? this.#withCreate(permits) : permits;
+  }
+
+  /** The gate of the message that is edited next: the newest, unless what is drawn says another. */
+  #edits(): Gate {
+    const { content, final, parts = [] } = this.#rendered ?? {};
+    const isDrawn = content === this.#latest && final === this.#final;
+    const edited = this.#shown.at(isDrawn ? this.#staleIndex(parts) : -1);
+    return this.#options.writer.gate("edit", edited?.id);
+  }
+
+  /** Counted in from the first text on: a reply that has nothing to show takes nobody's share. */
+  #join(gate: Gate): void {
+    if (this.#joined?.gate === gate) return;
+    this.#joined?.leave();
+    this.#joined = { gate, leave: gate.join() };
   }
 
   /** What was granted, and a create. `undefined` when the wait was interrupted: all of it is given back unless it goes on. */
-  async #withCreate(granted: readonly Grant[]): Promise<readonly Grant[] | undefined> {
+  async #withCreate({ grants, edits }: Permits): Promise<Permits | undefined> {
     const permit = this.#permit("create");
     const gate = this.#options.writer.gate("create");
     let create: Grant | undefined;
     try {
-      create = await this.#waits((signal) => gate.acquire(permit, { signal }));
+      create = await this.#granted(gate, permit);
     } finally {
-      if (create === undefined) giveBack(granted);
+      if (create === undefined) giveBack(grants);
     }
-    return create && [...granted, create];
+    return create && { grants: [...grants, create], edits };
   }
 
   /** A message that begins is a first text: the one before it is full. */
@@ -299,25 +312,20 @@ export class GrowingReply implements Reply {
     return step === "create" || step === "roll" ? "first" : "edit";
   }
 
-  /** @returns `undefined` when it was interrupted. */
-  async #waits<T>(wait: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
-    const { signal } = this.#options;
-    const interrupt = this.#interrupt.signal;
-    if (this.#stopped) return undefined;
-    try {
-      return await wait(AbortSignal.any([signal, interrupt]));
-    } catch (error) {
-      if (interrupt.aborted && !signal.aborted) return undefined;
-      throw error;
-    }
+  /** @returns `undefined` when the wait was interrupted, or there is nothing to wait for any more. */
+  async #granted(...asked: Parameters<ReplyWaits["permit"]>): Promise<Grant | undefined> {
+    return this.#stopped ? undefined : this.#waits.permit(...asked);
   }
 
   /** The permit may have taken a while: whatever is newest now is what goes out. */
-  async #call(permitted: Exclude<Step, "save">, granted: readonly Grant[]): Promise<void> {
+  async #call(permitted: Exclude<Step, "save">, permits: Permits): Promise<void> {
     const due = permitted === "edit" ? this.#dueAsEdit() : permitted;
-    const grants = due !== permitted && due === "roll" ? await this.#withCreate(granted) : granted;
-    if (grants === undefined) return;
-    const mayGo = !this.#stopped && grants.every(({ stands }) => stands);
+    const all = due !== permitted && due === "roll" ? await this.#withCreate(permits) : permits;
+    if (all === undefined) return;
+    const { grants, edits } = all;
+    // Drawn anew it may be another message that changes, which counts elsewhere.
+    const isElsewhere = (due === "edit" || due === "roll") && this.#edits() !== edits;
+    const mayGo = !this.#stopped && !isElsewhere && grants.every(({ stands }) => stands);
     if (due === undefined || !mayGo) return giveBack(grants);
     const parts = this.#parts();
     this.#triedFinal = this.#final;
@@ -326,7 +334,12 @@ export class GrowingReply implements Reply {
     for (const grant of grants) grant.sent();
     if (this.#isFirst) this.#options.onFirst?.();
     this.#isFirst = false;
-    switch (due) {
+    await this.#make(due, parts);
+    this.#tries.reset();
+  }
+
+  #make(step: Exclude<Step, "save">, parts: readonly Part[]): Promise<void> {
+    switch (step) {
       case "create":
         return this.#create(parts);
       case "edit":
@@ -365,7 +378,7 @@ export class GrowingReply implements Reply {
       // A repeated create may find the message as any of the tries wrote it.
       this.#shown.push({ id, key: keys.size === 1 ? toKey(part) : undefined });
     } catch (error) {
-      this.#heed("create", error);
+      this.#heed(writer.gate("create"), error);
       if (!wasRefused(error)) this.#doubtful = { part, keys };
       throw error;
     }
@@ -384,7 +397,7 @@ export class GrowingReply implements Reply {
     try {
       await writer.edit(shown.id, part, { signal, final: this.#triedFinal });
     } catch (error) {
-      this.#heed("edit", error);
+      this.#heed(writer.gate("edit", shown.id), error);
       if (wasRefused(error)) shown.key = before;
       throw error;
     }
@@ -394,10 +407,11 @@ export class GrowingReply implements Reply {
   async #remove(parts: readonly Part[]): Promise<void> {
     const surplus = this.#shown.at(-1);
     if (surplus === undefined || this.#shown.length <= parts.length) return;
+    const { writer, signal } = this.#options;
     try {
-      await this.#options.writer.remove(surplus.id, { signal: this.#options.signal });
+      await writer.remove(surplus.id, { signal });
     } catch (error) {
-      this.#heed("edit", error);
+      this.#heed(writer.gate("edit", surplus.id), error);
       // Somebody, or an earlier process, was faster.
       if (!(error instanceof BridgeError && error.code === "PLATFORM_GONE")) throw error;
     }
@@ -415,29 +429,22 @@ export class GrowingReply implements Reply {
     if (isTerminal(error)) throw error;
     // A draft that failed says nothing about the last state, which came in meanwhile.
     if (this.#final && !this.#triedFinal && step !== "save") return true;
-    this.#failuresInARow += 1;
-    const most = known?.code === "PLATFORM_RATE_LIMITED" ? MAX_REFUSALS : MAX_TRIES;
+    this.#tries.count(error);
     const mustArrive = this.#final || step === "save";
-    if (mustArrive && (known?.retryable !== true || this.#failuresInARow >= most)) throw error;
+    if (mustArrive && (known?.retryable !== true || this.#tries.areUsedUp)) throw error;
     log.debug({ err: error, step }, "reply could not be written");
     // A draft that was turned down is not sent again; the next one may pass.
     if (known?.retryable !== true) return false;
-    if (known.code !== "PLATFORM_RATE_LIMITED") await this.#pause(known);
+    const pauseMs = this.#tries.pauseMs(known);
+    if (pauseMs > 0 && !this.#stopped) {
+      await this.#waits.wait((until) => this.#options.sleep(pauseMs, until));
+    }
     return true;
   }
 
   /** A refusal closes the gate: that is all the waiting there is. */
-  #heed(call: "create" | "edit", error: unknown): void {
-    if (!(error instanceof BridgeError) || error.code !== "PLATFORM_RATE_LIMITED") return;
-    const pauseMs = Math.max(SHORTEST_PAUSE_MS, error.retryAfterMs ?? FIRST_PAUSE_MS);
-    this.#options.writer.gate(call).refused(pauseMs);
-  }
-
-  async #pause({ retryAfterMs }: BridgeError): Promise<void> {
-    const { sleep } = this.#options;
-    const backOff = FIRST_PAUSE_MS * 2 ** Math.min(10, this.#failuresInARow - 1);
-    const pauseMs = Math.min(LONGEST_PAUSE_MS, retryAfterMs ?? backOff);
-    await this.#waits((signal) => sleep(pauseMs, signal));
+  #heed(gate: Gate, error: unknown): void {
+    if (isRateLimit(error)) gate.refused(closedForMs(error));
   }
 
   #end(error: unknown): void {

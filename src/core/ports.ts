@@ -141,8 +141,9 @@ export interface OpenReplyOptions extends Abortable {
   /** Makes the reply's own state durable; to be awaited before the effect it describes is relied on. */
   readonly save: (state: Json) => Promise<void>;
   /**
-   * Called once at most, before `finish`: nothing can be shown there any more, whatever text still comes. A refused token is
-   * not meant. `finish` is called all the same, and rejects with this error.
+   * Called before `finish`: the answer ends here, whatever text still comes. After a platform's error nothing can be shown any
+   * more, and `finish`, called all the same, rejects with it; a refused token is not meant. After any other error `finish`
+   * still shows what there is.
    */
   readonly onOver: (error: BridgeError) => void;
 }

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Gate, Gates } from "../../src/core/gate.ts";
 import { arrive, type BucketLimits, type Permit } from "../../src/core/pacer.ts";
+import type { BucketView, SharedBucket } from "../../src/core/shared-bucket.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 /** Discord's edits: 5 in 5 s (docs/reference/pacing.md §3). */
@@ -327,6 +328,45 @@ describe("a gate", () => {
     expect(clock.now()).toBeGreaterThan(900);
     expect(clock.now()).toBeLessThan(1_300);
     expect(log.findIndex((entry) => entry.startsWith("final"))).toBeLessThan(3);
+  });
+
+  it("keeps the place of whoever asks again for something urgent", async () => {
+    const gate = new Gate(LIMITS, clock);
+    await take(gate, 5);
+    const askedAt = clock.now();
+    const interrupt = new AbortController();
+    const first = gate.acquire("first", { signal: interrupt.signal });
+    const log: string[] = [];
+    await clock.advance(10);
+    const others = [1, 2, 3].map((name) => ask(gate, "first", { log, name: `other ${name}` }));
+    interrupt.abort();
+    await expect(first).rejects.toThrow();
+    const again = gate.acquire("final", { since: askedAt, signal: never }).then(() => log.push("last"));
+    await clock.settle(Promise.all([...others, again]));
+    expect(log[0]).toBe("last");
+  });
+
+  it("gives nothing on what all had to say before a refusal", async () => {
+    const { promise, resolve } = Promise.withResolvers<BucketView>();
+    const views = [promise];
+    const none = { taken: false, tokens: 0, closedForMs: 5_000, sharers: 1, doubted: false };
+    const shared: SharedBucket = {
+      take: () => views.shift() ?? Promise.resolve(none),
+      tell: () => undefined,
+    };
+    const gate = new Gate(LIMITS, clock, { shared });
+    let granted = false;
+    const waiting = gate.acquire("final", { signal: never }).then(() => {
+      granted = true;
+    });
+    await clock.advance(10);
+    gate.refused(5_000);
+    resolve({ taken: true, tokens: 4, closedForMs: 0, sharers: 1, doubted: false });
+    await clock.advance(4_900);
+    expect(granted).toBe(false);
+    views.push(Promise.resolve({ ...none, taken: true, closedForMs: 0 }));
+    await clock.settle(waiting);
+    expect(clock.now()).toBeGreaterThanOrEqual(5_010);
   });
 
   it("holds the drafts of a process to what it can draw, and nothing else", async () => {

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { BridgeError, type ErrorCode } from "../../src/core/errors.ts";
+import { Gate } from "../../src/core/gate.ts";
 import { GrowingReply, type Part } from "../../src/core/growing-reply.ts";
 import type { Json } from "../../src/core/json.ts";
 import type { BucketLimits } from "../../src/core/pacer.ts";
@@ -128,6 +129,53 @@ describe("a growing reply", () => {
     ended.show(aContent(""));
     await clock.settle(ended.finish(aContent("the end")));
     expect(platform.screen).toEqual(["the end"]);
+  });
+
+  it("gives up a last write after six failures in a row; refusals are counted apart", async () => {
+    const refused: Fault = { code: "PLATFORM_RATE_LIMITED", retryable: true, retryAfterMs: 500 };
+    const lost: Fault = { code: "PLATFORM_UNREACHABLE", retryable: true };
+    const faults = [...Array.from({ length: 19 }, () => refused), ...Array.from({ length: 5 }, () => lost)];
+    platform.faults.push(...faults);
+    await clock.settle(aReply().finish(aContent("end")));
+    expect(platform.screen).toEqual(["end"]);
+    for (const many of [Array.from({ length: 20 }, () => refused), Array.from({ length: 6 }, () => lost)]) {
+      platform.faults.push(...many);
+      await expect(clock.settle(aReply().finish(aContent("never")))).rejects.toThrow("as the test wants it");
+      expect(platform.faults).toEqual([]);
+    }
+  });
+
+  it("writes each message at its own pace where they count apart, and is counted among those of that place", async () => {
+    platform = new TextPlatform(clock, { maxLength: 10 });
+    const limits = { burst: 5, tokensPerSecond: 1, minGapMs: 0 };
+    const gates = new Map(["m0", "m1"].map((id) => [id, new Gate(limits, clock)]));
+    const creates = platform.gate("create");
+    platform.gate = (call, id = "m0") => (call === "edit" && gates.get(id)) || creates;
+    const reply = aReply();
+    reply.show(aContent("a"));
+    await clock.advance(100);
+    expect([...gates.values()].map(({ idle }) => idle)).toEqual([false, true]);
+    reply.show(aContent("a".repeat(11)));
+    await clock.advance(1_000);
+    expect(platform.screen).toEqual(["a".repeat(10), "a"]);
+    // Nothing may be edited any more where the first one stands, also where only drawing shows that it has changed.
+    gates.get("m0")?.refused(600_000);
+    reply.show(aContent(`${"b".repeat(10)}a`));
+    await clock.advance(2_000);
+    expect(platform.screen).toEqual(["a".repeat(10), "a"]);
+    for (let length = 12; length < 20; length += 1) {
+      reply.show(aContent("a".repeat(length)));
+      await clock.advance(500);
+    }
+    await clock.settle(reply.finish(aContent("a".repeat(20))));
+    expect(clock.now()).toBeLessThan(10_000);
+    expect(platform.screen).toEqual(["a".repeat(10), "a".repeat(10)]);
+    const others = aReply();
+    others.show(aContent("b"));
+    await clock.advance(100);
+    await others.abandon();
+    await clock.advance(700_000);
+    expect([...gates.values()].map(({ idle }) => idle)).toEqual([true, true]);
   });
 
   it("brings by an edit what a create leaves out, and says so each time it is made again", async () => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { COZE_COMMAND } from "../../adapters/discord/commands.ts";
 import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-discord.ts";
@@ -368,6 +369,28 @@ describe("the three seconds", () => {
   });
 });
 
+it("§11.26 counts the later messages of a command's answer where Discord counts them", async () => {
+  await using fast = await openFast();
+  const { quick, bridge } = fast;
+  const text = "Words of a long answer. ".repeat(220);
+  for (let index = 0; index < 3; index += 1) {
+    quick.person("Ada").slash(quick.general, { question: `question ${index}` });
+  }
+  await expect.poll(() => bridge.turns).toHaveLength(3);
+  const replies = await Promise.all(bridge.turns.map((turn) => bridge.reply(turn)));
+  // A minute and a half of Discord's, in which all three come to their third message.
+  for (let end = 100; end < text.length; end += 60) {
+    for (const reply of replies) reply.show({ answer: answerOf(text.slice(0, end)) });
+    await sleep(20);
+  }
+  await Promise.all(replies.map((reply) => reply.finish(done(text))));
+  const written = calls(quick, /^(POST|PATCH) /);
+  expect(written.filter(({ status }) => status === 429)).toEqual([]);
+  const edits = calls(quick, EDIT);
+  expect(edits.length).toBeGreaterThan(20);
+  expect(quick.view(quick.general).messages.filter(({ bot }) => bot)).toHaveLength(9);
+});
+
 describe("the fifteen minutes", () => {
   it("§11.44 pass without a gap: the channel takes over at fourteen", async () => {
     await using bridge = await open();
@@ -402,6 +425,35 @@ describe("the fifteen minutes", () => {
     const reply = await bridge.reply(turn);
     await reply.finish(done("late"));
     expect(fromBot()).toMatchObject([{ text: "late", unfinished: false }]);
+  });
+
+  it("§11.44 a user's own installation ends its answer in the last of them, as far as it came", async () => {
+    await using bridge = await open({ clock });
+    discord.person("Ada").slash(discord.general, { question: "long one", userInstall: true });
+    const over: BridgeError[] = [];
+    const reply = await bridge.reply(await acknowledgedTurnOf(bridge), {
+      onOver: (error) => over.push(error),
+    });
+    reply.show({ answer: answerOf("half") });
+    await expect.poll(() => fromBot()[0]?.text).toBe("half");
+    clock.advance(13.9 * MINUTE);
+    expect(over).toEqual([]);
+    clock.advance(0.2 * MINUTE);
+    expect(over).toMatchObject([{ code: "COZE_TIMEOUT" }]);
+    await reply.finish({ answer: answerOf("half"), notice: "It took too long." });
+    expect(fromBot()[0]?.text).toContain("It took too long.");
+  });
+
+  it("§11.44 a user's own installation ends no answer that has ended", async () => {
+    await using bridge = await open({ clock });
+    discord.person("Ada").slash(discord.general, { question: "short one", userInstall: true });
+    const over: BridgeError[] = [];
+    const reply = await bridge.reply(await acknowledgedTurnOf(bridge), {
+      onOver: (error) => over.push(error),
+    });
+    await reply.finish(done("whole"));
+    clock.advance(20 * MINUTE);
+    expect(over).toEqual([]);
   });
 
   it("§11.44 a user's own installation ends with its token", async () => {

@@ -303,17 +303,36 @@ describe("limits", () => {
     ["user", { "retry-after": "0.2", "x-ratelimit-remaining": "0", "x-ratelimit-scope": "user" }],
     ["shared", { "retry-after": "0.2", "x-ratelimit-remaining": "4", "x-ratelimit-scope": "shared" }],
     ["global", { "retry-after": "0.2", "x-ratelimit-global": "true", "x-ratelimit-scope": "global" }],
-  ])("§11.26 a 429 of scope %s is waited out once", async (scope, headers) => {
-    if (scope === "global") {
-      // discord.js holds back the whole client by itself then, and by real time.
-      await bridge[Symbol.asyncDispose]();
-      bridge = await openBridge(discord);
-    }
+  ])("§11.26 a 429 of scope %s is waited out once", async (_scope, headers) => {
     const body = { message: "You are being rate limited.", retry_after: 0.2, global: false };
     discord.faults.plan(CREATE, { do: "answer", status: 429, body, headers });
     const reply = await bridge.reply(await ask());
     await reply.finish(done("answer"));
     expect(calls(discord, CREATE).map(({ status }) => status)).toEqual([429, 200]);
+  });
+
+  it("§11.26 a 429 for all of the bot's calls holds back every channel, and no interaction", async () => {
+    const [first, second] = [await ask(), await ask("@Coze too", discord.addChannel("other"))];
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    await expect.poll(() => bridge.turns).toHaveLength(3);
+    const command = bridge.turns.at(-1);
+    if (command === undefined) throw new Error("no turn");
+    const body = { message: "You are being rate limited.", retry_after: 20, global: true };
+    const headers = {
+      "retry-after": "20",
+      "x-ratelimit-global": "true",
+      "x-ratelimit-scope": "global",
+    };
+    discord.faults.plan(CREATE, { do: "answer", status: 429, body, headers });
+    const replies = await Promise.all([first, second, command].map((turn) => bridge.reply(turn)));
+    replies[0]?.show({ answer: answerOf("one") });
+    await expect.poll(() => calls(discord, CREATE).map(({ status }) => status)).toEqual([429]);
+    replies[1]?.show({ answer: answerOf("two") });
+    await replies[2]?.finish(done("three"));
+    expect(fromBot().map(({ text }) => text)).toEqual(["three"]);
+    expect(calls(discord, CREATE)).toHaveLength(1);
+    await Promise.all([replies[0]?.finish(done("one")), replies[1]?.finish(done("two"))]);
+    expect(calls(discord, CREATE).map(({ status }) => status)).toEqual([429, 200, 200]);
   });
 
   it("§11.26 more answers at once than the bot may have calls a second meet no refusal", async () => {

@@ -1,0 +1,41 @@
+import { type BridgeError, isRateLimit } from "./errors.ts";
+
+/** Failures in a row before a reply gives up. */
+const MAX_FAILURES = 6;
+/** The same for "too fast": nothing happened, and each one said when to come back. */
+const MAX_REFUSALS = 20;
+/** Whoever says "at once" after refusing us shall not be asked in a loop. */
+const SHORTEST_CLOSED_MS = 100;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 30_000;
+
+/** What went wrong in a row. Refusals are counted apart: they say nothing about whether the next call arrives. */
+export class Tries {
+  #failures = 0;
+  #refusals = 0;
+
+  get areUsedUp(): boolean {
+    return this.#failures >= MAX_FAILURES || this.#refusals >= MAX_REFUSALS;
+  }
+
+  count(error: unknown): void {
+    if (isRateLimit(error)) this.#refusals += 1;
+    else this.#failures += 1;
+  }
+
+  reset(): void {
+    this.#failures = 0;
+    this.#refusals = 0;
+  }
+
+  /** Until the next try, in ms. None after a refusal: that closes the gate, which is all the waiting there is. */
+  pauseMs(error: BridgeError): number {
+    const backOff = FIRST_PAUSE_MS * 2 ** Math.max(0, this.#failures - 1);
+    return isRateLimit(error) ? 0 : Math.min(LONGEST_PAUSE_MS, error.retryAfterMs ?? backOff);
+  }
+}
+
+/** How long a refusal closes its gate, in ms. */
+export function closedForMs({ retryAfterMs }: BridgeError): number {
+  return Math.max(SHORTEST_CLOSED_MS, retryAfterMs ?? FIRST_PAUSE_MS);
+}
