@@ -23,6 +23,7 @@ import type { IncomingTurn } from "./core/turn.ts";
 import { type SignParts, takeSignDown, WaitingSigns } from "./core/waiting-signs.ts";
 import { createAnswerSource } from "./coze/answer-source.ts";
 import { ExpiryWatch } from "./coze/auth/expiry.ts";
+import { checkBot } from "./coze/check-bot.ts";
 import { createCozeClient } from "./coze/coze-client.ts";
 import { SpareConversations } from "./coze/spare-conversations.ts";
 import { createDownload } from "./http/download.ts";
@@ -168,6 +169,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   const platforms = adapters.map(({ platform }) => platform);
   log.info({ role, platforms, port: server.port, signIn: config.coze.signIn.kind }, "bridge is ready");
   options.onReady(server.port);
+  if (role !== "intake") void checkBot(config.coze.botId, { bots: coze.bots, log, signal: shutdown });
   if (!shutdown.aborted) await Promise.race([once(shutdown, "abort"), fatal.promise]);
   log.info({}, "bridge is stopping");
 }

@@ -118,6 +118,7 @@ it("says nothing to worry about when it is told to stop", async () => {
   await using folder = await makeTestFolder();
   const { child, said, ended } = begin(folder.path, ["start"], { ...services.bridgeEnv, LOG_LEVEL: "info" });
   await expect.poll(() => said.err, { timeout: 30_000 }).toContain("bridge is ready");
+  await expect.poll(() => said.err).toContain("Coze knows the bot");
   child.kill("SIGTERM");
   const { code, err } = await ended;
   expect([code, levelsIn(err)]).toEqual([0, ["info"]]);
