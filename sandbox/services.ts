@@ -1,4 +1,5 @@
-import { configuredServices, spellings, VARIABLE_NAMES } from "../src/config.ts";
+import { configuredServices } from "../src/config.ts";
+import { spellings, VARIABLE_NAMES } from "../src/variables.ts";
 import {
   type CozeStandIn,
   type CozeStandInOptions,

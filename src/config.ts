@@ -1,12 +1,22 @@
 import { join } from "node:path";
-import { z } from "zod";
 import type { DiscordSettings } from "../adapters/discord/settings.ts";
 import type { SlackSettings } from "../adapters/slack/settings.ts";
 import { BridgeError } from "./core/errors.ts";
+import type { Locale } from "./core/turn.ts";
 import { parsePrivateKey } from "./coze/auth/jwt.ts";
-import { FLAVOR_NAMES, type FlavorName } from "./coze/flavor.ts";
-import { MAX_DURATION_MS, parseDuration } from "./duration.ts";
+import type { FlavorName } from "./coze/flavor.ts";
+import { parseDuration } from "./duration.ts";
 import { parseStreamStyles, type StreamStyles } from "./stream-style.ts";
+import {
+  isSafe,
+  LOG_LEVELS,
+  type LogLevel,
+  spellings,
+  VARIABLE_NAMES,
+  VARIABLES,
+  type VariableName,
+  type Words,
+} from "./variables.ts";
 
 /** The whole configuration, typed; nothing else reads the environment. */
 export interface Config extends StorageConfig {
@@ -69,221 +79,7 @@ export interface StorageConfig {
   readonly redisUrl?: string;
 }
 
-export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
-
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-interface Variable {
-  readonly aliases?: readonly string[];
-  /** Also readable from the file that `<NAME>_FILE` names; never printed. */
-  readonly secret?: boolean;
-  readonly schema: z.ZodType<string>;
-  /** Where the operator finds it, or what it may hold. */
-  readonly help: string;
-}
-
-/** Whatever its host, plain http too. */
-const anyUrl = z
-  .url({ protocol: /^https?$/ })
-  .refine((text) => URL.canParse(text) && isPlain(new URL(text)))
-  .transform((text) => text.replace(/\/+$/, ""));
-
-/** A password would be shown with the address; a question or a mark would swallow the paths that are added. */
-function isPlain({ username, password, href }: URL): boolean {
-  return username === "" && password === "" && !/[?#]/.test(href);
-}
-
-/** Loopback may be plain http: that is where stand-ins and proxies of one's own live. */
-const httpUrl = anyUrl.refine((text) => isSafe(new URL(text)));
-
-function isSafe({ protocol, hostname }: URL): boolean {
-  return protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
-}
-
-function duration(maxMs: number): z.ZodType<string> {
-  return z.string().refine((text) => (parseDuration(text) ?? Number.POSITIVE_INFINITY) <= maxMs);
-}
-
-/** Shorter keys can be guessed. */
-const MIN_SECRET_KEY_CHARACTERS = 32;
-
-const COZE_TOKEN_HELP =
-  "Coze: API & SDK > Authorization > Personal access token, with the permissions for chat, conversations, messages and files";
-
-/** What can stand in a header: anything else, such as “quotes”, would fail at each call, in words about the connection. */
-const token = z.string().regex(/^[\x21-\x7e]+$/);
-
-/** Every variable there is, in the order of `.env.example`. */
-export const VARIABLE_NAMES = [
-  "COZE_API_TOKEN",
-  "COZE_API_TOKEN_EXPIRES",
-  "COZE_OAUTH_CLIENT_ID",
-  "COZE_OAUTH_PUBLIC_KEY_ID",
-  "COZE_OAUTH_PRIVATE_KEY",
-  "COZE_OAUTH_ACCOUNT_ID",
-  "COZE_OAUTH_SESSION_NAME",
-  "COZE_BOT_ID",
-  "COZE_API_BASE",
-  "COZE_FLAVOR",
-  "COZE_CHATS_PER_SECOND",
-  "DISCORD_BOT_TOKEN",
-  "DISCORD_API_URL",
-  "DISCORD_SECOND_ANSWER",
-  "SLACK_BOT_TOKEN",
-  "SLACK_APP_TOKEN",
-  "SLACK_SIGNING_SECRET",
-  "SLACK_API_URL",
-  "SLACK_CHANNEL_STYLE",
-  "HOST",
-  "PORT",
-  "DATA_DIR",
-  "REDIS_URL",
-  "SECRET_KEY",
-  "LOG_LEVEL",
-  "WORKER_CONCURRENCY",
-  "SHUTDOWN_GRACE",
-  "CATCHUP_WINDOW",
-  "MERGE_BURST",
-  "STREAM_STYLE",
-  "MAX_REPLY_PARTS",
-] as const;
-
-type Name = (typeof VARIABLE_NAMES)[number];
-
-const VARIABLES: Readonly<Record<Name, Variable>> = {
-  COZE_API_TOKEN: {
-    aliases: ["coze_api_token"],
-    secret: true,
-    schema: token,
-    help: COZE_TOKEN_HELP,
-  },
-  COZE_API_TOKEN_EXPIRES: {
-    schema: z.union([z.iso.date(), z.iso.datetime({ offset: true })]),
-    help: "the day that COZE_API_TOKEN ends, as Coze showed it when the token was made, e.g. 2026-12-20",
-  },
-  COZE_OAUTH_CLIENT_ID: {
-    schema: z.string(),
-    help: "Coze: API & SDK > Authorization > OAuth apps: the id of an app of the type service (JWT)",
-  },
-  COZE_OAUTH_PUBLIC_KEY_ID: {
-    schema: z.string(),
-    help: "the fingerprint of the public key, shown at the OAuth app",
-  },
-  COZE_OAUTH_PRIVATE_KEY: {
-    secret: true,
-    schema: z.string(),
-    help: "the text of private_key.pem, which was downloaded when the key was made; better COZE_OAUTH_PRIVATE_KEY_FILE with its path",
-  },
-  COZE_OAUTH_ACCOUNT_ID: {
-    schema: z.string().regex(/^\d+$/),
-    help: "the number of the organisation, only for an app of an enterprise plan's organisation",
-  },
-  COZE_OAUTH_SESSION_NAME: {
-    schema: z.string().max(100),
-    help: "at most 100 characters; conversations and files of one name are not seen by another",
-  },
-  COZE_BOT_ID: {
-    schema: z.string().regex(/^\d+$/),
-    help: "the long number at the end of the bot's address on coze.cn or coze.com: …/bot/<number>",
-  },
-  COZE_API_BASE: {
-    aliases: ["COZE_BASE_URL", "COZE_CN_BASE_URL"],
-    // Of a studio in a network of one's own, plain http is no mistake: see cozeProblems.
-    schema: anyUrl,
-    help: "https://api.coze.cn or https://api.coze.com, where the token was made; the server's own with COZE_FLAVOR=studio",
-  },
-  COZE_FLAVOR: {
-    schema: z.enum(FLAVOR_NAMES),
-    help: "hosted (coze.cn and coze.com, the default) or studio (a Coze Studio of your own)",
-  },
-  COZE_CHATS_PER_SECOND: {
-    schema: z.string().regex(/^([1-9]\d{0,2}|1000)$/),
-    help: "1 to 1000 chats begun in a second, what the plan at Coze allows; 20 by default, as the free plan",
-  },
-  DISCORD_BOT_TOKEN: {
-    aliases: ["DISCORD_TOKEN"],
-    secret: true,
-    schema: token,
-    help: "Discord developer portal: your application > Bot > Reset Token",
-  },
-  DISCORD_API_URL: { schema: httpUrl, help: "an https address; leave it out for Discord itself" },
-  SLACK_BOT_TOKEN: {
-    secret: true,
-    schema: token.refine((text) => !text.startsWith("xapp-")),
-    help: "Slack: your app > OAuth & Permissions > Bot User OAuth Token, begins with xoxb",
-  },
-  SLACK_APP_TOKEN: {
-    secret: true,
-    schema: token.refine((text) => !text.startsWith("xoxb-")),
-    help: "Slack: your app > Basic Information > App-Level Tokens (connections:write), begins with xapp; for Socket Mode",
-  },
-  SLACK_SIGNING_SECRET: {
-    secret: true,
-    schema: token,
-    help: "Slack: your app > Basic Information > Signing Secret; for HTTP mode instead of SLACK_APP_TOKEN",
-  },
-  SLACK_API_URL: { schema: httpUrl, help: "an https address; leave it out for Slack itself" },
-  DISCORD_SECOND_ANSWER: {
-    schema: z.enum(["thread", "channel"]),
-    help: "thread (an answer goes into a thread while another one grows in the channel) or channel",
-  },
-  SLACK_CHANNEL_STYLE: {
-    schema: z.enum(["edit", "native"]),
-    help: "edit (everybody sees the answer grow) or native (Slack's own stream, live for the asker only)",
-  },
-  HOST: { schema: z.string(), help: "the address to listen on, 127.0.0.1 by default" },
-  PORT: {
-    schema: z
-      .string()
-      .regex(/^\d{1,5}$/)
-      .refine((text) => Number(text) <= 65_535),
-    help: "0 to 65535",
-  },
-  DATA_DIR: {
-    // Only a shell knows whose home that is; here it would be a folder of that name.
-    schema: z.string().regex(/^[^~～]/),
-    help: "a folder on a local disk, its path written out, without ~",
-  },
-  REDIS_URL: {
-    // It may hold a password.
-    secret: true,
-    schema: z.url({ protocol: /^rediss?$/ }).refine((text) => URL.parse(text)?.hostname !== ""),
-    help: "redis://user:password@host:6379, or rediss:// for TLS; leave it out to keep the queue in DATA_DIR",
-  },
-  SECRET_KEY: {
-    secret: true,
-    schema: z.string().min(MIN_SECRET_KEY_CHARACTERS),
-    help: `at least ${MIN_SECRET_KEY_CHARACTERS} random characters, the same for all processes, e.g. from: openssl rand -base64 32`,
-  },
-  LOG_LEVEL: { schema: z.enum(LOG_LEVELS), help: LOG_LEVELS.join(", ") },
-  WORKER_CONCURRENCY: {
-    schema: z.string().regex(/^[1-9]\d{0,3}$/),
-    help: "1 to 9999 answers at once, 200 by default",
-  },
-  SHUTDOWN_GRACE: {
-    schema: duration(MAX_DURATION_MS),
-    help: "a time with its unit, e.g. 25s (default); 0 leaves running answers to the next start at once",
-  },
-  CATCHUP_WINDOW: {
-    schema: duration(MAX_DURATION_MS),
-    help: "a time with its unit up to 168h, e.g. 15m (default); 0 looks for nothing",
-  },
-  MERGE_BURST: {
-    schema: duration(60_000),
-    help: "a time with its unit up to 1m, e.g. 1500ms (default); 0 answers each message for itself",
-  },
-  STREAM_STYLE: {
-    schema: z.string().refine((text) => parseStreamStyles(text) !== undefined),
-    help:
-      "live (the answer grows while Coze writes it) or final (it appears when it is complete), then what differs, " +
-      "e.g. live slack=final C024BE91L=live",
-  },
-  MAX_REPLY_PARTS: {
-    schema: z.string().regex(/^(?:[1-9]|1\d|20)$/),
-    help: "1 to 20 messages, 5 by default; a longer answer ends as a file",
-  },
-};
 
 /**
  * Reads only where queue and store are: what a command needs that answers nobody.
@@ -308,7 +104,7 @@ export type CozeConfig = Pick<Config, "coze" | "dataDir" | "secretKey">;
 export function loadCozeConfig(env: Environment, readFile: (path: string) => string): CozeConfig {
   const names = VARIABLE_NAMES.filter((name) => name.startsWith("COZE_"));
   const { values, problems, spoiled } = readVariables(env, readFile, [...names, "DATA_DIR", "SECRET_KEY"]);
-  const has = (name: Name): boolean => values[name] !== undefined || spoiled.has(name);
+  const has = (name: VariableName): boolean => values[name] !== undefined || spoiled.has(name);
   problems.push(...cozeProblems(values, has, readFile));
   demandNone(problems);
   const { dataDir } = toStorageConfig(values);
@@ -332,9 +128,10 @@ export function loadLoginConfig(
   const { values, problems } = readVariables(env, readFile, names);
   problems.push(...hostedProblems(values));
   if (values.COZE_FLAVOR === "studio") {
-    problems.push(
-      "COZE_FLAVOR is studio, and nobody signs in to a Coze Studio here: set COZE_API_TOKEN instead",
-    );
+    problems.push({
+      en: "COZE_FLAVOR is studio, and nobody signs in to a Coze Studio here: set COZE_API_TOKEN instead",
+      zh: "COZE_FLAVOR 是 studio，这里不能登录自建的 Coze Studio：请改填 COZE_API_TOKEN",
+    });
   }
   demandNone(problems);
   return {
@@ -352,21 +149,38 @@ export function loadLoginConfig(
  */
 export function loadConfig(env: Environment, readFile: (path: string) => string): Config {
   const { values, problems, spoiled } = readVariables(env, readFile);
-  const has = (name: Name): boolean => values[name] !== undefined || spoiled.has(name);
+  const has = (name: VariableName): boolean => values[name] !== undefined || spoiled.has(name);
   problems.push(...cozeProblems(values, has, readFile), ...missing({ has }));
   demandNone(problems);
   return toConfig(values);
 }
 
-function demandNone(problems: readonly string[]): void {
+function demandNone(problems: readonly Words[]): void {
   if (problems.length === 0) return;
-  const list = problems.map((problem) => `  - ${problem}`).join("\n");
-  throw new BridgeError("CONFIG_INVALID", `The configuration is not complete:\n${list}`);
+  const list = (locale: Locale): string => problems.map((problem) => `  - ${problem[locale]}`).join("\n");
+  const text = `The configuration is not complete:\n${list("en")}\n配置不完整：\n${list("zh")}`;
+  throw new BridgeError("CONFIG_INVALID", text);
+}
+
+function isMissing(name: VariableName, why: Words = { en: "", zh: "" }): Words {
+  const { en, zh } = VARIABLES[name].help;
+  return { en: `${name} is missing${why.en}: ${en}`, zh: `缺少 ${name}${why.zh}：${zh}` };
+}
+
+function orElse(name: VariableName): Words {
+  const { en, zh } = VARIABLES[name].help;
+  return { en: `… or ${name}: ${en}`, zh: `… 或 ${name}：${zh}` };
+}
+
+/** @param spelling - The name that was used. */
+function doesNotFit(name: VariableName, spelling: string = name): Words {
+  const { en, zh } = VARIABLES[name].help;
+  return { en: `${spelling} does not fit: ${en}`, zh: `${spelling} 填写有误：${zh}` };
 }
 
 /** Which of the three services have credentials; decides between bridge and sandbox. */
 export function configuredServices(env: Environment): { coze: boolean; platforms: boolean } {
-  const has = (name: Name): boolean => spellings(name).some((spelling) => isSet(env, spelling));
+  const has = (name: VariableName): boolean => spellings(name).some((spelling) => isSet(env, spelling));
   return {
     coze: has("COZE_API_TOKEN") || has("COZE_OAUTH_CLIENT_ID"),
     platforms: (
@@ -413,18 +227,18 @@ function passwordsOf(url: string): readonly string[] {
   return [...new Set([password, decodeURIComponent(password)])];
 }
 
-type Values = Partial<Record<Name, string>>;
+type Values = Partial<Record<VariableName, string>>;
 
 /** @returns `spoiled`: what is set, but to nothing that can be used; the problems tell why. */
 function readVariables(
   env: Environment,
   readFile: (path: string) => string,
-  names: readonly Name[] = VARIABLE_NAMES,
-): { values: Values; problems: string[]; spoiled: ReadonlySet<Name> } {
+  names: readonly VariableName[] = VARIABLE_NAMES,
+): { values: Values; problems: Words[]; spoiled: ReadonlySet<VariableName> } {
   const values: Values = {};
-  const problems: string[] = [];
-  const spoiled = new Set<Name>();
-  const spoil = (name: Name, problem: string): void => {
+  const problems: Words[] = [];
+  const spoiled = new Set<VariableName>();
+  const spoil = (name: VariableName, problem: Words): void => {
     problems.push(problem);
     spoiled.add(name);
   };
@@ -434,16 +248,16 @@ function readVariables(
     else if (found.value !== undefined) {
       const parsed = VARIABLES[name].schema.safeParse(found.value);
       if (parsed.success) values[name] = parsed.data;
-      else spoil(name, `${found.spelling} does not fit: ${VARIABLES[name].help}`);
+      else spoil(name, doesNotFit(name, found.spelling));
     }
   }
   return { values, problems, spoiled };
 }
 
-type Found = { value: string | undefined; spelling: string } | { problem: string };
+type Found = { value: string | undefined; spelling: string } | { problem: Words };
 
 /** A variable under any of its names; two names with different values are a mistake we do not decide. */
-function findValue(name: Name, env: Environment, readFile: (path: string) => string): Found {
+function findValue(name: VariableName, env: Environment, readFile: (path: string) => string): Found {
   const found: { value: string; spelling: string }[] = [];
   for (const spelling of spellings(name)) {
     const text = env[spelling]?.trim();
@@ -454,24 +268,23 @@ function findValue(name: Name, env: Environment, readFile: (path: string) => str
         found.push({ value: readFile(text).trim(), spelling });
       } catch {
         // The path may itself be a misplaced secret: the name says enough.
-        return { problem: `${spelling} names a file that cannot be read` };
+        const en = `${spelling} names a file that cannot be read`;
+        return { problem: { en, zh: `${spelling} 指向的文件无法读取` } };
       }
     }
   }
   const [first, ...others] = found;
   if (first === undefined) return { value: undefined, spelling: name };
-  if (first.value === "") return { problem: `${first.spelling} names an empty file` };
+  if (first.value === "") {
+    const en = `${first.spelling} names an empty file`;
+    return { problem: { en, zh: `${first.spelling} 指向的文件是空的` } };
+  }
   const other = others.find(({ value }) => value !== first.value);
-  if (other !== undefined)
-    return { problem: `${first.spelling} and ${other.spelling} differ; set one of them` };
+  if (other !== undefined) {
+    const en = `${first.spelling} and ${other.spelling} differ; set one of them`;
+    return { problem: { en, zh: `${first.spelling} 和 ${other.spelling} 的值不同，请只填一个` } };
+  }
   return first;
-}
-
-/** All the names that a variable goes by. */
-export function spellings(name: Name): readonly string[] {
-  const { aliases = [], secret = false } = VARIABLES[name];
-  const names = [name, ...aliases];
-  return secret ? [...names, ...names.map((each) => `${each}_FILE`)] : names;
 }
 
 function isSet(env: Environment, spelling: string): boolean {
@@ -484,34 +297,49 @@ const JWT_OPTIONS = ["COZE_OAUTH_ACCOUNT_ID", "COZE_OAUTH_SESSION_NAME"] as cons
 
 function cozeProblems(
   values: Values,
-  has: (name: Name) => boolean,
+  has: (name: VariableName) => boolean,
   readFile: (path: string) => string,
-): string[] {
+): Words[] {
   if (values.COZE_FLAVOR === "studio") return studioProblems(values, has);
   return [...hostedProblems(values), ...signInProblems(values, has, () => isSignedIn(values, readFile))];
 }
 
 /** Tokens of the hosted service travel by TLS alone. */
-function hostedProblems({ COZE_API_BASE: base, COZE_FLAVOR: flavor }: Values): string[] {
+function hostedProblems({ COZE_API_BASE: base, COZE_FLAVOR: flavor }: Values): Words[] {
   const isPlain = flavor !== "studio" && base !== undefined && !isSafe(new URL(base));
-  return isPlain ? [`COZE_API_BASE does not fit: ${VARIABLES.COZE_API_BASE.help}`] : [];
+  return isPlain ? [doesNotFit("COZE_API_BASE")] : [];
 }
 
 /** A server of one's own has an address that nobody can guess, and knows personal access tokens only (coze-api.md §18). */
-function studioProblems({ COZE_API_BASE: base }: Values, has: (name: Name) => boolean): string[] {
-  const problems: string[] = [];
-  const example = "your server's address, e.g. http://10.0.0.5:8888";
-  if (!has("COZE_API_BASE")) problems.push(`COZE_API_BASE is missing with COZE_FLAVOR=studio: ${example}`);
+function studioProblems({ COZE_API_BASE: base }: Values, has: (name: VariableName) => boolean): Words[] {
+  const problems: Words[] = [];
+  const example: Words = {
+    en: "your server's address, e.g. http://10.0.0.5:8888",
+    zh: "你的服务器地址，例如 http://10.0.0.5:8888",
+  };
+  if (!has("COZE_API_BASE")) {
+    problems.push({
+      en: `COZE_API_BASE is missing with COZE_FLAVOR=studio: ${example.en}`,
+      zh: `COZE_FLAVOR=studio 时缺少 COZE_API_BASE：${example.zh}`,
+    });
+  }
   if (base !== undefined && isHosted(base)) {
-    problems.push(
-      `COZE_API_BASE is the hosted service, but COZE_FLAVOR is studio: set ${example}, or remove COZE_FLAVOR`,
-    );
+    problems.push({
+      en: `COZE_API_BASE is the hosted service, but COZE_FLAVOR is studio: set ${example.en}, or remove COZE_FLAVOR`,
+      zh: `COZE_API_BASE 是官方服务，而 COZE_FLAVOR 是 studio：请填${example.zh}，或删除 COZE_FLAVOR`,
+    });
   }
   if (!has("COZE_API_TOKEN")) {
-    problems.push("COZE_API_TOKEN is missing: your Coze Studio makes one where it offers API tokens");
+    problems.push({
+      en: "COZE_API_TOKEN is missing: your Coze Studio makes one where it offers API tokens",
+      zh: "缺少 COZE_API_TOKEN：在你的 Coze Studio 提供 API 令牌的地方创建",
+    });
   }
   for (const name of [...JWT_NAMES, ...JWT_OPTIONS].filter(has)) {
-    problems.push(`${name} is set, but a Coze Studio has no OAuth apps: remove it, and set COZE_API_TOKEN`);
+    problems.push({
+      en: `${name} is set, but a Coze Studio has no OAuth apps: remove it, and set COZE_API_TOKEN`,
+      zh: `填了 ${name}，但 Coze Studio 没有 OAuth 应用：请删除它，改填 COZE_API_TOKEN`,
+    });
   }
   return problems;
 }
@@ -521,43 +349,57 @@ function isHosted(baseUrl: string): boolean {
 }
 
 /** Exactly one way to sign in to Coze. */
-function signInProblems(values: Values, has: (name: Name) => boolean, isStored: () => boolean): string[] {
-  const problems: string[] = [];
+function signInProblems(
+  values: Values,
+  has: (name: VariableName) => boolean,
+  isStored: () => boolean,
+): Words[] {
+  const problems: Words[] = [];
   const jwt = JWT_NAMES.some(has);
   if (has("COZE_API_TOKEN") && jwt) {
-    problems.push("COZE_API_TOKEN and COZE_OAUTH_… are two ways to sign in to Coze: set one of them");
+    problems.push({
+      en: "COZE_API_TOKEN and COZE_OAUTH_… are two ways to sign in to Coze: set one of them",
+      zh: "COZE_API_TOKEN 和 COZE_OAUTH_… 是两种登录方式，请只填一种",
+    });
   }
   if (has("COZE_API_TOKEN_EXPIRES") && !has("COZE_API_TOKEN")) {
-    problems.push(
-      "COZE_API_TOKEN_EXPIRES is set without COZE_API_TOKEN: nothing else has an end that can be told",
-    );
+    problems.push({
+      en: "COZE_API_TOKEN_EXPIRES is set without COZE_API_TOKEN: nothing else has an end that can be told",
+      zh: "填了 COZE_API_TOKEN_EXPIRES 却没有 COZE_API_TOKEN：到期日只属于它",
+    });
   }
   for (const name of jwt ? JWT_NAMES : []) {
-    if (!has(name)) problems.push(`${name} is missing for the OAuth app: ${VARIABLES[name].help}`);
+    if (!has(name)) problems.push(isMissing(name, { en: " for the OAuth app", zh: "（OAuth 应用需要）" }));
   }
   for (const name of jwt ? [] : JWT_OPTIONS.filter(has)) {
-    problems.push(`${name} is set without COZE_OAUTH_CLIENT_ID: ${VARIABLES.COZE_OAUTH_CLIENT_ID.help}`);
+    const { en, zh } = VARIABLES.COZE_OAUTH_CLIENT_ID.help;
+    problems.push({
+      en: `${name} is set without COZE_OAUTH_CLIENT_ID: ${en}`,
+      zh: `填了 ${name} 却没有 COZE_OAUTH_CLIENT_ID：${zh}`,
+    });
   }
   const key = values.COZE_OAUTH_PRIVATE_KEY;
   const keyProblem = key === undefined ? undefined : privateKeyProblem(key);
   if (keyProblem !== undefined) problems.push(keyProblem);
   if (!has("COZE_API_TOKEN") && !jwt && !isStored()) {
-    problems.push(
-      `COZE_API_TOKEN is missing: ${VARIABLES.COZE_API_TOKEN.help}`,
-      `… or COZE_OAUTH_CLIENT_ID: ${VARIABLES.COZE_OAUTH_CLIENT_ID.help}`,
-      "… or sign in once by: coze-bridge auth login --client-id <id> (docs/setup.md)",
-    );
+    problems.push(isMissing("COZE_API_TOKEN"), orElse("COZE_OAUTH_CLIENT_ID"), {
+      en: "… or sign in once by: coze-bridge auth login --client-id <id> (docs/setup.md)",
+      zh: "… 或登录一次：coze-bridge auth login --client-id <id>（见 docs/setup.zh-CN.md）",
+    });
   }
   return problems;
 }
 
-function privateKeyProblem(pem: string): string | undefined {
+function privateKeyProblem(pem: string): Words | undefined {
   try {
     parsePrivateKey(pem);
     return undefined;
   } catch (error) {
     // A sentence of ours; it does not quote the key.
-    return error instanceof BridgeError ? error.message : "COZE_OAUTH_PRIVATE_KEY does not fit";
+    const en = error instanceof BridgeError ? error.message : "COZE_OAUTH_PRIVATE_KEY does not fit";
+    const zh =
+      "COZE_OAUTH_PRIVATE_KEY 不是可用的 PEM 私钥：应为扣子为该 OAuth 应用生成的文件 private_key.pem";
+    return { en, zh };
   }
 }
 
@@ -571,24 +413,23 @@ function isSignedIn(values: Values, readFile: (path: string) => string): boolean
 }
 
 /** What is missing for a bridge that can answer somebody; what is set but bad is not missing. */
-function missing({ has }: { has: (name: Name) => boolean }): string[] {
-  const problems: string[] = [];
-  const need = (name: Name, why = ""): void => {
-    if (!has(name)) problems.push(`${name} is missing${why}: ${VARIABLES[name].help}`);
+function missing({ has }: { has: (name: VariableName) => boolean }): Words[] {
+  const problems: Words[] = [];
+  const need = (name: VariableName, why?: Words): void => {
+    if (!has(name)) problems.push(isMissing(name, why));
   };
   need("COZE_BOT_ID");
-  if (has("REDIS_URL")) need("SECRET_KEY", " with REDIS_URL");
+  if (has("REDIS_URL")) need("SECRET_KEY", { en: " with REDIS_URL", zh: "（使用 REDIS_URL 时必填）" });
   const slack = has("SLACK_BOT_TOKEN") || has("SLACK_APP_TOKEN") || has("SLACK_SIGNING_SECRET");
   if (slack) {
-    need("SLACK_BOT_TOKEN", " for Slack");
+    const forSlack: Words = { en: " for Slack", zh: "（Slack 需要）" };
+    need("SLACK_BOT_TOKEN", forSlack);
     if (!has("SLACK_APP_TOKEN") && !has("SLACK_SIGNING_SECRET")) {
-      problems.push(`SLACK_APP_TOKEN is missing for Slack: ${VARIABLES.SLACK_APP_TOKEN.help}`);
-      problems.push(`… or SLACK_SIGNING_SECRET: ${VARIABLES.SLACK_SIGNING_SECRET.help}`);
+      problems.push(isMissing("SLACK_APP_TOKEN", forSlack), orElse("SLACK_SIGNING_SECRET"));
     }
   }
   if (!slack && !has("DISCORD_BOT_TOKEN")) {
-    problems.push(`DISCORD_BOT_TOKEN is missing: ${VARIABLES.DISCORD_BOT_TOKEN.help}`);
-    problems.push(`… or SLACK_BOT_TOKEN: ${VARIABLES.SLACK_BOT_TOKEN.help}`);
+    problems.push(isMissing("DISCORD_BOT_TOKEN"), orElse("SLACK_BOT_TOKEN"));
   }
   return problems;
 }

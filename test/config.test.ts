@@ -8,10 +8,10 @@ import {
   loadLoginConfig,
   loadStorageConfig,
   secretsOf,
-  VARIABLE_NAMES,
 } from "../src/config.ts";
 import { BridgeError } from "../src/core/errors.ts";
 import { hideSecrets } from "../src/log.ts";
+import { VARIABLE_NAMES } from "../src/variables.ts";
 import { KEYS } from "./coze/auth/oauth-kit.ts";
 
 const noFiles = (): string => {
@@ -20,13 +20,25 @@ const noFiles = (): string => {
 const COZE = { COZE_API_TOKEN: "coze-secret-value", COZE_BOT_ID: "7380000000000000009" };
 const DISCORD = { DISCORD_BOT_TOKEN: "discord-secret-value" };
 
+/** Each problem is there in English and in Chinese, about the same variables. */
+function expectBothLanguages(message: string): void {
+  const [english = "", chinese = ""] = message.split("\n配置不完整：\n");
+  const problems = english.split("\n").slice(1);
+  const variables = (line: string): string[] => [...new Set(line.match(/[A-Z]{4,}(_[A-Z]+)*/g))].sort();
+  expect(problems).not.toEqual([]);
+  expect(chinese.split("\n").map(variables)).toEqual(problems.map(variables));
+  for (const line of chinese.split("\n")) expect(line).toMatch(/\p{Script=Han}/u);
+}
+
 function problemsOf(env: Environment, readFile: (path: string) => string = noFiles): string {
   try {
     loadConfig(env, readFile);
   } catch (error) {
     expect(error).toBeInstanceOf(BridgeError);
     expect((error as BridgeError).code).toBe("CONFIG_INVALID");
-    return (error as BridgeError).message;
+    const { message } = error as BridgeError;
+    expectBothLanguages(message);
+    return message;
   }
   throw new Error("was accepted");
 }

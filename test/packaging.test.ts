@@ -4,8 +4,9 @@ import { expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
 import { runProgram } from "../src/cli/program.ts";
-import { loadConfig, VARIABLE_NAMES } from "../src/config.ts";
+import { loadConfig } from "../src/config.ts";
 import { parseDuration } from "../src/duration.ts";
+import { VARIABLE_NAMES } from "../src/variables.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const read = (file: string): string => readFileSync(join(ROOT, file), "utf8");

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Role, runApp } from "../app.ts";
 import { type Config, type Environment, loadConfig, secretsOf } from "../config.ts";
+import { BridgeError } from "../core/errors.ts";
 import type { Clock } from "../core/gate.ts";
 import { createLog } from "../log.ts";
 import { EXIT, type ExitCode, exitCodeFor } from "./exit-code.ts";
@@ -63,9 +64,15 @@ export async function start(options: StartOptions): Promise<ExitCode> {
       return EXIT.ok;
     }
     log.error({ err: error }, "bridge stopped");
-    say(error instanceof Error ? error.message : String(error));
+    say(inWords(error));
     return exitCodeFor(error);
   }
+}
+
+/** For the operator. What each code means, and what to do, stands in Chinese in the docs. */
+function inWords(error: unknown): string {
+  if (!(error instanceof BridgeError)) return error instanceof Error ? error.message : String(error);
+  return `${error.message}\n中文说明见 docs/errors.zh-CN.md 中的 ${error.code}`;
 }
 
 function isAbort(error: unknown): boolean {
