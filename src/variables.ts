@@ -262,7 +262,10 @@ export const VARIABLES: Readonly<Record<VariableName, Variable>> = {
       zh: `至少 ${MIN_SECRET_KEY_CHARACTERS} 个随机字符，所有进程相同，可用 openssl rand -base64 32 生成`,
     },
   },
-  LOG_LEVEL: { schema: z.enum(LOG_LEVELS), help: { en: LOG_LEVELS.join(", "), zh: LOG_LEVELS.join("、") } },
+  LOG_LEVEL: {
+    schema: z.enum(LOG_LEVELS),
+    help: { en: LOG_LEVELS.join(", "), zh: `只能是 ${LOG_LEVELS.join("、")}` },
+  },
   WORKER_CONCURRENCY: {
     schema: z.string().regex(/^[1-9]\d{0,3}$/),
     help: { en: "1 to 9999 answers at once, 200 by default", zh: "同时生成的回答数，1 到 9999，默认 200" },

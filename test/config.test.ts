@@ -11,7 +11,7 @@ import {
 } from "../src/config.ts";
 import { BridgeError } from "../src/core/errors.ts";
 import { hideSecrets } from "../src/log.ts";
-import { VARIABLE_NAMES } from "../src/variables.ts";
+import { VARIABLE_NAMES, VARIABLES } from "../src/variables.ts";
 import { KEYS } from "./coze/auth/oauth-kit.ts";
 
 const noFiles = (): string => {
@@ -86,6 +86,10 @@ describe("configuration", () => {
       chatsPerSecond: 20,
     });
     expect(config.discord?.token).toBe("b");
+  });
+
+  it.each(VARIABLE_NAMES)("says in Chinese, too, where %s comes from or what it may hold", (name) => {
+    expect(VARIABLES[name].help.zh).toMatch(/\p{Script=Han}/u);
   });
 
   it("names everything that is missing or bad at once, and where to find it, but no value", () => {
