@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { beforeEach, expect, it } from "vitest";
 import type { AnswerFile } from "../../adapters/slack/answer-file.ts";
 import type { ReplyTarget } from "../../adapters/slack/edit-writer.ts";
@@ -25,6 +26,8 @@ let pacer: SlackPacer;
 let faults: { readonly method: string; readonly error: PlatformError }[];
 /** What each message shows. */
 let texts: Map<string, string>;
+/** Messages that still grow. */
+let open: Set<string>;
 let handedOver: number;
 
 beforeEach(() => {
@@ -32,12 +35,22 @@ beforeEach(() => {
   pacer = new SlackPacer(new Gates(clock));
   faults = [];
   texts = new Map();
+  open = new Set();
   handedOver = 0;
 });
 
 function fails(method: string, code: "PLATFORM_RATE_LIMITED" | "PLATFORM_UNREACHABLE"): void {
-  const error = new PlatformError(code, "as the test wants it", { platform: "slack", retryable: true });
-  faults.push({ method, error });
+  faults.push({ method, error: refusal(code) });
+}
+
+/** As Slack says it: one of the bridge's codes, or a name of Slack's own for what cannot be repeated. */
+function refusal(name: string): PlatformError {
+  const ours = name === "PLATFORM_RATE_LIMITED" || name === "PLATFORM_UNREACHABLE" ? name : undefined;
+  return new PlatformError(ours ?? "PLATFORM_REJECTED", "as the test wants it", {
+    platform: "slack",
+    retryable: ours !== undefined,
+    ...(ours === undefined && { platformCode: name }),
+  });
 }
 
 /** Streams as Slack has them, in memory. */
@@ -49,8 +62,13 @@ async function stream(
 ): Promise<object> {
   await clock.sleep(ROUND_TRIP_MS, signal);
   const fault = faults.findIndex((one) => one.method === method);
-  if (fault >= 0) throw faults.splice(fault, 1)[0]?.error;
+  const [{ error } = { error: undefined }] = fault < 0 ? [] : faults.splice(fault, 1);
+  if (error?.platformCode === "message_not_in_streaming_state") open.delete(args.ts ?? "");
+  if (error !== undefined) throw error;
   const ts = args.ts ?? `m${texts.size}`;
+  if (args.ts === undefined) open.add(ts);
+  else if (!open.has(ts)) throw refusal("message_not_in_streaming_state");
+  if (method === "chat.stopStream") open.delete(ts);
   texts.set(ts, `${texts.get(ts) ?? ""}${args.markdown_text ?? ""}`);
   return { ts };
 }
@@ -171,4 +189,42 @@ it("does not let the last state wait for the end of a draft's pause", async () =
   await clock.settle(reply.finish(aContent("Hello. More. All.")));
   expect(clock.now() - from).toBeLessThan(1_000);
   expect([...texts.values()]).toEqual(["Hello. More. All."]);
+});
+
+/** What may happen to a call: Slack ends streams by itself, and takes some texts not. */
+const TROUBLE = [
+  ["chat.startStream", "PLATFORM_RATE_LIMITED"],
+  ["chat.appendStream", "PLATFORM_RATE_LIMITED"],
+  ["chat.appendStream", "PLATFORM_UNREACHABLE"],
+  ["chat.appendStream", "message_not_in_streaming_state"],
+  ["chat.appendStream", "msg_too_long"],
+  ["chat.stopStream", "PLATFORM_RATE_LIMITED"],
+] as const;
+
+it("shows the whole text once, whatever happens between its first word and its last", async () => {
+  const step = fc.record({
+    text: fc.constantFrom("word ", "很好。", "\n\n", "x".repeat(300), "A whole sentence. ".repeat(40)),
+    waitMs: fc.constantFrom(0, 30, 400, 5_000, 250_000),
+    trouble: fc.option(fc.constantFrom(...TROUBLE), { freq: 5 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 80 }), async (steps) => {
+      [clock, faults, texts, open, handedOver] = [new VirtualClock(), [], new Map(), new Set(), 0];
+      pacer = new SlackPacer(new Gates(clock));
+      const reply = aReply();
+      let text = "Begin. ";
+      for (const { text: more, waitMs, trouble } of steps) {
+        text += more;
+        if (trouble !== null) faults.push({ method: trouble[0], error: refusal(trouble[1]) });
+        reply.show(aContent(text));
+        await clock.advance(waitMs);
+      }
+      text += "End.";
+      await clock.settle(reply.finish(aContent(text)));
+      const shown = [...texts.values()].join("");
+      expect(shown.replaceAll(/\s/g, "")).toBe(text.replaceAll(/\s/g, ""));
+      expect([open.size, handedOver, clock.pending]).toEqual([0, 0, 0]);
+    }),
+    { numRuns: 60 },
+  );
 });
