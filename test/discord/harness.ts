@@ -22,6 +22,7 @@ import type {
   Sealer,
   Store,
 } from "../../src/core/ports.ts";
+import type { SharedBuckets } from "../../src/core/shared-bucket.ts";
 import type { IncomingTurn, Turn } from "../../src/core/turn.ts";
 import { createFileLeases } from "../../src/store/file-leases.ts";
 import { MemoryStore } from "../core/platform-double.ts";
@@ -127,6 +128,8 @@ export interface BridgeOptions {
   readonly onGone?: OpenIntakeOptions["onGone"];
   readonly onEdited?: OpenIntakeOptions["onEdited"];
   readonly onFatal?: OpenIntakeOptions["onFatal"];
+  /** Where other processes spend out of the same limits; alone by default. */
+  readonly buckets?: SharedBuckets;
   /** Opens the intake too, default true. */
   readonly intake?: boolean;
 }
@@ -170,7 +173,7 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
     {
       log: collectingLog(log),
       clock,
-      gates: new Gates(clock),
+      gates: new Gates(clock, { shared: options.buckets }),
       download: loopbackDownload(standIn),
       sealer: options.sealer ?? memorySealer(wallNow),
       store: options.store ?? new MemoryStore(),
