@@ -30,14 +30,17 @@ let texts: Map<string, string>;
 let open: Set<string>;
 let handedOver: number;
 
-beforeEach(() => {
+/** A workspace that nobody has used. */
+function begin(): void {
   clock = new VirtualClock();
   pacer = new SlackPacer(new Gates(clock));
   faults = [];
   texts = new Map();
   open = new Set();
   handedOver = 0;
-});
+}
+
+beforeEach(begin);
 
 function fails(method: string, code: "PLATFORM_RATE_LIMITED" | "PLATFORM_UNREACHABLE"): void {
   faults.push({ method, error: refusal(code) });
@@ -209,8 +212,7 @@ it("shows the whole text once, whatever happens between its first word and its l
   });
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 80 }), async (steps) => {
-      [clock, faults, texts, open, handedOver] = [new VirtualClock(), [], new Map(), new Set(), 0];
-      pacer = new SlackPacer(new Gates(clock));
+      begin();
       const reply = aReply();
       let text = "Begin. ";
       for (const { text: more, waitMs, trouble } of steps) {
