@@ -128,7 +128,8 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
     // Asking, bringing files or drawing may be what kills it: a sentence is all that is tried.
     if (run.suspected) throw new BridgeError("TURN_KILLS_PROCESS", "its process died too often while it ran");
     await ask(work);
-    work.over.throwIfAborted();
+    // Whole in the very moment in which it had to end: then it ends so.
+    if (isPlaceLost(work.over.reason)) throw work.over.reason;
     await end(work, afterword(work.answer));
   } catch (error) {
     await fail(work, error);

@@ -350,6 +350,27 @@ describe("a turn that fails", () => {
     },
   );
 
+  it.each([
+    [
+      "with what there is and a sentence, while Coze writes on",
+      { events: [CREATED, delta("Once")], hangs: true },
+      "Once",
+      "The bot took too long to answer. Please try again. (K7Q2FM)",
+    ],
+    [
+      "whole, as Coze has written all",
+      { events: [CREATED, delta("Once"), message("Once."), COMPLETED] },
+      "Once.",
+      undefined,
+    ],
+  ])("ends where its reply has to end in time: %s", async (_, script, text, notice) => {
+    const { adapter, source, answer } = aBridge(script);
+    adapter.over = new BridgeError("COZE_TIMEOUT", "the command's time is nearly over");
+    await answer().catch((error: unknown) => expect(error).toBe(adapter.over));
+    expect([adapter.final, adapter.notice, adapter.finishes]).toEqual([text, notice, 1]);
+    expect(source.canceled).toEqual(["chat-1"]);
+  });
+
   it("asks Coze no further when the place turns out to be lost while it is asked", async () => {
     const { adapter, source, answer } = aBridge({ events: [CREATED, delta("Once")], hangs: true });
     adapter.meeting = Promise.resolve({ asker: aTurn().asker, locale: "en" });

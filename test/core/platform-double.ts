@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { AnswerEvent } from "../../src/core/answer-state.ts";
 import { answerMarkdown } from "../../src/core/answer-state.ts";
-import { BridgeError, CozeError } from "../../src/core/errors.ts";
+import { BridgeError, CozeError, PlatformError } from "../../src/core/errors.ts";
 import type { Json } from "../../src/core/json.ts";
 import type {
   Adapter,
@@ -35,7 +35,7 @@ export class MemoryPlatform implements Adapter {
   finishErrors: Error[] = [];
   fetchErrors: Error[] = [];
 
-  /** The next reply stands where nothing can be shown any more, as is noticed at its first text. */
+  /** At its first text the next reply finds out that it has to end; after a platform's error nothing can be shown any more. */
   over: BridgeError | undefined;
 
   openReply(_turn: unknown, { saved, earlier, onOver }: OpenReplyOptions): Promise<Reply> {
@@ -59,7 +59,8 @@ export class MemoryPlatform implements Adapter {
 
   #finish(content: ReplyContent): Promise<{ messageKeys: string[] }> {
     this.finishes += 1;
-    const error = this.finishErrors.shift() ?? this.over;
+    const lost = this.over instanceof PlatformError ? this.over : undefined;
+    const error = this.finishErrors.shift() ?? lost;
     if (error !== undefined) return Promise.reject(error);
     this.final = answerMarkdown(content.answer);
     this.notice = content.notice;
