@@ -6,7 +6,7 @@ import type { AnswerState } from "../../src/core/answer-state.ts";
 import { isRateLimit, PlatformError } from "../../src/core/errors.ts";
 import { closedForMs, Tries } from "../../src/core/tries.ts";
 import type { ReplyTarget } from "./edit-writer.ts";
-import { toPlatformError, toPlatformFailure } from "./errors.ts";
+import { retryAfterOf, toPlatformError, toPlatformFailure } from "./errors.ts";
 import { FILE_HOST } from "./files.ts";
 import { MAX_PARTS } from "./render.ts";
 import { isSlackHost } from "./response-url.ts";
@@ -95,7 +95,8 @@ export class AnswerFile {
         if (!error.retryable) return this.#refuse(error);
         tries.count(error);
         if (tries.areUsedUp) throw error;
-        await this.#context.sleep(tries.pauseMs(error), signal);
+        // The host that takes the bytes has no gate.
+        await this.#context.sleep(tries.pauseMs(error, { gated: false }), signal);
       }
     }
   }
@@ -250,7 +251,8 @@ async function sendBytes(url: string, bytes: Buffer, apiUrl: string, signal: Abo
       signal: AbortSignal.any([signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]),
     });
     await answer.body.dump();
-    if (answer.statusCode !== 200) throw toPlatformFailure("upload", { httpStatus: answer.statusCode });
+    if (answer.statusCode === 200) return;
+    throw toPlatformFailure("upload", { httpStatus: answer.statusCode, ...retryAfterOf(answer.headers) });
   } catch (error) {
     throw signal.aborted ? signal.reason : toPlatformError("upload", error);
   }

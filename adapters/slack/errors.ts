@@ -46,6 +46,14 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   "PLATFORM_UNKNOWN_OUTCOME",
 ]);
 
+/** When to come back, if the answer says so. */
+export function retryAfterOf(headers: Readonly<Record<string, string | string[] | undefined>>): {
+  readonly retryAfterMs?: number;
+} {
+  const seconds = Number.parseInt(String(headers["retry-after"] ?? ""), 10);
+  return Number.isNaN(seconds) ? {} : { retryAfterMs: seconds * 1000 };
+}
+
 /** Names the reaction a failed call asks for. The message holds no text, token or URL. */
 export function toPlatformFailure(method: string, failure: SlackFailure): PlatformError {
   const code = codeOf(failure);

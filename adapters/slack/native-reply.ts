@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { answerMarkdown, bringsText } from "../../src/core/answer-state.ts";
-import { BridgeError, isPlaceLost, isRateLimit, PlatformError } from "../../src/core/errors.ts";
+import { BridgeError, isPlaceLost, isRateLimit, isTerminal, PlatformError } from "../../src/core/errors.ts";
 import type { AcquireOptions, Gate, Grant } from "../../src/core/gate.ts";
 import { goesOnAsFile } from "../../src/core/notices.ts";
 import { type Arrivals, arrive, type Permit, sendAll } from "../../src/core/pacer.ts";
@@ -106,6 +106,8 @@ export class NativeReply implements Reply {
   #repair = false;
   /** The last stream says that the answer goes on as a file. */
   #saysFile = false;
+  /** The last stream was stopped as the last one, with all that is said at the end. */
+  #isEnded = false;
   /** Another renderer took over. */
   #edit: Reply | undefined;
   #lastWriteAt: number | undefined;
@@ -149,7 +151,7 @@ export class NativeReply implements Reply {
       await this.#running;
       // A draft that could not be shown says nothing about the last state.
       this.#tries.reset();
-      if (this.#failure instanceof BridgeError && this.#failure.retryable) this.#failure = undefined;
+      if (!isTerminal(this.#failure) && !this.#options.signal.aborted) this.#failure = undefined;
       this.#start();
       await this.#running;
       if (this.#failure !== undefined) throw this.#failure;
@@ -186,14 +188,18 @@ export class NativeReply implements Reply {
     while (!this.#stopped && this.#edit === undefined) {
       const step = this.#next();
       if (step === undefined) return;
+      const wasFinal = this.#final;
       try {
         await step();
       } catch (error) {
         if (!(error instanceof BridgeError) || !error.retryable) throw error;
+        // The last state came in meanwhile: it is not what failed, and does not wait for that.
+        if (this.#final && !wasFinal) continue;
         this.#tries.count(error);
         if (this.#tries.areUsedUp) throw error;
         const pauseMs = this.#tries.pauseMs(error);
-        if (pauseMs > 0) await this.#waits.wait((signal) => this.#context.sleep(pauseMs, signal));
+        if (pauseMs > 0 && !this.#stopped)
+          await this.#waits.wait((signal) => this.#context.sleep(pauseMs, signal));
       }
     }
   }
@@ -211,13 +217,12 @@ export class NativeReply implements Reply {
     const cards = this.#pendingCards({ closing: false });
     const isMore = pending !== "" || cards.length > 0;
     if (open?.full === false && isMore) return () => this.#append(open);
+    const goesOn = pending !== "" || cards.some(isOpen);
     const mayGoOn = this.#segments.length < this.#options.file.limit.messages;
-    if (open !== undefined && mayGoOn && (pending !== "" || !this.#final)) {
-      return open.full ? () => this.#close(open, { last: false }) : undefined;
-    }
+    if (open !== undefined && goesOn && mayGoOn) return () => this.#close(open, { last: false });
     if (open !== undefined && pending !== "" && this.#mustSayFile()) return () => this.#sayFile(open);
     if (!mayGoOn) this.#repair ||= pending !== "" && !this.#saysFile;
-    else if (open === undefined && (pending !== "" || cards.some(isOpen))) return () => this.#startSegment();
+    else if (open === undefined && goesOn) return () => this.#startSegment();
     if (!this.#final) return undefined;
     if (open !== undefined) return () => this.#close(open, { last: true });
     return this.#needsEdit() ? () => this.#switchToEdit() : undefined;
@@ -236,8 +241,10 @@ export class NativeReply implements Reply {
     this.#repair ||= !this.#saysFile;
   }
 
+  /** What is said at the end is said by the last stop; where Slack ended the stream before that, there is none. */
   #needsEdit(): boolean {
-    return this.#repair || this.#segments.length === 0;
+    if (this.#repair || this.#segments.length === 0) return true;
+    return !this.#isEnded && (this.#saysFile || this.#lastNotice() !== undefined);
   }
 
   /** What is still to be appended. A text that does not continue what was sent marks the reply for repair. */
@@ -430,7 +437,7 @@ export class NativeReply implements Reply {
     try {
       await this.#context.api.stream("chat.appendStream", anything, args, { signal });
     } catch (error) {
-      if (!this.#appendFailed(error, segment, { text, cards })) return false;
+      if (!this.#appendFailed(error, segment, { text, close, cards })) return false;
     }
     this.#tries.reset();
     segment.shown += text;
@@ -440,7 +447,7 @@ export class NativeReply implements Reply {
   }
 
   /** May also decide that the answer goes on by edits. @returns Whether it has to be taken for sent. */
-  #appendFailed(error: unknown, segment: Segment, { text, cards }: Omit<Piece, "close">): boolean {
+  #appendFailed(error: unknown, segment: Segment, { text, close, cards }: Piece): boolean {
     if (!(error instanceof PlatformError)) throw error;
     if (this.#refusesCards(error, cards)) return false;
     this.#heed("append", error);
@@ -466,7 +473,7 @@ export class NativeReply implements Reply {
       return false;
     }
     // Cards may be sent again: they only say how they are.
-    if (error.code !== "PLATFORM_UNKNOWN_OUTCOME" || text === "") throw error;
+    if (error.code !== "PLATFORM_UNKNOWN_OUTCOME" || text + close === "") throw error;
     // Sent again it might stand there twice. It is taken for sent, and put right at the end.
     this.#repair = true;
     return true;
@@ -508,6 +515,7 @@ export class NativeReply implements Reply {
     }
     this.#tries.reset();
     segment.open = false;
+    this.#isEnded = last;
   }
 
   #lastNotice(): string | undefined {

@@ -3,7 +3,7 @@ import { request } from "undici";
 import { z } from "zod";
 import type { Log } from "../../src/core/ports.ts";
 import { untilAborted } from "../../src/core/until-aborted.ts";
-import { toPlatformError, toPlatformFailure } from "./errors.ts";
+import { retryAfterOf, toPlatformError, toPlatformFailure } from "./errors.ts";
 import { toSdkLogger } from "./sdk-logger.ts";
 
 /** A call that has not answered by then is given up, in ms (slack.md §8.3). */
@@ -105,8 +105,7 @@ export class SlackWebApi {
         body,
         signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       });
-      const retryAfter = Number.parseInt(String(answer.headers["retry-after"] ?? ""), 10);
-      const limit = Number.isNaN(retryAfter) ? {} : { retryAfterMs: retryAfter * 1000 };
+      const limit = retryAfterOf(answer.headers);
       const json = parseJson(await answer.body.text());
       if (answer.statusCode === 429) throw toPlatformFailure(method, { httpStatus: 429, ...limit });
       return { status: answer.statusCode, limit, json };

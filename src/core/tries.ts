@@ -28,10 +28,15 @@ export class Tries {
     this.#refusals = 0;
   }
 
-  /** Until the next try, in ms. None after a refusal: that closes the gate, which is all the waiting there is. */
-  pauseMs(error: BridgeError): number {
+  /**
+   * Until the next try, in ms.
+   *
+   * @param options.gated - Default true: a refusal closes the gate, which is all the waiting there is.
+   */
+  pauseMs(error: BridgeError, { gated = true }: { readonly gated?: boolean } = {}): number {
+    if (isRateLimit(error)) return gated ? 0 : Math.min(LONGEST_PAUSE_MS, closedForMs(error));
     const backOff = FIRST_PAUSE_MS * 2 ** Math.max(0, this.#failures - 1);
-    return isRateLimit(error) ? 0 : Math.min(LONGEST_PAUSE_MS, error.retryAfterMs ?? backOff);
+    return Math.min(LONGEST_PAUSE_MS, error.retryAfterMs ?? backOff);
   }
 }
 

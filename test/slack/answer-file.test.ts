@@ -207,6 +207,20 @@ it.each([
   },
 );
 
+it("waits as long as the host of the bytes says", async () => {
+  await using bridge = await open();
+  const { slack } = bridge;
+  await asked(bridge, "mention");
+  const refused = { do: "answer", status: 429, headers: { "retry-after": "7" }, body: "slow down" } as const;
+  slack.faults.plan(CALLS.bytes, refused, 2);
+  const { reply } = await bridge.reply();
+  await reply.finish(done(parts(3)));
+  const uploads = slack.traffic.exchanges.filter(({ name }) => name === CALLS.bytes);
+  expect(uploads.map(({ status }) => status)).toEqual([429, 429, 200]);
+  const gaps = uploads.slice(1).map(({ at }, index) => at - (uploads[index]?.at ?? 0));
+  expect(Math.min(...gaps)).toBeGreaterThanOrEqual(6_900);
+});
+
 it("a reply that is tried again uploads nothing anew", async () => {
   await using bridge = await open();
   const place = await asked(bridge, "dm");

@@ -29,6 +29,9 @@ let texts: Map<string, string>;
 /** Messages that still grow. */
 let open: Set<string>;
 let handedOver: number;
+/** Calls that have ended, and how. */
+let calls: string[];
+let begun: number;
 
 /** A workspace that nobody has used. */
 function begin(): void {
@@ -38,17 +41,21 @@ function begin(): void {
   texts = new Map();
   open = new Set();
   handedOver = 0;
+  calls = [];
+  begun = 0;
 }
 
 beforeEach(begin);
 
-function fails(method: string, code: "PLATFORM_RATE_LIMITED" | "PLATFORM_UNREACHABLE"): void {
-  faults.push({ method, error: refusal(code) });
+function fails(method: string, name: string): void {
+  faults.push({ method, error: refusal(name) });
 }
+
+const OURS = ["PLATFORM_RATE_LIMITED", "PLATFORM_UNREACHABLE", "PLATFORM_UNKNOWN_OUTCOME"] as const;
 
 /** As Slack says it: one of the bridge's codes, or a name of Slack's own for what cannot be repeated. */
 function refusal(name: string): PlatformError {
-  const ours = name === "PLATFORM_RATE_LIMITED" || name === "PLATFORM_UNREACHABLE" ? name : undefined;
+  const ours = OURS.find((code) => code === name);
   return new PlatformError(ours ?? "PLATFORM_REJECTED", "as the test wants it", {
     platform: "slack",
     retryable: ours !== undefined,
@@ -63,20 +70,24 @@ async function stream(
   args: { readonly ts?: string; readonly markdown_text?: string },
   { signal }: { signal: AbortSignal },
 ): Promise<object> {
+  begun += 1;
   await clock.sleep(ROUND_TRIP_MS, signal);
   const fault = faults.findIndex((one) => one.method === method);
   const [{ error } = { error: undefined }] = fault < 0 ? [] : faults.splice(fault, 1);
+  calls.push(`${method} ${error?.platformCode ?? error?.code ?? "ok"}`);
   if (error?.platformCode === "message_not_in_streaming_state") open.delete(args.ts ?? "");
-  if (error !== undefined) throw error;
+  // Without an answer, but it arrived.
+  if (error !== undefined && error.code !== "PLATFORM_UNKNOWN_OUTCOME") throw error;
   const ts = args.ts ?? `m${texts.size}`;
   if (args.ts === undefined) open.add(ts);
   else if (!open.has(ts)) throw refusal("message_not_in_streaming_state");
   if (method === "chat.stopStream") open.delete(ts);
   texts.set(ts, `${texts.get(ts) ?? ""}${args.markdown_text ?? ""}`);
+  if (error?.code === "PLATFORM_UNKNOWN_OUTCOME") throw error;
   return { ts };
 }
 
-function aReply(): NativeReply {
+function aReply(options: { messages?: number; save?: () => Promise<void> } = {}): NativeReply {
   const context = {
     api: { stream },
     pacer,
@@ -102,12 +113,12 @@ function aReply(): NativeReply {
   return new NativeReply(context as unknown as SlackContext, {
     target,
     recipient: { user: "U1", team: "T1" },
-    save: () => Promise.resolve(),
+    save: options.save ?? (() => Promise.resolve()),
     openEdit: () => {
       handedOver += 1;
       return edits;
     },
-    file: { limit: { messages: 20, rest: "file" } } as AnswerFile,
+    file: { limit: { messages: options.messages ?? 20, rest: "file" } } as AnswerFile,
     signal: new AbortController().signal,
     onOver: () => undefined,
   });
@@ -192,6 +203,79 @@ it("does not let the last state wait for the end of a draft's pause", async () =
   await clock.settle(reply.finish(aContent("Hello. More. All.")));
   expect(clock.now() - from).toBeLessThan(1_000);
   expect([...texts.values()]).toEqual(["Hello. More. All."]);
+});
+
+it.each(["finish", "abandon"] as const)("waits for no pause that begins behind it: %s", async (end) => {
+  const reply = aReply();
+  reply.show(aContent("Hello."));
+  await clock.advance(200);
+  for (let index = 0; index < 5; index += 1) fails("chat.appendStream", "PLATFORM_UNREACHABLE");
+  reply.show(aContent("Hello. More."));
+  // One start, and five that fail: the last of them is on its way as the end comes.
+  while (begun < 6) await clock.advance(10);
+  const from = clock.now();
+  const ended: Promise<unknown> =
+    end === "finish" ? reply.finish(aContent("Hello. More. All.")) : reply.abandon();
+  await clock.settle(ended);
+  expect(faults).toEqual([]);
+  expect(clock.now() - from).toBeLessThan(1_500);
+});
+
+it("takes back nothing of what stands there for what went wrong while it grew", async () => {
+  let saves = 0;
+  const save = (): Promise<void> => {
+    saves += 1;
+    return saves === 1 ? Promise.reject(new Error("the store is away")) : Promise.resolve();
+  };
+  const reply = aReply({ save });
+  reply.show(aContent("Hello."));
+  await clock.advance(1_000);
+  await clock.settle(reply.finish(aContent("Hello. All.")));
+  expect([...texts.values()]).toEqual(["Hello. All."]);
+});
+
+const BORDER = `${"Words of a paragraph. ".repeat(45)}\n\n`;
+
+it("keeps a full message open for what is said at the end", async () => {
+  const reply = aReply();
+  const text = BORDER.repeat(10);
+  reply.show(aContent("Words"));
+  await clock.advance(500);
+  reply.show(aContent(text));
+  await clock.advance(5_000);
+  expect(calls.filter((call) => call.startsWith("chat.stopStream"))).toEqual([]);
+  await clock.settle(reply.finish(aContent(text, { notice: "It broke off." })));
+  expect([calls.at(-1), handedOver]).toEqual(["chat.stopStream ok", 0]);
+});
+
+it("says by an edit what is said at the end where Slack has ended the stream", async () => {
+  const reply = aReply();
+  reply.show(aContent("Hello."));
+  await clock.advance(500);
+  fails("chat.appendStream", "message_not_in_streaming_state");
+  const { answer } = aContent("Hello.");
+  reply.show({ answer: { ...answer, tools: [{ messageId: "2", name: "weather", done: true }] } });
+  while (faults.length > 0) await clock.advance(100);
+  await clock.advance(100);
+  expect(calls.at(-1)).toBe("chat.appendStream message_not_in_streaming_state");
+  await clock.settle(reply.finish(aContent("Hello.", { notice: "It broke off." })));
+  expect(handedOver).toBe(1);
+});
+
+it("says once that the rest comes as a file, though nobody knows whether it arrived", async () => {
+  const reply = aReply({ messages: 1 });
+  reply.show(aContent("Words"));
+  await clock.advance(500);
+  reply.show(aContent(BORDER.repeat(15)));
+  fails("chat.appendStream", "PLATFORM_RATE_LIMITED");
+  while (!calls.includes("chat.appendStream ok")) await clock.advance(100);
+  fails("chat.appendStream", "PLATFORM_UNKNOWN_OUTCOME");
+  await clock.advance(3_000);
+  expect(calls.at(-1)).toBe("chat.appendStream PLATFORM_UNKNOWN_OUTCOME");
+  await clock.settle(reply.finish(aContent(BORDER.repeat(15))));
+  expect([...texts.values()].join("").match(/comes as a file/g)).toHaveLength(1);
+  // What it shows is put right, since it is not certain.
+  expect(handedOver).toBe(1);
 });
 
 /** What may happen to a call: Slack ends streams by itself, and takes some texts not. */
