@@ -97,10 +97,11 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
   const { start, attempt } = run;
   const checkpoint = new Checkpoint(run);
   log.info({ start, attempt, attachments: told.attachments.length }, "turn started");
-  const { done, asked: sent, reply: replied } = checkpoint.state;
+  const { done, asked: sent, reply: replied, telling: said } = checkpoint.state;
   if (done !== undefined) {
     await rememberMessages(told, parts.store, done.messageKeys);
-    await rememberAnswer(parts.store, { reply: replied ?? earlier?.reply, asked, whole: true });
+    await rememberAnswer(parts.store, { reply: replied ?? earlier?.reply, asked, whole: said === undefined });
+    if (said?.bury === true) throw alreadyTold(said.code);
     return;
   }
   const unwanted = sent === undefined && isCancelled(run.signal.reason);
@@ -120,8 +121,7 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
   const { telling } = checkpoint.state;
   if (telling !== undefined) {
     await tell(work, telling);
-    if (telling.bury)
-      throw new BridgeError(telling.code, "an earlier start failed, this one has told its asker");
+    if (telling.bury) throw alreadyTold(telling.code);
     return;
   }
   try {
@@ -141,6 +141,10 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
       "turn ended",
     );
   }
+}
+
+function alreadyTold(code: ErrorCode): BridgeError {
+  return new BridgeError(code, "an earlier start failed, its asker has been told");
 }
 
 /**
@@ -178,8 +182,12 @@ async function openReply(
   try {
     return await open();
   } catch (error) {
-    if (run.signal.aborted) throw error;
-    const next = afterFailure(error, run.attempt, { repeatable: true, isFollowed: false, inTime: true });
+    const wasCancelled = isCancelled(run.signal.reason);
+    if (run.signal.aborted && !wasCancelled) throw error;
+    // Somebody pressed stop: that is still to be said, but what Coze writes is not waited for.
+    if (wasCancelled) await cancelAtCoze({ ...parts, checkpoint, answer: EMPTY_ANSWER });
+    const how = { repeatable: true, isFollowed: false, inTime: !wasCancelled };
+    const next = afterFailure(error, run.attempt, how);
     parts.log.warn({ err: error }, "reply could not be opened");
     if (next.do === "retry") throw new RetryLater({ afterMs: next.afterMs, cause: error });
     throw error;
@@ -297,6 +305,8 @@ function contentOf({ turn, answer, checkpoint }: Work, ending?: string): ReplyCo
 function afterword(answer: AnswerState): ErrorCode | undefined {
   if (answer.status === "canceled") return "COZE_CANCELED";
   if (answer.cut) return "COZE_ANSWER_TOO_LONG";
+  // A tool of the caller's, which nobody here has: what was said before is not the answer.
+  if (answer.pending.some(({ kind }) => kind === "function")) return "COZE_ACTION_REQUIRED";
   if (answerMarkdown(answer) !== "") return undefined;
   return answer.pending.length > 0 ? "COZE_ACTION_REQUIRED" : "COZE_NO_ANSWER";
 }
@@ -386,7 +396,12 @@ async function aborted(work: Work): Promise<void> {
   throw reason;
 }
 
-async function cancelAtCoze({ answer, checkpoint, source, log }: Work): Promise<void> {
+async function cancelAtCoze({
+  answer,
+  checkpoint,
+  source,
+  log,
+}: Pick<Work, "answer" | "checkpoint" | "source" | "log">): Promise<void> {
   const { chatId, conversationId } = answer;
   const seen: ChatIds | undefined =
     chatId === undefined || conversationId === undefined ? undefined : { chatId, conversationId };

@@ -146,7 +146,9 @@ async function findLost(
 async function follow(chat: ChatIds, parts: AskParts, signal: AbortSignal): Promise<void> {
   const { source, checkpoint, wallNow, onEvent } = parts;
   const since = checkpoint.state.asked?.at ?? wallNow();
-  const timeoutMs = Math.max(LEAST_FOLLOW_MS, since + ANSWER_MS - wallNow());
+  // A clock may have been set back.
+  const leftMs = Math.min(ANSWER_MS, since + ANSWER_MS - wallNow());
+  const timeoutMs = Math.max(LEAST_FOLLOW_MS, leftMs);
   for await (const event of source.follow(chat, { signal, timeoutMs })) {
     if (event.type === "chat") await noteChat(event, chat.conversationId, checkpoint);
     onEvent(event);

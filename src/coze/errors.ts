@@ -80,6 +80,23 @@ export function toGatewayError(httpStatus: number, facts: CallFacts): CozeError 
   });
 }
 
+/**
+ * An error about a chat that Coze has told us of. Only Coze itself says that it is gone: an HTTP 404 without its envelope
+ * is a gateway's on the way, and passes.
+ */
+export function ofKnownChat(error: unknown): unknown {
+  if (!(error instanceof CozeError) || error.code !== "COZE_NOT_FOUND") return error;
+  const { cozeCode, httpStatus, logId } = error;
+  if (cozeCode !== undefined || httpStatus === undefined) return error;
+  return new CozeError("COZE_UNREACHABLE", error.message, {
+    retryable: true,
+    outcome: "unknown",
+    httpStatus,
+    ...(logId !== undefined && { logId }),
+    cause: error,
+  });
+}
+
 /** A token that Coze does not know may be known in its other region (coze-api.md §17). */
 function homeHint({ code }: CodeMeaning, { baseUrl }: CallFacts): string {
   return code === "COZE_AUTH" && baseUrl !== undefined ? regionHint(baseUrl) : "";

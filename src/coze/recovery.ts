@@ -3,7 +3,7 @@ import type { Abortable } from "../core/ports.ts";
 import type { ChatResult, ChatsApi } from "./api/chats.ts";
 import type { MessagesApi } from "./api/messages.ts";
 import { toMetaValue } from "./chat-request.ts";
-import { chatFailed } from "./errors.ts";
+import { chatFailed, ofKnownChat } from "./errors.ts";
 import { TURN_ID_KEY } from "./question.ts";
 import type { ChatIds, StoredMessage } from "./stored.ts";
 
@@ -23,12 +23,15 @@ export async function findChat(
   let afterId: string | undefined;
   let newer: StoredMessage | undefined;
   for (let page = 0; page < MAX_PAGES; page += 1) {
-    const { items, hasMore, lastId } = await messages.page({
+    const query = {
       conversationId,
       order: "desc",
       signal,
       // Newest first: what comes after the last one of a page is older (coze-api.md §9.2).
       ...(afterId !== undefined && { afterId }),
+    } as const;
+    const { items, hasMore, lastId } = await messages.page(query).catch((error: unknown) => {
+      throw ofKnownChat(error);
     });
     for (const message of items) {
       if (message.role === "user" && message.metaData[TURN_ID_KEY] === wanted) {
@@ -52,7 +55,10 @@ export async function* followChat(
   options: Abortable & { timeoutMs: number },
 ): AsyncGenerator<AnswerEvent, void, undefined> {
   const stored = await chats.wait(chat, options);
-  yield* toAnswerEvents({ chat: stored, messages: await chats.listMessages(chat, options) });
+  const messages = await chats.listMessages(chat, options).catch((error: unknown) => {
+    throw ofKnownChat(error);
+  });
+  yield* toAnswerEvents({ chat: stored, messages });
   if (stored.status !== "failed") return;
   throw chatFailed(stored.failure, { call: "GET /v3/chat/retrieve", ...chat });
 }

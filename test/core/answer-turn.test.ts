@@ -214,6 +214,26 @@ describe("attachments", () => {
     expect(adapter.final).toBe("Hello!");
   });
 
+  it("are tried again where that may help, three times in all and not for long", async () => {
+    const away = (retryAfterMs?: number) =>
+      new CozeError("COZE_BUSY", "4013", {
+        retryable: true,
+        ...(retryAfterMs !== undefined && { retryAfterMs }),
+      });
+    const mended = aBridge(ANSWER);
+    mended.adapter.fetchErrors = [away(), away(1_000)];
+    await mended.answer({ attachments: [attachment("cat.png")] });
+    expect([mended.source.asked[0]?.files.length, mended.adapter.notice]).toEqual([1, undefined]);
+    for (const errors of [[away(), away(), away()], [away(60_000)]]) {
+      const left = aBridge(ANSWER);
+      left.adapter.fetchErrors = [...errors];
+      await left.answer({ attachments: [attachment("cat.png")] });
+      expect(left.adapter.fetchErrors).toEqual([]);
+      expect([left.source.asked[0]?.files.length, left.adapter.final]).toEqual([0, "Hello!"]);
+      expect(left.adapter.notice).toContain("“cat.png” was not sent to the bot");
+    }
+  });
+
   it("beyond ten are named, in the asker's language", async () => {
     const { adapter, source, answer } = aBridge(ANSWER);
     const attachments = Array.from({ length: 11 }, (_, index) => attachment(`${index}.png`));
@@ -306,6 +326,14 @@ describe("a turn that fails", () => {
     const tool = aBridge({ events: [{ ...CREATED, status: "requires_action", pending }] });
     await tool.answer();
     expect(tool.adapter.notice).toContain("a tool");
+    const half = aBridge({
+      events: [CREATED, message("Let me look."), { type: "chat", status: "requires_action", pending }],
+    });
+    await half.answer();
+    expect([half.adapter.final, half.adapter.notice]).toEqual([
+      "Let me look.",
+      expect.stringContaining("a tool"),
+    ]);
     const stopped = aBridge({ events: [delta("half"), { type: "chat", status: "canceled" }] });
     await stopped.answer();
     expect([stopped.adapter.final, stopped.adapter.notice]).toEqual([
@@ -403,6 +431,35 @@ describe("a turn that is started again", () => {
       { v: 1, asked, chat },
       { v: 1, asked, chat, done: { messageKeys: ["memory:place:1"] } },
     ]);
+  });
+
+  it.each([true, false])("ends as the start did that told its asker and died: buried: %s", async (bury) => {
+    const { answer } = aBridge();
+    const telling = { code: "COZE_FAILED" as const, bury };
+    const state = { v: 1, asked, telling, done: { messageKeys: ["memory:place:1"] } };
+    const ended = await answer({}, { start: 2, state }).catch((error: unknown) => error);
+    expect(ended instanceof BridgeError ? ended.code : ended).toBe(bury ? "COZE_FAILED" : undefined);
+  });
+
+  it("gives a chat no longer than an answer may take, whatever the clock says", async () => {
+    const { source, answer } = aBridge();
+    source.follows.push(done);
+    await answer({}, { start: 2, state: { v: 1, asked: { ...asked, at: 30 * 86_400_000 }, chat } });
+    expect(source.patience).toEqual([15 * 60_000]);
+  });
+
+  it("that was stopped says so later where its reply can't be opened now, and stops Coze at once", async () => {
+    const { adapter, source, answer } = aBridge();
+    const away = new PlatformError("PLATFORM_UNREACHABLE", "503", { platform: "memory", retryable: true });
+    adapter.openErrors = [away];
+    const controller = new AbortController();
+    controller.abort(new RunAborted("cancelled"));
+    const run = { start: 2, state: { v: 1, asked, chat }, signal: controller.signal };
+    await expect(answer({}, run)).rejects.toBeInstanceOf(RetryLater);
+    expect(source.canceled).toEqual(["chat-1"]);
+    source.follows.push({ hangs: true });
+    await answer({}, run);
+    expect(adapter.notice).toBe("This answer was stopped. (K7Q2FM)");
   });
 
   it("follows the chat it knows instead of asking again", async () => {
@@ -626,6 +683,15 @@ describe("a changed question", () => {
     expect(source.asked).toHaveLength(2);
     await answer(redo({ id: `${question}#r2`, text: "Hello", editedAt: 2 }));
     expect(source.asked).toHaveLength(2);
+  });
+
+  it("that says what a dead start failed to answer is asked again", async () => {
+    const { source, answer } = aBridge(ANSWER);
+    const telling = { code: "COZE_REFUSED" as const, bury: false };
+    const state = { v: 1, telling, done: { messageKeys: ["memory:place:1"] } };
+    await answer({ id: `${question}#r0`, text: "Hello" }, { start: 2, state });
+    await answer(redo({ text: "Hello" }));
+    expect(source.asked).toHaveLength(1);
   });
 
   it("that is cancelled before it was asked leaves the earlier answer as it is", async () => {

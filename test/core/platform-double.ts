@@ -122,6 +122,8 @@ export class ScriptedSource implements AnswerSource {
   /** What the next followed chats say. */
   readonly follows: Script[] = [];
   readonly followed: string[] = [];
+  /** How long each of them was waited for, in ms. */
+  readonly patience: number[] = [];
   readonly #scripts: Script[];
 
   constructor(...scripts: Script[]) {
@@ -150,9 +152,10 @@ export class ScriptedSource implements AnswerSource {
 
   async *follow(
     { chatId }: { chatId: string },
-    { signal }: { signal: AbortSignal },
+    { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number },
   ): AsyncIterable<AnswerEvent> {
     this.followed.push(chatId);
+    this.patience.push(timeoutMs);
     yield* perform(this.follows.shift(), signal);
   }
 

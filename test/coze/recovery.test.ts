@@ -90,6 +90,23 @@ describe("§22.32 a chat whose reader went away", () => {
     await expect(followed(pair, conversationId, chatId)).rejects.toMatchObject({ code: "COZE_QUOTA" });
   });
 
+  it.each([
+    ["no page", { status: 404, body: "<html>no such page</html>" }],
+    ["another address", { status: 302, headers: { location: "https://elsewhere.example/" }, body: "" }],
+  ])("is not taken for lost where only a gateway says so: %s", async (_, answer) => {
+    await using pair = await openPair();
+    const conversationId = await newConversation(pair);
+    const turnId = await askAndVanish(pair, conversationId, "hello");
+    const chatId = pair.coze.chats[0]?.id ?? "";
+    pair.coze.faults.plan("GET /v3/chat/retrieve", { do: "answer", ...answer });
+    expect(await followed(pair, conversationId, chatId)).toBe(expectedAnswer({ text: "hello" }));
+    const said = { code: "COZE_UNREACHABLE", retryable: true };
+    pair.coze.faults.plan(/message\/list/, { do: "answer", ...answer }, 1);
+    await expect(followed(pair, conversationId, chatId)).rejects.toMatchObject(said);
+    pair.coze.faults.plan(/message\/list/, { do: "answer", ...answer }, 1);
+    await expect(pair.source.findChat({ conversationId, turnId }, { signal })).rejects.toMatchObject(said);
+  });
+
   it("that does not end is given up in time, and an abort is passed on", async () => {
     await using pair = await openPair({ pace: SLOW });
     const conversationId = await newConversation(pair);

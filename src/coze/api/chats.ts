@@ -4,7 +4,7 @@ import { CozeError } from "../../core/errors.ts";
 import type { Abortable, Log } from "../../core/ports.ts";
 import { type ChatRequest, toChatBody } from "../chat-request.ts";
 import { NOT_CANCELLABLE } from "../error-codes.ts";
-import { chatFailed, timedOut } from "../errors.ts";
+import { chatFailed, ofKnownChat, timedOut } from "../errors.ts";
 import type { CozeCall, CozeHttp } from "../http.ts";
 import { type CozePacer, paced, pacedStream } from "../pacer.ts";
 import {
@@ -130,7 +130,8 @@ export class ChatsApi {
         const stored = await this.retrieve(chat, { signal });
         if (stored.status !== "running") return stored;
         failed = 0;
-      } catch (error) {
+      } catch (cause) {
+        const error = ofKnownChat(cause);
         failed += 1;
         const mayPass = error instanceof CozeError && error.retryable && failed < MAX_FAILED_LOOKS;
         // Coze wants to be left alone: whoever asked for the chat knows better what that means.

@@ -19,17 +19,34 @@ export interface StreamOptions {
 /** After the end mark nothing comes but the end of the body; reading it lets the connection be used again. */
 const DRAIN_MS = 250;
 
+/** `over`: the end of what was asked for is certain. `marked`: the end mark was seen. */
+interface StreamEnd {
+  readonly over: boolean;
+  readonly marked: boolean;
+}
+
 /**
- * How long the next event may take, in ms.
- *
- * @param end - `over`: the end of what was asked for is certain. `marked`: the end mark was seen.
+ * How long the next event of a stream may take. Behind its end the rest has one limit in all, whatever a proxy sends to keep
+ * the connection alive.
  */
-export function patienceMs(
-  end: { readonly over: boolean; readonly marked: boolean },
-  { idleMs, graceMs }: CozeTimeouts,
-): number {
-  if (!end.over) return idleMs;
-  return end.marked ? DRAIN_MS : graceMs;
+export class Patience {
+  readonly #timeouts: CozeTimeouts;
+  #since: { readonly end: StreamEnd; readonly at: number } | undefined;
+
+  constructor(timeouts: CozeTimeouts) {
+    this.#timeouts = timeouts;
+  }
+
+  /** In ms, from now on. */
+  left(end: StreamEnd): number {
+    const { idleMs, graceMs } = this.#timeouts;
+    if (!end.over) return idleMs;
+    const now = performance.now();
+    const known = this.#since?.end;
+    if (known?.over !== end.over || known.marked !== end.marked) this.#since = { end, at: now };
+    const passedMs = now - (this.#since?.at ?? now);
+    return Math.max(0, (end.marked ? DRAIN_MS : graceMs) - passedMs);
+  }
 }
 
 /**
