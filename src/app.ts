@@ -169,7 +169,10 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   const platforms = adapters.map(({ platform }) => platform);
   log.info({ role, platforms, port: server.port, signIn: config.coze.signIn.kind }, "bridge is ready");
   options.onReady(server.port);
-  if (role !== "intake") void checkBot(config.coze.botId, { bots: coze.bots, log, signal: shutdown });
+  // What a Coze Studio says to that call, nothing tells.
+  if (role !== "intake" && flavor === "hosted") {
+    void checkBot(config.coze.botId, { bots: coze.bots, log, signal: shutdown });
+  }
   if (!shutdown.aborted) await Promise.race([once(shutdown, "abort"), fatal.promise]);
   log.info({}, "bridge is stopping");
 }
