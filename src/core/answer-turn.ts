@@ -132,7 +132,8 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
     if (isPlaceLost(work.over.reason)) throw work.over.reason;
     await end(work, afterword(work.answer));
   } catch (error) {
-    await fail(work, error);
+    if (error instanceof NothingToAsk) await end(work, undefined);
+    else await fail(work, error);
   } finally {
     const { status, usage, failure } = work.answer;
     const tookMs = Math.round(parts.now() - startedAt);
@@ -142,6 +143,9 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
     );
   }
 }
+
+/** The question was files alone, and none of them could be brought: that is all there is to say. */
+class NothingToAsk extends Error {}
 
 function alreadyTold(code: ErrorCode): BridgeError {
   return new BridgeError(code, "an earlier start failed, its asker has been told");
@@ -243,7 +247,7 @@ async function ask(work: Work): Promise<void> {
 async function askIn(work: Work, conversationId: string, signal: AbortSignal): Promise<void> {
   const { turn, run, reply, log } = work;
   const mayBeAsked = run.start > run.attempt;
-  const show = oncePerTick(() => reply.show(contentOf(work)));
+  const show = oncePerTick(() => reply.show(draftOf(work)));
   const onEvent = (event: AnswerEvent): void => {
     work.answer = reduceAnswer(work.answer, event);
     if (work.live) show();
@@ -261,6 +265,8 @@ async function askIn(work: Work, conversationId: string, signal: AbortSignal): P
 async function toQuestion(work: Work, conversationId: string, signal: AbortSignal): Promise<Question> {
   const { turn, store } = work;
   const [brought, context] = await Promise.all([broughtFiles(work, signal), othersSince(store, turn)]);
+  const isEmpty = turn.text === "" && turn.quote === undefined && brought.files.length === 0;
+  if (isEmpty && brought.notices.length > 0) throw new NothingToAsk();
   return {
     botId: turn.route.botId,
     conversationId,
@@ -287,18 +293,22 @@ function quoted(quote: { author: string; text: string }, text: string): string {
   return [`> ${quote.author}:`, ...lines, "", text].join("\n").trim();
 }
 
-/**
- * What the reply shows now: the answer, and below it what there is to say about it. Before the first letter nothing:
- * a sentence alone would look like the whole answer.
- */
+/** What the reply shows in the end: the answer, and below it what there is to say about it. */
 function contentOf({ turn, answer, checkpoint }: Work, ending?: string): ReplyContent {
   const notices = [
     ...(turn.late === true ? [lateNotice(turn.locale)] : []),
     ...(checkpoint.state.brought?.notices ?? []),
     ...(ending === undefined ? [] : [ending]),
   ];
-  if (notices.length === 0 || (ending === undefined && answerMarkdown(answer) === "")) return { answer };
-  return { answer, notice: notices.join("\n") };
+  if (notices.length === 0) return { answer };
+  const notice = notices.join("\n");
+  const isAlone = ending === undefined && answerMarkdown(answer) === "";
+  return { answer, notice: isAlone ? withReference(notice, turn.reference) : notice };
+}
+
+/** What it shows until then. Before the first letter nothing: a sentence alone would look like the whole answer. */
+function draftOf(work: Work): ReplyContent {
+  return answerMarkdown(work.answer) === "" ? { answer: work.answer } : contentOf(work);
 }
 
 /** What has to be said below an answer that ended well: why it shows nothing, or not all. */

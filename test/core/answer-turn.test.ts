@@ -234,6 +234,18 @@ describe("attachments", () => {
     }
   });
 
+  it.each([
+    ["without a word", "", 0, " (K7Q2FM)"],
+    ["beside words", "What is it?", 1, ""],
+  ])("alone that can't be brought are no question: %s", async (_, text, asked, reference) => {
+    const { adapter, source, answer } = aBridge(ANSWER);
+    adapter.fetchErrors = [new BridgeError("FILE_TOO_LARGE", "60 MB")];
+    await answer({ text, attachments: [attachment("big.zip")] });
+    expect(source.asked).toHaveLength(asked);
+    expect(adapter.notice).toBe(`“big.zip” was not sent to the bot: it is too large.${reference}`);
+    expect(adapter.finishes).toBe(1);
+  });
+
   it("beyond ten are named, in the asker's language", async () => {
     const { adapter, source, answer } = aBridge(ANSWER);
     const attachments = Array.from({ length: 11 }, (_, index) => attachment(`${index}.png`));
