@@ -137,8 +137,8 @@ export function normalizeEdit(
 function goesOnInThread(message: WireMessage, context: NormalizeContext): boolean {
   const { channel_id: channelId, content, attachments, mentions, referenced_message: answered } = message;
   if (!isThread(message, context) || !context.answersIn(channelId)) return false;
-  if (content.trim() === "" && attachments.length === 0) return false;
-  return !answered && mentions.length === 0 && !CALLS_MANY.test(content);
+  const isEmpty = content.trim() === "" && attachments.length === 0 && message.message_snapshots.length === 0;
+  return !isEmpty && !answered && mentions.length === 0 && !CALLS_MANY.test(content);
 }
 
 function isThread(message: WireMessage, context: NormalizeContext): boolean {

@@ -14,9 +14,11 @@ export function mentions(text: string, user: string): boolean {
 export function withoutMention(text: string, user: string): string {
   const found = new RegExp(`<@${user}(?:\\|[^>]*)?>[,:：，]?`).exec(text);
   if (found === null) return text.trim();
-  const before = text.slice(0, found.index).trimEnd();
-  const after = text.slice(found.index + found[0].length).trimStart();
-  return `${before}${before === "" || after === "" ? "" : " "}${after}`.trim();
+  const before = text.slice(0, found.index).replace(/[ \t]+$/, "");
+  const after = text.slice(found.index + found[0].length).replace(/^[ \t]+/, "");
+  // Its line stays one of its own: what stands there may be code or a list.
+  const isAtBorder = /(?:^|\n)$/.test(before) || /^(?:\n|$)/.test(after);
+  return `${before}${isAtBorder ? "" : " "}${after}`.trim();
 }
 
 /**
@@ -40,7 +42,10 @@ function toWords(inner: string, names: Names): string {
   if (target.startsWith("#")) return `#${label || target.slice(1)}`;
   if (target.startsWith("!")) return specialMention(target, label);
   if (target.startsWith("mailto:")) return label || target.slice("mailto:".length);
-  return label === "" || label === target ? target : `${label} (${target})`;
+  // Slack makes a link of what looks like one.
+  const written = target.replace(/^(?:https?:\/\/|tel:)/, "");
+  if (label === "" || label === target) return target;
+  return label === written || label.replaceAll(" ", "") === written ? label : `${label} (${target})`;
 }
 
 /** `<!here>`, `<!subteam^S1|@group>`, `<!date^…|fallback>`. */

@@ -75,6 +75,8 @@ export class SlackIntake implements AsyncDisposable {
   readonly #running = new Set<Promise<unknown>>();
   /** Messages whose questions are stored: Slack brings most of them twice, as a mention, too (slack.md §3.2). */
   readonly #stored = new RecentIds();
+  /** Questions that were taken back, by their dedupe key. */
+  readonly #deleted = new RecentIds();
   readonly #asked = new AskedInThread();
   #catchingUp: Promise<void> | undefined;
   /** Whether the last look came to its end; what one that failed or was stopped did not see is left to the next process. */
@@ -99,17 +101,24 @@ export class SlackIntake implements AsyncDisposable {
     { retryNum = 0 }: { retryNum?: number | undefined } = {},
   ): Promise<void> {
     const deleted = deletedMessage(body, event, this.#parts.self);
-    if (deleted !== undefined) return this.gone(deleted);
+    const lane = z.object({ channel: z.string() }).safeParse(event).data?.channel ?? "";
+    if (deleted !== undefined) {
+      // The question may still be on its way to the store, or held before it.
+      this.#deleted.add(deleted);
+      return this.#lanes.run(lane, () => this.gone(deleted));
+    }
     const edited = editedMessage(event);
     if (edited !== undefined) {
-      const lane = z.object({ channel: z.string() }).safeParse(event).data?.channel ?? "";
+      // The question itself may still have to be found.
+      const question = saidSchema.safeParse({ ...edited.event, channel: lane }).data;
+      if (question !== undefined) await this.#afterMissed(question, { late: true });
       return this.#lanes.run(lane, () => this.#takeEdit(body, edited));
     }
     const said = saidSchema.safeParse(event).data;
     const late = retryNum >= LATE_REPEAT;
     if (said !== undefined) await this.#afterMissed(said, { late });
     const take = (): Promise<boolean> => this.#take(body, event, { late });
-    await this.#lanes.run(said?.channel ?? "", async () => {
+    await this.#lanes.run(lane, async () => {
       if (said === undefined) await take();
       else await this.#takeOnce(said, take);
     });
@@ -146,6 +155,7 @@ export class SlackIntake implements AsyncDisposable {
     const { context, signal } = this.#parts;
     const normalized = await this.#normalizeLive(body, event, { patient: late });
     if (normalized.dropped === undefined) {
+      if (this.#deleted.has(normalized.turn.dedupeKey)) return false;
       if (await isLeftOut(context, normalized.turn)) return false;
       return this.#accept({ ...normalized.turn, ...(late && { late }) });
     }

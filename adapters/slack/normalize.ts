@@ -106,9 +106,12 @@ function reasonToDrop(event: MessageEvent, { self, isOurThread }: NormalizeConte
   if (mentions(event.text ?? "", self.userId)) return undefined;
   if (event.thread_ts === undefined) return "not for us";
   // Somebody else is spoken to first (slack.md §3.6).
-  if (/^\s*<@/.test(event.text ?? "")) return "for somebody else";
+  if (FOR_OTHERS.test(event.text ?? "")) return "for somebody else";
   return isOurThread(messageKey(event.channel, event.thread_ts)) ? undefined : "a thread without us";
 }
+
+/** Somebody, a group or everybody is called first. */
+const FOR_OTHERS = /^\s*<(?:@|!(?:here|channel|everyone|subteam\^))/;
 
 const deletion = z.object({
   subtype: z.enum(["message_deleted", "message_changed"]),

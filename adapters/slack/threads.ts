@@ -105,9 +105,8 @@ export class Threads {
     { self, signal }: { self: SlackSelf; signal: AbortSignal },
   ): Promise<boolean> {
     const key = messageKey(where.channel, where.thread);
-    const known = this.#known.get(key);
-    if (known !== undefined) return known.ours;
     if (await this.isKept(where)) return true;
+    if (this.#known.has(key)) return false;
     const limit = AbortSignal.any([signal, AbortSignal.timeout(LOOKUP_TIMEOUT_MS)]);
     const { clock } = this.#context.tools;
     if (clock.now() < this.#pausedUntil) return false;
@@ -123,11 +122,10 @@ export class Threads {
     return ours;
   }
 
-  /** The same without asking Slack. */
+  /** The same without asking Slack. What was not ours may have become so in another process. */
   async isKept({ channel, thread }: { channel: string; thread: string }): Promise<boolean> {
     const key = messageKey(channel, thread);
-    const known = this.#known.get(key);
-    if (known !== undefined) return known.ours;
+    if (this.#known.get(key)?.ours === true) return true;
     const kept = toPlace(await this.#context.tools.store.get(THREAD_SPACE, key));
     if (kept === undefined) return false;
     this.#remember(key, { ours: true, seen: kept.seen });

@@ -342,3 +342,12 @@ describe("a slash command", () => {
     expect(commandOf({ data: { name: "other" } })).toEqual({ dropped: "unknown-command" });
   });
 });
+
+it("takes a forwarded message in a thread of ours for a question, as it takes a file", () => {
+  const forwarded = { content: "", mentions: [], message_snapshots: [{ message: { content: "explain" } }] };
+  const thread = { channel_type: 11, ...forwarded };
+  expect(turnOf(thread, { answersIn: () => true }).text).toContain("explain");
+  expect(outcomeOf({ ...thread, message_snapshots: [] }, { answersIn: () => true })).toHaveProperty(
+    "dropped",
+  );
+});

@@ -170,6 +170,29 @@ it.concurrent("takes in what is asked while it looks after what was missed, not 
   see(notices.map(({ text }) => text)).toEqual([see.stringContaining("1 more question was")]);
 });
 
+it.concurrent("takes a change in behind its question, which waits for what was missed", async ({
+  expect: see,
+}) => {
+  const taken: string[] = [];
+  await using bridge = await wentDown({
+    onTurn: ({ text }) => {
+      taken.push(text);
+      return Promise.resolve();
+    },
+  });
+  const { slack } = bridge;
+  const ada = slack.person("Ada");
+  slack.faults.plan("POST /api/conversations.history", { do: "delay", ms: 500 }, 2);
+  await bridge.openAnother();
+  const { channel, ts, deliveries } = ada.dm("tpyo");
+  await sleep(50);
+  const live = [...deliveries, ...ada.edit(channel, ts, "typo")];
+  await Promise.all(live.map(({ done }) => done));
+  see(bridge.edited).toHaveLength(1);
+  see(taken.slice(2).length).toBeGreaterThan(1);
+  see(taken.at(-1)).toBe("typo");
+});
+
 it.concurrent("counts as missed what Slack brings again in the middle of the look", async ({
   expect: see,
 }) => {

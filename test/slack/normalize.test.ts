@@ -126,6 +126,8 @@ it.each([
   ["from another bot", { bot_id: "B2", text: "<@U00FAKEBOT01> hi" }],
   ["not from a person", { user: "USLACKBOT", text: "<@U00FAKEBOT01> hi" }],
   ["for somebody else", { thread_ts: "1.1", text: "<@U3> look" }],
+  ["for somebody else", { thread_ts: "1.1", text: " <!subteam^S1|@devs> please take over" }],
+  ["for somebody else", { thread_ts: "1.1", text: "<!here> lunch" }],
   ["not for us", { text: "hello all" }],
 ])("§14.19 §14.20 drops what is %s", (dropped, event) => {
   expect(normalize(message(event), { ours: true })).toEqual({ dropped });
@@ -147,6 +149,8 @@ it.each([
   ["is it so <@U00FAKEBOT01>", "is it so"],
   ["<@U00FAKEBOT01>: and <@U00FAKEBOT01>", "and @coze"],
   ["<@U00FAKEBOT01>，为什么", "为什么"],
+  ["- one\n- two\n<@U00FAKEBOT01> sort these", "- one\n- two\nsort these"],
+  ["fix this\n<@U00FAKEBOT01>\n```\n  a\n```", "fix this\n\n```\n  a\n```"],
 ])("§14.25 takes the mention out of %j", (text, plain) => {
   const names = new Map([["U00FAKEBOT01", "coze"]]);
   expect(toPlainText(withoutMention(text, "U00FAKEBOT01"), names)).toBe(plain);
@@ -159,6 +163,8 @@ it.each([
   ["<!subteam^S1|@team> <!date^1^{date}|today>", "@team today"],
   ["<mailto:a@b.example|a@b.example>", "a@b.example"],
   ["<https://a.example|here> <https://b.example>", "here (https://a.example) https://b.example"],
+  ["<http://readme.md|readme.md> <tel:+4912|+49 12>", "readme.md +49 12"],
+  ["<https://other.example|readme.md>", "readme.md (https://other.example)"],
   ["1 &lt; 2 &amp;&amp; 3 &gt; 2", "1 < 2 && 3 > 2"],
   // Tokens first, entities last: what was escaped is no token.
   ["&lt;@U2&gt; &amp;lt;", "<@U2> &lt;"],
