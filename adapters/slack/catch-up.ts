@@ -1,4 +1,4 @@
-import { BridgeError, PlatformError } from "../../src/core/errors.ts";
+import { BridgeError, isRateLimit } from "../../src/core/errors.ts";
 import { catchUpNotice } from "../../src/core/notices.ts";
 import type { OnTurn } from "../../src/core/ports.ts";
 import type { IncomingTurn } from "../../src/core/turn.ts";
@@ -285,8 +285,7 @@ async function repeat<T>(
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof BridgeError) || tries >= MAX_TRIES) throw error;
-      const refused = error instanceof PlatformError && error.code === "PLATFORM_RATE_LIMITED";
-      if (!refused) await context.sleep(PAUSE_MS * tries, signal);
+      if (!isRateLimit(error)) await context.sleep(PAUSE_MS * tries, signal);
     }
   }
 }

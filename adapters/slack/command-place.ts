@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { PlatformError } from "../../src/core/errors.ts";
+import { isRateLimit, PlatformError } from "../../src/core/errors.ts";
 import type { Locale, Turn } from "../../src/core/turn.ts";
 import type { SlackAddress } from "./address.ts";
 import { toInertText } from "./neutralize.ts";
@@ -87,7 +87,7 @@ async function postQuestion(
     return answer.ts;
   } catch (error) {
     if (!(error instanceof PlatformError)) throw error;
-    if (error.code === "PLATFORM_RATE_LIMITED") gate.refused(error.retryAfterMs ?? 1_000);
+    if (isRateLimit(error)) gate.refused(error.retryAfterMs ?? 1_000);
     if (refusals.test(error.platformCode ?? "")) return undefined;
     throw error;
   }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { PlatformError } from "../../src/core/errors.ts";
+import { isRateLimit, PlatformError } from "../../src/core/errors.ts";
 import type { Permit } from "../../src/core/pacer.ts";
 import type { SlackContext } from "./slack-context.ts";
 
@@ -120,7 +120,7 @@ async function readPage(
       signal,
     });
   } catch (error) {
-    if (error instanceof PlatformError && error.code === "PLATFORM_RATE_LIMITED") {
+    if (isRateLimit(error)) {
       const waitMs = error.retryAfterMs ?? 1_000;
       gate.refused(waitMs);
       if (!slow && waitMs >= LIMITED_FROM_MS) {

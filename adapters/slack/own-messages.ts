@@ -1,4 +1,4 @@
-import { PlatformError } from "../../src/core/errors.ts";
+import { isRateLimit, PlatformError } from "../../src/core/errors.ts";
 import type { Json } from "../../src/core/json.ts";
 import { messageKey } from "./address.ts";
 import type { ReplyTarget } from "./edit-writer.ts";
@@ -148,7 +148,7 @@ async function untilRead(
       if (!(error instanceof PlatformError)) throw error;
       // What Slack says about the pace, the gate knows.
       const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (tries - 1));
-      if (error.code !== "PLATFORM_RATE_LIMITED") await context.sleep(pauseMs, signal);
+      if (!isRateLimit(error)) await context.sleep(pauseMs, signal);
     }
   }
 }

@@ -1,4 +1,4 @@
-import { PlatformError } from "../../src/core/errors.ts";
+import { isRateLimit, PlatformError } from "../../src/core/errors.ts";
 import { noticeFor, withReference } from "../../src/core/notices.ts";
 import { openDm } from "./command-place.ts";
 import type { ReplyTarget } from "./edit-writer.ts";
@@ -55,7 +55,7 @@ async function post(
     return true;
   } catch (error) {
     if (!(error instanceof PlatformError)) throw error;
-    if (error.code === "PLATFORM_RATE_LIMITED") gate.refused(error.retryAfterMs ?? 1_000);
+    if (isRateLimit(error)) gate.refused(error.retryAfterMs ?? 1_000);
     if (error.retryable) throw error;
     return false;
   }

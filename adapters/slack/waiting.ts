@@ -1,4 +1,4 @@
-import { PlatformError } from "../../src/core/errors.ts";
+import { isRateLimit, PlatformError } from "../../src/core/errors.ts";
 import type { Locale, Turn } from "../../src/core/turn.ts";
 import { parseAddress, type SlackAddress } from "./address.ts";
 import type { SlackContext } from "./slack-context.ts";
@@ -56,7 +56,7 @@ async function react(
       if (DONE.test(error.platformCode ?? "")) return true;
       if (error.code === "PLATFORM_PERMISSION") latches.turnOff(FEATURE, team, error);
       else if (!error.retryable || tries >= MAX_TRIES) throw error;
-      else if (error.code === "PLATFORM_RATE_LIMITED") gate.refused(error.retryAfterMs ?? PAUSE_MS);
+      else if (isRateLimit(error)) gate.refused(error.retryAfterMs ?? PAUSE_MS);
       else await sleep(PAUSE_MS * tries, signal);
     }
   }

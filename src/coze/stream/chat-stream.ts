@@ -6,7 +6,7 @@ import { type Flavor, failureInText } from "../flavor.ts";
 import type { CozeCall, CozeHttp } from "../http.ts";
 import { type AnswerEnd, isOver, NOT_ENDED, reduceEnd } from "./answer-end.ts";
 import { toAnswerEvent } from "./chat-events.ts";
-import { type Known, Patience, streamEvents } from "./event-stream.ts";
+import { type Known, StreamPatience, streamEvents } from "./event-stream.ts";
 import type { SseEvent } from "./sse.ts";
 
 /** A call that answers with the events of one chat: a new one, one that goes on, or a chatflow's. */
@@ -27,7 +27,7 @@ export async function* askChat(
   const known = knownOf(call);
   let end = NOT_ENDED;
   let silent = true;
-  const patience = new Patience(http.timeouts);
+  const patience = new StreamPatience(http.timeouts);
   const idleMs = (): number => patience.left({ over: isOver(end), marked: end.marked });
   try {
     for await (const events of streamEvents(http, toCozeCall(call, signal), { known, idleMs })) {

@@ -29,7 +29,7 @@ interface StreamEnd {
  * How long the next event of a stream may take. Behind its end the rest has one limit in all, whatever a proxy sends to keep
  * the connection alive.
  */
-export class Patience {
+export class StreamPatience {
   readonly #timeouts: CozeTimeouts;
   #since: { readonly end: StreamEnd; readonly at: number } | undefined;
 

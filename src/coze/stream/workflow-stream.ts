@@ -2,7 +2,7 @@ import { CozeError } from "../../core/errors.ts";
 import type { Abortable, Log } from "../../core/ports.ts";
 import { type CallFacts, streamBroken, toCozeError } from "../errors.ts";
 import type { CozeHttp } from "../http.ts";
-import { type Known, Patience, streamEvents } from "./event-stream.ts";
+import { type Known, StreamPatience, streamEvents } from "./event-stream.ts";
 import { toWorkflowEvent, type WorkflowEvent } from "./workflow-events.ts";
 
 /** How far a stream has proven the end of its run. */
@@ -26,7 +26,7 @@ export async function* streamWorkflow(
 ): AsyncGenerator<WorkflowEvent, void, undefined> {
   const known: Known = { facts: { call: `POST ${path}` } };
   let end: RunEnd = { over: false, marked: false, began: false };
-  const patience = new Patience(http.timeouts);
+  const patience = new StreamPatience(http.timeouts);
   const idleMs = (): number => patience.left(end);
   const call = { method: "POST", path, json, signal } as const;
   try {
