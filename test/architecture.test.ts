@@ -9,8 +9,14 @@ const RULES: readonly { from: RegExp; may: RegExp }[] = [
   { from: /^src\/core\//, may: /^src\/core\// },
   { from: /^src\/markdown\//, may: /^(src\/markdown\/|src\/core\/|package|node:)/ },
   { from: /^src\/(coze|queue|store|http)\//, may: /^(src\/core\/|package|node:)/ },
-  { from: /^adapters\/discord\//, may: /^(adapters\/discord\/|src\/core\/|src\/markdown\/|package|node:)/ },
-  { from: /^adapters\/slack\//, may: /^(adapters\/slack\/|src\/core\/|src\/markdown\/|package|node:)/ },
+  {
+    from: /^adapters\/discord\//,
+    may: /^(adapters\/discord\/|src\/core\/|src\/markdown\/|src\/wire\.ts|package|node:)/,
+  },
+  {
+    from: /^adapters\/slack\//,
+    may: /^(adapters\/slack\/|src\/core\/|src\/markdown\/|src\/wire\.ts|package|node:)/,
+  },
   // The command line and the composition root know everybody, but never the sandbox: the image has none.
   { from: /^src\//, may: /^(src\/|adapters\/|package|node:)/ },
   // Stand-ins speak the wire, and know nothing of the product's insides.

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { BridgeError } from "../../src/core/errors.ts";
+import { optional, readableOf } from "../../src/wire.ts";
 import { isLater } from "./followed-places.ts";
 import type { DiscordPacer } from "./pacer.ts";
 import type { DiscordRest } from "./rest-client.ts";
@@ -29,17 +30,17 @@ const MAX_PAGES = 5;
 const BEGINNING = 60;
 
 const meSchema = z.object({ id: z.string() });
-const pageSchema = z.array(
+const messagesSchema = readableOf(
   z.object({
     id: z.string().regex(/^\d+$/),
-    content: z.string().default(""),
+    content: z.string().catch(""),
     author: z.object({ id: z.string() }),
-    nonce: z.union([z.string(), z.number()]).optional(),
-    message_reference: z.object({ message_id: z.string().optional() }).nullish(),
-    interaction_metadata: z.object({ id: z.string() }).nullish(),
+    nonce: optional(z.union([z.string(), z.number()])),
+    message_reference: optional(z.object({ message_id: optional(z.string()) })),
+    interaction_metadata: optional(z.object({ id: z.string() })),
   }),
 );
-type Listed = z.infer<typeof pageSchema>[number];
+type Listed = z.infer<typeof messagesSchema>[number];
 
 /**
  * Looks for a message of ours where its nonce may have been forgotten (discord.md §2.3). Without the right to read
@@ -65,9 +66,9 @@ export async function findMessage(
       const query = new URLSearchParams({ after, limit: String(PAGE) });
       const route: `/${string}` = `/channels/${lost.channelId}/messages`;
       const { data } = await rest.main({ method: "GET", route, query, name: "list messages", signal });
-      const listed = pageSchema.safeParse(data).data ?? [];
+      const listed = messagesSchema.parse(data);
       const found = listed.find((message) => message.author.id === botId && isLost(message, lost));
-      if (found !== undefined || listed.length < PAGE) return found;
+      if (found !== undefined || !Array.isArray(data) || data.length < PAGE) return found;
       after = listed.reduce((last, { id }) => (isLater(id, last) ? id : last), after);
     }
     return undefined;

@@ -1,11 +1,12 @@
 import { z } from "zod";
+import { ifReadable, oddFields, optional, readableOf } from "../../src/wire.ts";
 
 /** The fields we read of what the gateway says (discord.md §4.2, §5.1); all others pass. */
 
 export interface WireUser {
   readonly id: string;
   readonly username: string;
-  readonly global_name?: string | null | undefined;
+  readonly global_name?: string | undefined;
   readonly bot?: boolean | undefined;
   readonly system?: boolean | undefined;
 }
@@ -36,11 +37,11 @@ export interface WireMessage extends WireFullContent {
   readonly guild_id?: string | undefined;
   readonly channel_type?: number | undefined;
   readonly type: number;
-  /** `null` until somebody changes what it says; previews, pins and flags leave it alone (discord.md §10). */
-  readonly edited_timestamp?: string | null | undefined;
+  /** Absent until somebody changes what it says; previews, pins and flags leave it alone (discord.md §10). */
+  readonly edited_timestamp?: string | undefined;
   readonly author: WireUser;
   readonly webhook_id?: string | undefined;
-  readonly member?: { readonly nick?: string | null | undefined } | undefined;
+  readonly member?: { readonly nick?: string | undefined } | undefined;
   readonly mentions: readonly WireUser[];
   readonly message_reference?:
     | {
@@ -48,7 +49,6 @@ export interface WireMessage extends WireFullContent {
         readonly channel_id?: string | undefined;
         readonly message_id?: string | undefined;
       }
-    | null
     | undefined;
   /** `null`: deleted; absent: not fetched. */
   readonly referenced_message?: (WireFullContent & { readonly author: WireUser }) | null | undefined;
@@ -56,7 +56,7 @@ export interface WireMessage extends WireFullContent {
 
 /** A message as a fetch returns it. */
 export interface FetchedMessage extends WireFullContent {
-  readonly referenced_message?: WireFullContent | null | undefined;
+  readonly referenced_message?: WireFullContent | undefined;
 }
 
 export interface WireInteraction {
@@ -69,7 +69,7 @@ export interface WireInteraction {
   readonly locale?: string | undefined;
   readonly app_permissions?: string | undefined;
   readonly authorizing_integration_owners: Readonly<Record<string, string>>;
-  readonly member?: { readonly nick?: string | null | undefined; readonly user: WireUser } | undefined;
+  readonly member?: { readonly nick?: string | undefined; readonly user: WireUser } | undefined;
   readonly user?: WireUser | undefined;
   readonly data?: WireCommandData | undefined;
 }
@@ -82,7 +82,7 @@ export interface WireGuild {
 
 interface WireChannel {
   readonly id: string;
-  readonly last_message_id?: string | null | undefined;
+  readonly last_message_id?: string | undefined;
 }
 
 interface WireCommandData {
@@ -100,75 +100,86 @@ export interface WireReady {
 const userSchema = z.object({
   id: z.string(),
   username: z.string(),
-  global_name: z.string().nullish(),
-  bot: z.boolean().optional(),
-  system: z.boolean().optional(),
+  global_name: ifReadable(z.string()),
+  bot: optional(z.boolean()),
+  system: optional(z.boolean()),
 });
 
 const attachmentSchema = z.object({
   id: z.string(),
-  filename: z.string(),
-  size: z.number().optional(),
-  url: z.string(),
-  content_type: z.string().optional(),
+  filename: z.string().catch("file"),
+  size: ifReadable(z.number()),
+  // Without one it is a file that can't be fetched, which its asker is told.
+  url: z.string().catch(""),
+  content_type: ifReadable(z.string()),
 });
 
 const contentShape = {
-  content: z.string().default(""),
-  attachments: z.array(attachmentSchema).default([]),
-  sticker_items: z.array(z.object({ name: z.string() })).default([]),
+  content: z.string().catch(""),
+  attachments: readableOf(attachmentSchema),
+  sticker_items: readableOf(z.object({ name: z.string() })),
 };
 
 const fullShape = {
   ...contentShape,
-  message_snapshots: z.array(z.object({ message: z.object(contentShape) })).default([]),
+  message_snapshots: readableOf(z.object({ message: z.object(contentShape) })),
 };
 
-const fetchedSchema = z.object({ ...fullShape, referenced_message: z.object(fullShape).nullish() });
+const fetchedSchema = z.object({ ...fullShape, referenced_message: ifReadable(z.object(fullShape)) });
 
 const messageSchema = z.object({
   ...fullShape,
   // Ids carry their time: what is no number is no id.
   id: z.string().regex(/^\d+$/),
   channel_id: z.string(),
-  guild_id: z.string().optional(),
-  channel_type: z.number().optional(),
+  guild_id: optional(z.string()),
+  channel_type: optional(z.number()),
   type: z.number(),
-  edited_timestamp: z.string().nullish(),
+  edited_timestamp: optional(z.string()),
   author: userSchema,
-  webhook_id: z.string().optional(),
-  member: z.object({ nick: z.string().nullish() }).optional(),
-  mentions: z.array(userSchema).default([]),
-  message_reference: z
-    .object({
-      type: z.number().default(0),
-      channel_id: z.string().optional(),
-      message_id: z.string().optional(),
-    })
-    .nullish(),
-  referenced_message: z.object({ ...fullShape, author: userSchema }).nullish(),
+  webhook_id: optional(z.string()),
+  member: ifReadable(z.object({ nick: ifReadable(z.string()) })),
+  mentions: readableOf(userSchema),
+  message_reference: ifReadable(
+    z.object({
+      type: optional(z.number()).transform((type) => type ?? 0),
+      channel_id: optional(z.string()),
+      message_id: optional(z.string()),
+    }),
+  ),
+  referenced_message: z
+    .object({ ...fullShape, author: userSchema })
+    .nullish()
+    .catch(undefined),
 });
 
 const interactionSchema = z.object({
   id: z.string().regex(/^\d+$/),
   token: z.string(),
   type: z.number(),
-  channel_id: z.string().optional(),
-  guild_id: z.string().optional(),
-  channel: z.object({ type: z.number() }).optional(),
-  locale: z.string().optional(),
-  app_permissions: z.string().optional(),
-  authorizing_integration_owners: z.record(z.string(), z.string()).default({}),
-  member: z.object({ nick: z.string().nullish(), user: userSchema }).optional(),
-  user: userSchema.optional(),
-  data: z
-    .object({
+  channel_id: optional(z.string()),
+  guild_id: optional(z.string()),
+  channel: optional(z.object({ type: z.number() })),
+  locale: ifReadable(z.string()),
+  app_permissions: ifReadable(z.string()),
+  authorizing_integration_owners: z.record(z.string(), z.string()).catch({}),
+  member: optional(z.object({ nick: ifReadable(z.string()), user: userSchema })),
+  user: optional(userSchema),
+  data: optional(
+    z.object({
       name: z.string().default(""),
-      type: z.number().optional(),
-      options: z.array(z.object({ name: z.string(), value: z.unknown() })).default([]),
-      resolved: z.object({ attachments: z.record(z.string(), attachmentSchema).default({}) }).optional(),
-    })
-    .optional(),
+      type: optional(z.number()),
+      options: readableOf(z.object({ name: z.string(), value: z.unknown() })),
+      resolved: optional(
+        z.object({
+          attachments: z
+            .record(z.string(), attachmentSchema)
+            .nullish()
+            .transform((known) => known ?? {}),
+        }),
+      ),
+    }),
+  ),
 });
 
 const readySchema = z.object({
@@ -176,20 +187,20 @@ const readySchema = z.object({
   application: z.object({ id: z.string() }),
 });
 
-const channelSchema = z.object({ id: z.string(), last_message_id: z.string().regex(/^\d+$/).nullish() });
+const channelSchema = z.object({ id: z.string(), last_message_id: ifReadable(z.string().regex(/^\d+$/)) });
 
 const guildSchema = z.object({
   id: z.string(),
   // A guild in an outage comes without its channels, which says nothing about them.
-  unavailable: z.literal(false).optional(),
-  channels: z.array(channelSchema).default([]),
-  threads: z.array(channelSchema).default([]),
+  unavailable: optional(z.literal(false)),
+  channels: readableOf(channelSchema),
+  threads: readableOf(channelSchema),
 });
 
 const deletionSchema = z.object({
   channel_id: z.string(),
-  id: z.string().optional(),
-  ids: z.array(z.string()).default([]),
+  id: optional(z.string()),
+  ids: readableOf(z.string()),
 });
 
 const placeSchema = z.object({ channel_id: z.string() });
@@ -200,9 +211,14 @@ const threadSchema = z.object({ id: z.string().regex(/^\d+$/), owner_id: z.strin
 
 const dispatchSchema = z.object({ t: z.string(), d: z.unknown() });
 
-/** @returns `undefined` for what has not the shape of a message. */
-export function parseMessage(data: unknown): WireMessage | undefined {
-  return messageSchema.safeParse(data).data;
+/** @param onOdd - Gets the fields by which it has not the shape of a message. */
+export function parseMessage(
+  data: unknown,
+  onOdd?: (fields: readonly string[]) => void,
+): WireMessage | undefined {
+  const parsed = messageSchema.safeParse(data);
+  if (!parsed.success) onOdd?.(oddFields(parsed.error));
+  return parsed.data;
 }
 
 /** @throws {z.ZodError} */
@@ -210,9 +226,14 @@ export function parseFetchedMessage(data: unknown): FetchedMessage {
   return fetchedSchema.parse(data);
 }
 
-/** @returns `undefined` for what has not the shape of an interaction. */
-export function parseInteraction(data: unknown): WireInteraction | undefined {
-  return interactionSchema.safeParse(data).data;
+/** @param onOdd - Gets the fields by which it has not the shape of an interaction. */
+export function parseInteraction(
+  data: unknown,
+  onOdd?: (fields: readonly string[]) => void,
+): WireInteraction | undefined {
+  const parsed = interactionSchema.safeParse(data);
+  if (!parsed.success) onOdd?.(oddFields(parsed.error));
+  return parsed.data;
 }
 
 /** What is switched on for an application; nothing that we know when it does not say. */

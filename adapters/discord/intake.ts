@@ -243,13 +243,13 @@ export class DiscordIntake implements AsyncDisposable {
 
   async #takeInteraction(data: unknown, context: NormalizeContext): Promise<void> {
     const { log, rest } = this.#options;
-    const interaction = parseInteraction(data);
-    const outcome =
-      interaction === undefined
-        ? ({ dropped: "malformed" } as const)
-        : normalizeInteraction(interaction, context);
+    const interaction = parseInteraction(data, (fields) =>
+      log.warn({ fields }, "unreadable discord interaction dropped"),
+    );
+    if (interaction === undefined) return;
+    const outcome = normalizeInteraction(interaction, context);
     if ("dropped" in outcome) {
-      log.debug({ reason: outcome.dropped, interactionId: interaction?.id }, "interaction dropped");
+      log.debug({ reason: outcome.dropped, interactionId: interaction.id }, "interaction dropped");
       return;
     }
     const { command } = outcome;

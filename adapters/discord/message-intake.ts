@@ -65,11 +65,11 @@ export class MessageIntake {
 
   /** A MESSAGE_CREATE came. @returns Takes it in: resolves once a turn of it is stored, or it is known to be none. */
   receive(data: unknown): () => Promise<void> {
-    const message = parseMessage(data);
-    if (message === undefined) {
-      this.#options.log.debug({ reason: "malformed" }, "message dropped");
-      return () => Promise.resolve();
-    }
+    const { log } = this.#options;
+    const message = parseMessage(data, (fields) =>
+      log.warn({ fields }, "unreadable discord message dropped"),
+    );
+    if (message === undefined) return () => Promise.resolve();
     this.#live.add(message.id);
     return () => this.#take(message).finally(() => this.#live.delete(message.id));
   }

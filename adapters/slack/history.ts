@@ -1,42 +1,43 @@
 import { z } from "zod";
 import { isRateLimit, PlatformError } from "../../src/core/errors.ts";
 import type { Permit } from "../../src/core/pacer.ts";
+import { ifReadable, optional, readableOf } from "../../src/wire.ts";
 import type { SlackContext } from "./slack-context.ts";
 
 /** A message of a channel or thread, as far as we read it; the rest is kept for who normalizes it. */
 export interface HistoryMessage {
   readonly ts: string;
-  readonly user?: string;
-  readonly bot_id?: string | null;
-  readonly text?: string;
-  readonly streaming_state?: string;
-  readonly metadata?: {
-    readonly event_type: string;
-    readonly event_payload?: Readonly<Record<string, unknown>>;
-  };
+  readonly user?: string | undefined;
+  readonly bot_id?: string | undefined;
+  readonly text?: string | undefined;
+  readonly streaming_state?: string | undefined;
+  readonly metadata?:
+    | {
+        readonly event_type: string;
+        readonly event_payload?: Readonly<Record<string, unknown>> | undefined;
+      }
+    | undefined;
   readonly [key: string]: unknown;
 }
 
 const page: z.ZodType<{
   messages: readonly HistoryMessage[];
-  response_metadata?: { next_cursor?: string };
+  response_metadata?: { next_cursor?: string | undefined } | undefined;
 }> = z.object({
-  messages: z.array(
+  // One that is odd must not hide all that was said before and after it.
+  messages: readableOf(
     z.looseObject({
       ts: z.string(),
-      user: z.string().exactOptional(),
-      bot_id: z.string().nullable().exactOptional(),
-      text: z.string().exactOptional(),
-      streaming_state: z.string().exactOptional(),
-      metadata: z
-        .object({
-          event_type: z.string(),
-          event_payload: z.record(z.string(), z.unknown()).exactOptional(),
-        })
-        .exactOptional(),
+      user: optional(z.string()),
+      bot_id: optional(z.string()),
+      text: optional(z.string()),
+      streaming_state: ifReadable(z.string()),
+      metadata: ifReadable(
+        z.object({ event_type: z.string(), event_payload: optional(z.record(z.string(), z.unknown())) }),
+      ),
     }),
   ),
-  response_metadata: z.object({ next_cursor: z.string().exactOptional() }).exactOptional(),
+  response_metadata: optional(z.object({ next_cursor: optional(z.string()) })),
 });
 
 /** Objects per request that are allowed to every app (slack.md §8.4). */

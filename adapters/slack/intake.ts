@@ -5,6 +5,7 @@ import { noticeFor } from "../../src/core/notices.ts";
 import type { OnTurn, OpenIntakeOptions } from "../../src/core/ports.ts";
 import { RecentIds } from "../../src/core/recent-ids.ts";
 import type { IncomingTurn, Locale } from "../../src/core/turn.ts";
+import { optional, readableOf } from "../../src/wire.ts";
 import { parseAddress } from "./address.ts";
 import { AskedInThread } from "./asked-in-thread.ts";
 import { CatchUp, isLeftOut } from "./catch-up.ts";
@@ -33,10 +34,10 @@ const WORKING: Readonly<Record<Locale, string>> = { en: "Working on it…", zh: 
 
 const sessionStopped = z.object({
   channel: z.string(),
-  thread_ts: z.string().optional(),
-  streaming_message_ts: z.array(z.string()).default([]),
-  user: z.string().optional(),
-  event_ts: z.string().optional(),
+  thread_ts: optional(z.string()),
+  streaming_message_ts: readableOf(z.string()),
+  user: optional(z.string()),
+  event_ts: optional(z.string()),
 });
 
 /** After so long without a socket Slack has given up repeating what came first, in ms (slack.md §3.4: 5 min). */
@@ -47,8 +48,8 @@ const LATE_REPEAT = 2;
 const saidSchema = z.object({
   channel: z.string(),
   ts: z.string(),
-  thread_ts: z.string().optional(),
-  files: z.array(z.unknown()).default([]),
+  thread_ts: optional(z.string()),
+  files: readableOf(z.unknown()),
 });
 type Said = z.infer<typeof saidSchema>;
 
@@ -159,8 +160,10 @@ export class SlackIntake implements AsyncDisposable {
       if (await isLeftOut(context, normalized.turn)) return false;
       return this.#accept({ ...normalized.turn, ...(late && { late }) });
     }
-    if (normalized.help !== undefined) await this.#help.answer(normalized.help, { signal });
-    else context.log.debug({ reason: normalized.dropped }, "slack message dropped");
+    const { dropped: reason, help, fields } = normalized;
+    if (help !== undefined) await this.#help.answer(help, { signal });
+    else if (fields !== undefined) context.log.warn({ fields }, "unreadable slack message dropped");
+    else context.log.debug({ reason }, "slack message dropped");
     return false;
   }
 
@@ -236,7 +239,11 @@ export class SlackIntake implements AsyncDisposable {
     const now = Date.now();
     const seal = (secret: string): string => tools.sealer.seal(secret, now + RESPONSE_URL_TTL_MS);
     const normalized = normalizeCommand(body, { ...named, seal, now });
-    if (normalized.dropped !== undefined) return helpText(normalized.help?.locale ?? "en");
+    if (normalized.dropped !== undefined) {
+      const { fields, help } = normalized;
+      if (fields !== undefined) log.warn({ fields }, "unreadable slack command dropped");
+      return helpText(help?.locale ?? "en");
+    }
     const { locale } = normalized.turn;
     try {
       await onTurn(normalized.turn);

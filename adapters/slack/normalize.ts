@@ -1,56 +1,65 @@
 import { z } from "zod";
 import { localeOf } from "../../src/core/locale.ts";
-import type { Attachment, IncomingTurn } from "../../src/core/turn.ts";
+import type { Attachment, IncomingTurn, Quote } from "../../src/core/turn.ts";
+import { ifReadable, oddFields, optional, readableOf } from "../../src/wire.ts";
 import { messageKey, type SlackAddress } from "./address.ts";
 import { mentionedUsers, mentions, type Names, toPlainText, withoutMention } from "./incoming-text.ts";
 import type { PeopleInQuestion } from "./people.ts";
 
 const file = z.object({
   id: z.string(),
-  name: z.string().nullish(),
-  title: z.string().nullish(),
-  mimetype: z.string().nullish(),
-  size: z.number().nullish(),
-  mode: z.string().nullish(),
-  is_external: z.boolean().nullish(),
-  file_access: z.string().nullish(),
-  url_private: z.string().nullish(),
-  url_private_download: z.string().nullish(),
+  name: ifReadable(z.string()),
+  title: ifReadable(z.string()),
+  mimetype: ifReadable(z.string()),
+  size: ifReadable(z.number()),
+  mode: ifReadable(z.string()),
+  is_external: ifReadable(z.boolean()),
+  file_access: ifReadable(z.string()),
+  url_private: ifReadable(z.string()),
+  url_private_download: ifReadable(z.string()),
+});
+
+/** Only what forwards a message is read; all others are previews of links. */
+const shared = z.object({
+  is_share: ifReadable(z.boolean()),
+  author_id: ifReadable(z.string()),
+  author_name: ifReadable(z.string()),
+  text: ifReadable(z.string()),
+  fallback: ifReadable(z.string()),
+  files: readableOf(file),
 });
 
 const messageEvent = z.object({
   type: z.enum(["app_mention", "message"]),
-  subtype: z.string().optional(),
+  subtype: optional(z.string()),
   channel: z.string(),
-  channel_type: z.string().optional(),
-  user: z.string().optional(),
-  bot_id: z.string().nullish(),
-  app_id: z.string().nullish(),
-  hidden: z.boolean().optional(),
-  text: z.string().nullish(),
+  channel_type: optional(z.string()),
+  user: optional(z.string()),
+  bot_id: optional(z.string()),
+  app_id: optional(z.string()),
+  hidden: optional(z.boolean()),
+  text: optional(z.string()),
   ts: z.string(),
-  thread_ts: z.string().optional(),
-  team: z.string().optional(),
-  user_team: z.string().optional(),
-  source_team: z.string().optional(),
-  files: z.array(file).optional(),
+  thread_ts: optional(z.string()),
+  team: ifReadable(z.string()),
+  user_team: ifReadable(z.string()),
+  source_team: ifReadable(z.string()),
+  files: readableOf(file),
+  attachments: readableOf(shared),
 });
 
 const envelope = z.object({
-  team_id: z.string().nullish(),
-  context_team_id: z.string().nullish(),
-  api_app_id: z.string().optional(),
-  authorizations: z.array(z.object({ team_id: z.string().nullish() })).nullish(),
+  team_id: ifReadable(z.string()),
+  context_team_id: ifReadable(z.string()),
+  authorizations: readableOf(z.object({ team_id: ifReadable(z.string()) })),
 });
 
 const command = z.object({
   team_id: z.string(),
   channel_id: z.string(),
-  channel_name: z.string().optional(),
   user_id: z.string(),
-  user_name: z.string().optional(),
-  command: z.string(),
-  text: z.string().optional(),
+  user_name: ifReadable(z.string()),
+  text: optional(z.string()),
   response_url: z.string(),
   trigger_id: z.string(),
 });
@@ -78,7 +87,15 @@ export interface NormalizeContext {
 /** A turn, or why it is none; `help` is a mention of us and nothing else, which deserves a sentence. */
 export type Normalized =
   | { readonly turn: IncomingTurn; readonly dropped?: undefined }
-  | { readonly dropped: string; readonly help?: SlackAddress & { readonly locale: "en" | "zh" } };
+  | {
+      readonly dropped: string;
+      readonly help?: SlackAddress & { readonly locale: "en" | "zh" };
+      /** Those that are not as they have to be. */
+      readonly fields?: readonly string[];
+    };
+
+/** Messages that one message passes on and we read; more are never seen together. */
+const MAX_FORWARDS = 10;
 
 /** Subtypes that people's questions come with (slack.md §3.2). */
 const QUESTIONS: ReadonlySet<string> = new Set(["file_share", "thread_broadcast"]);
@@ -87,7 +104,8 @@ const QUESTIONS: ReadonlySet<string> = new Set(["file_share", "thread_broadcast"
 export function normalizeMessage(body: unknown, event: unknown, context: NormalizeContext): Normalized {
   const message = messageEvent.safeParse(event);
   const outer = envelope.safeParse(body);
-  if (!message.success || !outer.success) return { dropped: "unreadable" };
+  if (!message.success) return { dropped: "unreadable", fields: oddFields(message.error) };
+  if (!outer.success) return { dropped: "unreadable", fields: oddFields(outer.error) };
   const dropped = reasonToDrop(message.data, context);
   if (dropped !== undefined) return { dropped };
   return toTurn(message.data, teamOf(outer.data, context.self), context);
@@ -97,8 +115,8 @@ type MessageEvent = z.infer<typeof messageEvent>;
 
 function reasonToDrop(event: MessageEvent, { self, isOurThread }: NormalizeContext): string | undefined {
   if (event.user === self.userId || event.bot_id === self.botId) return "own message";
-  if (event.app_id != null && event.app_id === self.appId) return "own message";
-  if (event.bot_id != null) return "from another bot";
+  if (event.app_id !== undefined && event.app_id === self.appId) return "own message";
+  if (event.bot_id !== undefined) return "from another bot";
   if (event.user === undefined || /^USLACK(BOT)?$/.test(event.user)) return "not from a person";
   if (event.subtype !== undefined && !QUESTIONS.has(event.subtype)) return `subtype ${event.subtype}`;
   if (event.hidden === true) return "hidden";
@@ -116,9 +134,9 @@ const FOR_OTHERS = /^\s*<(?:@|!(?:here|channel|everyone|subteam\^))/;
 const deletion = z.object({
   subtype: z.enum(["message_deleted", "message_changed"]),
   channel: z.string(),
-  deleted_ts: z.string().optional(),
+  deleted_ts: optional(z.string()),
   /** A deleted message that has replies stays as a tombstone. */
-  message: z.object({ ts: z.string(), subtype: z.string().optional() }).optional(),
+  message: optional(z.object({ ts: z.string(), subtype: optional(z.string()) })),
 });
 
 /** The dedupe key of a message that somebody deleted (slack.md §3.2). */
@@ -135,7 +153,7 @@ export function deletedMessage(body: unknown, event: unknown, self: SlackSelf): 
 const ownChange = z.object({
   event: z.object({
     subtype: z.literal("message_changed"),
-    message: z.object({ bot_id: z.string(), subtype: z.string().optional() }),
+    message: z.object({ bot_id: z.string(), subtype: optional(z.string()) }),
   }),
 });
 
@@ -149,16 +167,16 @@ export function isOwnChange(body: unknown, self: SlackSelf): boolean {
 const edition = z.object({
   subtype: z.literal("message_changed"),
   channel: z.string(),
-  channel_type: z.string().optional(),
+  channel_type: optional(z.string()),
   message: z.looseObject({
     ts: z.string(),
-    text: z.string().nullish(),
-    thread_ts: z.string().optional(),
+    text: optional(z.string()),
+    thread_ts: optional(z.string()),
     edited: z.object({ ts: z.string() }),
   }),
   previous_message: z.object({
-    text: z.string().nullish(),
-    edited: z.object({ ts: z.string() }).nullish(),
+    text: optional(z.string()),
+    edited: optional(z.object({ ts: z.string() })),
   }),
 });
 
@@ -205,8 +223,34 @@ export function threadInQuestion(
 
 /** The people whose names a message needs. */
 export function usersOf(event: unknown, self: SlackSelf): PeopleInQuestion {
-  const { user, text } = messageEvent.safeParse(event).data ?? {};
-  return { asker: user, mentioned: mentionedUsers(withoutMention(text ?? "", self.userId)) };
+  const { data } = messageEvent.safeParse(event);
+  const said = withoutMention(data?.text ?? "", self.userId);
+  const quoted = forwardsOf(data?.attachments ?? []).map(textOfForward);
+  return { asker: data?.user, mentioned: mentionedUsers([said, ...quoted].join("\n")) };
+}
+
+/** The messages that somebody passes on with theirs (slack.md §3.9). */
+function forwardsOf(attachments: readonly z.infer<typeof shared>[]): readonly z.infer<typeof shared>[] {
+  return attachments.filter((attachment) => attachment.is_share === true).slice(0, MAX_FORWARDS);
+}
+
+function textOfForward({ text, fallback }: z.infer<typeof shared>): string {
+  return text || fallback || "";
+}
+
+/** What is passed on, as one quote. */
+function quoteOf(forwards: readonly z.infer<typeof shared>[], names: Names): Quote | undefined {
+  const quotes = forwards
+    .map((forward) => ({
+      author: forward.author_name || names.get(forward.author_id ?? "") || forward.author_id || "?",
+      text: toPlainText(textOfForward(forward), names).trim(),
+    }))
+    .filter(({ text }) => text !== "");
+  if (quotes.length === 0) return undefined;
+  return {
+    author: [...new Set(quotes.map(({ author }) => author))].join(", "),
+    text: quotes.map(({ text }) => text).join("\n\n"),
+  };
 }
 
 function isDm(event: MessageEvent): boolean {
@@ -216,7 +260,7 @@ function isDm(event: MessageEvent): boolean {
 
 /** The workspace through which we see the event; `team_id` may be a guest's (slack.md §3.1). */
 function teamOf(outer: z.infer<typeof envelope>, self: SlackSelf): string {
-  return outer.context_team_id ?? outer.authorizations?.[0]?.team_id ?? outer.team_id ?? self.teamId;
+  return outer.context_team_id ?? outer.authorizations[0]?.team_id ?? outer.team_id ?? self.teamId;
 }
 
 function toTurn(event: MessageEvent, team: string, context: NormalizeContext): Normalized {
@@ -224,8 +268,10 @@ function toTurn(event: MessageEvent, team: string, context: NormalizeContext): N
   const user = event.user ?? "";
   const dm = isDm(event);
   const text = toPlainText(withoutMention(event.text ?? "", self.userId), names).trim();
-  const locale = localeOf(text, localeHint);
-  const files = event.files ?? [];
+  const forwards = forwardsOf(event.attachments);
+  const quote = quoteOf(forwards, names);
+  const locale = localeOf(text === "" ? (quote?.text ?? "") : text, localeHint);
+  const files = [...event.files, ...forwards.flatMap((forward) => forward.files)];
   const key = `slack:${team}:${event.channel}:${event.ts}`;
   const address: SlackAddress = {
     team,
@@ -238,7 +284,8 @@ function toTurn(event: MessageEvent, team: string, context: NormalizeContext): N
     ...specialFiles(files),
     ...(context.unmet === true && { unmet: true }),
   };
-  if (text === "" && files.length === 0) return { dropped: "empty", help: { ...address, locale } };
+  if (text === "" && quote === undefined && files.length === 0)
+    return { dropped: "empty", help: { ...address, locale } };
   // A channel's conversation is the thread; a DM is one, unless somebody opens a thread in it (design.md §5).
   const thread = dm ? event.thread_ts : (event.thread_ts ?? event.ts);
   return {
@@ -250,6 +297,7 @@ function toTurn(event: MessageEvent, team: string, context: NormalizeContext): N
       conversation: `slack:${team}:${event.channel}${thread === undefined ? "" : `:${thread}`}`,
       asker: { key: `slack:${team}:${user}`, name: names.get(user) ?? user },
       text,
+      ...(quote !== undefined && { quote }),
       attachments: files.map(toAttachment),
       locale,
       sentAt: Math.floor(Number(event.ts) * 1000) || 0,
@@ -298,7 +346,7 @@ export function normalizeCommand(
   },
 ): Normalized {
   const parsed = command.safeParse(body);
-  if (!parsed.success) return { dropped: "unreadable" };
+  if (!parsed.success) return { dropped: "unreadable", fields: oddFields(parsed.error) };
   const { team_id: team, channel_id: channel, user_id: user, trigger_id: trigger } = parsed.data;
   const text = toPlainText(parsed.data.text ?? "", context.names).trim();
   const locale = localeOf(text, context.localeHint);

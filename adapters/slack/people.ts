@@ -5,16 +5,19 @@ import { localeOf } from "../../src/core/locale.ts";
 import type { Abortable } from "../../src/core/ports.ts";
 import type { Turn } from "../../src/core/turn.ts";
 import { untilAborted } from "../../src/core/until-aborted.ts";
+import { ifReadable } from "../../src/wire.ts";
 import { unmetAsker } from "./address.ts";
 import type { Names } from "./incoming-text.ts";
 import type { SlackContext } from "./slack-context.ts";
 
 const userInfo = z.object({
   user: z.object({
-    name: z.string().optional(),
-    real_name: z.string().optional(),
-    locale: z.string().optional(),
-    profile: z.object({ display_name: z.string().optional(), real_name: z.string().optional() }).optional(),
+    name: ifReadable(z.string()),
+    real_name: ifReadable(z.string()),
+    locale: ifReadable(z.string()),
+    profile: ifReadable(
+      z.object({ display_name: ifReadable(z.string()), real_name: ifReadable(z.string()) }),
+    ),
   }),
 });
 

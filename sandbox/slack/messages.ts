@@ -2,6 +2,7 @@ import { type Arguments, isTrue, textOf } from "./arguments.ts";
 import { blocksError, hasTable } from "./blocks.ts";
 import { bytesOfCards, type Chunks, readChunks, type StreamCard, updateCards } from "./chunks.ts";
 import { fileJson } from "./files.ts";
+import { forwardJson } from "./forwards.ts";
 import { LIMITED_PAGE } from "./limits.ts";
 import { SlackRefusal } from "./refusal.ts";
 import type { SlackChannel, SlackMessage, SlackStream, Workspace } from "./workspace.ts";
@@ -225,7 +226,7 @@ export class Messages {
       text: message.stream?.markdown ?? message.text,
       ts: message.ts,
       team,
-      ...this.#filesOf(message),
+      ...this.#carriedBy(message),
       ...(message.broadcast && { subtype: "thread_broadcast" }),
       ...(message.bot && { bot_id: bot.botId, app_id: appId }),
       ...(message.threadTs !== undefined && { thread_ts: message.threadTs }),
@@ -236,12 +237,12 @@ export class Messages {
     };
   }
 
-  #filesOf({ files }: SlackMessage): Arguments {
-    if (files.length === 0) return {};
-    const { team } = this.#workspace;
+  /** Files and forwards of a message. */
+  #carriedBy({ files, forwards }: SlackMessage): Arguments {
+    const where = { team: this.#workspace.team, origin: this.#origin() };
     return {
-      subtype: "file_share",
-      files: files.map((file) => fileJson(file, { team, origin: this.#origin() })),
+      ...(files.length > 0 && { subtype: "file_share", files: files.map((file) => fileJson(file, where)) }),
+      ...(forwards.length > 0 && { attachments: forwards.map((forward) => forwardJson(forward, where)) }),
     };
   }
 

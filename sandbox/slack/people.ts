@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { type Arguments, textOf } from "./arguments.ts";
 import type { Deliveries, Delivery } from "./delivery.ts";
 import { fileJson } from "./files.ts";
+import { forwardJson } from "./forwards.ts";
 import type { ResponseUrls } from "./response-urls.ts";
 import type { SlackChannel, SlackFile, SlackMessage, SlackUser, Workspace } from "./workspace.ts";
 
@@ -22,6 +23,8 @@ export interface SayOptions {
   readonly raw?: boolean;
   /** A reply that is also sent to the channel. */
   readonly broadcast?: boolean;
+  /** Somebody's message that is passed on with it. */
+  readonly forward?: { readonly author: string; readonly text: string; readonly files?: readonly NewFile[] };
 }
 
 /** What was said, and the events that told the app. */
@@ -105,12 +108,15 @@ export class People {
 
   #say(channel: SlackChannel, user: SlackUser, said: string, options: SayOptions = {}): Said {
     const { workspace } = this.#options;
-    const files = (options.files ?? []).map((file) => ({ ...this.newFile(file), shared: true }));
+    const shared = (file: NewFile): SlackFile => ({ ...this.newFile(file), shared: true });
+    const files = (options.files ?? []).map(shared);
+    const { forward } = options;
+    const forwards = forward === undefined ? [] : [{ ...forward, files: (forward.files ?? []).map(shared) }];
     const text = options.raw === true ? said : this.#escape(said);
     const message = workspace.post(
       channel,
       { user: user.id, bot: false },
-      { text, files, threadTs: options.thread, broadcast: options.broadcast === true },
+      { text, files, forwards, threadTs: options.thread, broadcast: options.broadcast === true },
     );
     const event = this.#messageEvent(channel, user, message, { text, broadcast: options.broadcast === true });
     const mention = new RegExp(`<@${workspace.bot.userId}(\\|[^>]*)?>`).test(text);
@@ -242,12 +248,15 @@ export class People {
     { text, broadcast }: { text: string; broadcast: boolean },
   ): Arguments {
     const { workspace, origin } = this.#options;
-    const files = message.files.map((file) => fileJson(file, { team: workspace.team, origin: origin() }));
+    const { team } = workspace;
+    const files = message.files.map((file) => fileJson(file, { team, origin: origin() }));
+    const attachments = message.forwards.map((forward) => forwardJson(forward, { team, origin: origin() }));
     const root = message.threadTs === undefined ? undefined : channel.messages.get(message.threadTs);
     return {
       type: "message",
       ...(files.length > 0 && { subtype: "file_share", files, upload: false }),
       ...(broadcast && { subtype: "thread_broadcast" }),
+      ...(attachments.length > 0 && { attachments }),
       client_msg_id: randomUUID(),
       user: user.id,
       text,

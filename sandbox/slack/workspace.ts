@@ -52,12 +52,21 @@ export interface SlackStream {
   blocks: readonly unknown[];
 }
 
+/** A message that is passed on with another. */
+export interface Forward {
+  readonly author: string;
+  readonly text: string;
+  readonly files: readonly SlackFile[];
+}
+
 export interface SlackMessage {
   readonly ts: string;
   readonly user: string;
   readonly bot: boolean;
   readonly threadTs: string | undefined;
   files: readonly SlackFile[];
+  /** Messages that are passed on with it, as attachments. */
+  readonly forwards: readonly Forward[];
   /** Seen by this person only. */
   readonly onlyFor: string | undefined;
   /** A reply that was also sent to the channel. */
@@ -165,6 +174,7 @@ export class Workspace {
     const message: SlackMessage = {
       threadTs: undefined,
       files: [],
+      forwards: [],
       onlyFor: undefined,
       broadcast: false,
       reactions: new Set(),

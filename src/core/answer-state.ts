@@ -188,10 +188,10 @@ function appendDelta(state: AnswerState, event: AnswerEvent & { type: "delta" })
 function reduceMessage(state: AnswerState, event: AnswerEvent & { type: "message" }): AnswerState {
   switch (event.kind) {
     case "answer":
-      // `completed` is authoritative: it replaces what the deltas said (coze-api.md §5.5).
+      // `completed` is authoritative: it replaces what the deltas said (coze-api.md §5.5), unless it says nothing.
       return withAnswer(state, event.messageId, (answer) => ({
         ...answer,
-        text: event.text,
+        text: event.text === "" ? answer.text : event.text,
         reasoning: event.reasoning === "" ? answer.reasoning : event.reasoning,
         contentType: event.contentType,
         completed: true,

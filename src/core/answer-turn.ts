@@ -37,6 +37,7 @@ import {
   type Store,
 } from "./ports.ts";
 import { PromisedReply } from "./promised-reply.ts";
+import { questionText } from "./question-text.ts";
 import { othersSince, rememberExchange } from "./shared-talk.ts";
 import type { Turn } from "./turn.ts";
 
@@ -272,7 +273,7 @@ async function toQuestion(work: Work, conversationId: string, signal: AbortSigna
     conversationId,
     userId: turn.asker.key,
     turnId: turn.id,
-    text: turn.quote === undefined ? turn.text : quoted(turn.quote, turn.text),
+    text: questionText(turn),
     files: brought.files,
     context,
   };
@@ -285,12 +286,6 @@ async function broughtFiles(work: Work, signal: AbortSignal): Promise<BroughtFil
   const brought = await bringFiles(turn, work, signal);
   if (turn.attachments.length > 0) await checkpoint.save({ brought });
   return brought;
-}
-
-/** Other people's text is material, not instruction: it stands in a quote with its author's name. */
-function quoted(quote: { author: string; text: string }, text: string): string {
-  const lines = quote.text.split("\n").map((line) => `> ${line}`);
-  return [`> ${quote.author}:`, ...lines, "", text].join("\n").trim();
 }
 
 /** What the reply shows in the end: the answer, and below it what there is to say about it. */

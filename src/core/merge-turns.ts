@@ -1,3 +1,4 @@
+import { questionText } from "./question-text.ts";
 import type { Turn } from "./turn.ts";
 
 /**
@@ -9,15 +10,15 @@ export function mergeTurns(turns: readonly Turn[]): Turn {
   const last = turns.at(-1);
   if (first === undefined || last === undefined) throw new Error("a run without a turn");
   if (first === last) return first;
-  const quote = turns.find((turn) => turn.quote !== undefined)?.quote;
+  const { quote: _, ...rest } = first;
   return {
-    ...first,
+    ...rest,
+    // Each with what it refers to.
     text: turns
-      .map(({ text }) => text)
+      .map(questionText)
       .filter((text) => text !== "")
       .join("\n"),
     attachments: turns.flatMap(({ attachments }) => attachments),
-    ...(quote !== undefined && { quote }),
     ...(turns.some(({ late }) => late === true) && { late: true }),
     // The first one may have been handed in before their name was known.
     asker: last.asker,

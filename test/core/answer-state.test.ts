@@ -90,9 +90,12 @@ describe("text", () => {
     ["shorter", "Hel"],
     ["longer", "Hello, world!"],
     ["edited", "Hallo"],
-    ["empty", ""],
   ])("§22.14 of a completed message replaces what the deltas said when it is %s", (_, text) => {
     expect(answerMarkdown(fold(delta("Hel"), delta("lo"), message(text)))).toBe(text);
+  });
+
+  it("takes away nothing that has been shown when the completed message is empty", () => {
+    expect(answerMarkdown(fold(delta("Hel"), delta("lo"), message("")))).toBe("Hello");
   });
 
   it("§22.14 keeps the reasoning of the deltas when the completed message does not repeat it", () => {

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { mergeTurns } from "../../src/core/merge-turns.ts";
+import { questionText } from "../../src/core/question-text.ts";
 import { aTurn } from "../make.ts";
 
 it("leaves a single turn as it is", () => {
@@ -33,12 +34,20 @@ it("is all that was typed, known by the first and answered below the last", () =
   });
   expect(mergeTurns([first, second, third])).toEqual({
     ...first,
-    text: "look at\n这两个文件",
+    text: "look at\n> Grace:\n> hm\n这两个文件",
     attachments: [file("a"), file("b")],
-    quote: { author: "Grace", text: "hm" },
     late: true,
     asker,
     locale: "zh",
     address: "at 3",
   });
+});
+
+it("keeps what each of them refers to, above what was said about it", () => {
+  const one = aTurn({ text: "is this true?", quote: { author: "Grace", text: "two\nlines" } });
+  const other = aTurn({ text: "and this?", quote: { author: "Alan", text: "three" } });
+  const merged = mergeTurns([one, other]);
+  expect(questionText(merged)).toBe(
+    "> Grace:\n> two\n> lines\n\nis this true?\n> Alan:\n> three\n\nand this?",
+  );
 });

@@ -351,3 +351,81 @@ it("takes a forwarded message in a thread of ours for a question, as it takes a 
     "dropped",
   );
 });
+
+describe("what Discord leaves out or sends oddly", () => {
+  const whole = aMessage({
+    attachments: [file],
+    sticker_items: [{ name: "Wave" }],
+    member: { nick: "Countess" },
+    edited_timestamp: "2026-01-01T00:00:00.000Z",
+    type: 19,
+    message_reference: { type: 0, channel_id: CHANNEL, message_id: "1473118766652199000" },
+    referenced_message: { content: "before", attachments: [file], author: BEN },
+  });
+  const optionalFields = [
+    ["guild_id"],
+    ["channel_type"],
+    ["content"],
+    ["mentions"],
+    ["attachments"],
+    ["attachments", 0, "size"],
+    ["attachments", 0, "content_type"],
+    ["attachments", 0, "filename"],
+    ["attachments", 0, "url"],
+    ["sticker_items"],
+    ["member"],
+    ["member", "nick"],
+    ["edited_timestamp"],
+    ["webhook_id"],
+    ["author", "global_name"],
+    ["author", "bot"],
+    ["message_reference"],
+    ["message_reference", "type"],
+    ["message_reference", "message_id"],
+    ["message_snapshots"],
+    ["referenced_message", "content"],
+    ["referenced_message", "attachments"],
+  ];
+
+  it.each(optionalFields.map((path) => [path.join("."), path]))(
+    "%s: null is as good as absent",
+    (_, path) => {
+      const outcome = (change: (at: Record<string, unknown>, key: string) => void): unknown => {
+        const message = structuredClone(whole);
+        const keys = path.map(String);
+        const last = keys.pop() ?? "";
+        change(
+          keys.reduce((at, key) => at[key] as Record<string, unknown>, message),
+          last,
+        );
+        const parsed = parseMessage(message);
+        return parsed && normalizeMessage(parsed, CONTEXT);
+      };
+      const absent = outcome((at, key) => delete at[key]);
+      expect(absent).toBeDefined();
+      expect(outcome((at, key) => Object.assign(at, { [key]: null }))).toEqual(absent);
+    },
+  );
+
+  it("reads the question beside an odd file, sticker, mention, forward or quote", () => {
+    const odd = {
+      attachments: [null, { filename: "no id" }, { ...file, size: "5", filename: 7, url: undefined }, file],
+      sticker_items: [{}],
+      mentions: [{ id: 1 }, BOT_USER],
+      message_snapshots: [{ message: null }],
+      referenced_message: { author: "?" },
+      message_reference: "?",
+    };
+    const { text, attachments } = turnOf(odd);
+    expect(text).toBe("hello");
+    expect(attachments.map(({ name }) => name)).toEqual(["file", "a.png"]);
+  });
+
+  it("says by what a message is none", () => {
+    const fields: string[] = [];
+    expect(parseMessage(aMessage({ author: null, type: "0" }), (odd) => fields.push(...odd))).toBeUndefined();
+    expect(fields).toEqual(["type", "author"]);
+    expect(parseInteraction({ id: "1", token: 1, type: 2 }, (odd) => fields.push(...odd))).toBeUndefined();
+    expect(fields.at(-1)).toBe("token");
+  });
+});

@@ -30,6 +30,48 @@ it("§14.24 brings a file that comes without a word", async () => {
   expect(await readFile(file.path, "utf8")).toBe("%PDF-1.7 text");
 });
 
+it("quotes a message that is passed on, with its file, also without a word about it", async () => {
+  await using bridge = await openBridge();
+  const grace = bridge.slack.person("Grace");
+  const text = `see ${grace.id} &amp; <@${grace.id}> about <@${bridge.slack.workspace.bot.userId}>`;
+  const forward = { author: "Alan", text, files: [PDF] };
+  bridge.slack.person("Ada").dm("", { forward });
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  bridge.slack.person("Ada").dm("what does it say?", { forward: { author: "Alan", text: "in short" } });
+  await expect.poll(() => bridge.turns.length, SOON).toBe(2);
+  expect(bridge.turns[0]).toMatchObject({
+    text: "",
+    quote: { author: "Alan", text: `see ${grace.id} & @Grace about @Coze` },
+    attachments: [{ name: "a.pdf", contentType: "application/pdf" }],
+  });
+  expect(bridge.turns[1]).toMatchObject({
+    text: "what does it say?",
+    quote: { author: "Alan", text: "in short" },
+    attachments: [],
+  });
+  const turn = toTurn(bridge.turns[0]);
+  const [attachment] = turn.attachments;
+  if (attachment === undefined) throw new Error("no attachment");
+  await using file = await bridge.adapter.fetchAttachment(turn, attachment, {
+    maxBytes: 1_000_000,
+    signal: bridge.signal,
+  });
+  expect(await readFile(file.path, "utf8")).toBe("%PDF-1.7 text");
+});
+
+it("takes no mention inside of what is passed on for a call", async () => {
+  await using bridge = await openBridge();
+  const ada = bridge.slack.person("Ada");
+  const { bot } = bridge.slack.workspace;
+  const channel = bridge.slack.workspace.addChannel("general", "channel", [bot.userId, ada.id]).id;
+  ada.say(channel, "look", {
+    forward: { author: "Alan", text: `<@${bot.userId}> hi` },
+  });
+  ada.say(channel, "@Coze well?", { forward: { author: "Alan", text: "<!channel> lunch" } });
+  await expect.poll(() => bridge.turns.length, SOON).toBe(1);
+  expect(bridge.turns[0]).toMatchObject({ text: "well?", quote: { author: "Alan", text: "@channel lunch" } });
+});
+
 it("§14.49 names the scope when Slack serves its login page instead of a file", async () => {
   await using bridge = await openBridge();
   const fetch = await upload(bridge, PDF);

@@ -9,6 +9,7 @@ import {
   normalizeMessage,
   type SlackSelf,
 } from "../../adapters/slack/normalize.ts";
+import type { IncomingTurn } from "../../src/core/turn.ts";
 
 function load(name: string): Record<string, Record<string, unknown>> {
   const path = join(import.meta.dirname, "../fixtures/specs", name);
@@ -213,4 +214,56 @@ it.each([
   const event = { type: "message", subtype: "message_changed", channel: "C1", message };
   expect(isOwnChange({ type: "event_callback", event }, SELF)).toBe(expected);
   expect(isOwnChange({ type: "event_callback", event: message }, SELF)).toBe(false);
+});
+
+const FILE = {
+  id: "F1",
+  name: "a.png",
+  mimetype: "image/png",
+  size: 5,
+  url_private: "https://files.slack.com/a",
+};
+const OPTIONAL = [
+  "subtype",
+  "channel_type",
+  "bot_id",
+  "app_id",
+  "hidden",
+  "thread_ts",
+  "team",
+  "user_team",
+  "source_team",
+  "files",
+];
+
+it.each(OPTIONAL)("%s: null is as good as absent", (key) => {
+  const event = {
+    ...message({ type: "app_mention", text: "<@U00FAKEBOT01> hi", thread_ts: "1.1" }).event,
+    subtype: "file_share",
+    team: "T1",
+    user_team: "T2",
+    source_team: "T3",
+    files: [FILE],
+  };
+  const { [key as keyof typeof event]: _, ...absent } = event;
+  const outcome = normalize(message({ ...absent }));
+  expect(outcome.dropped).toBeUndefined();
+  expect(normalize(message({ ...event, [key]: null }))).toEqual(outcome);
+});
+
+it("reads the question beside an odd file, and drops nothing that only lacks a name or an address", () => {
+  const files = [null, { name: "no id" }, { id: "F2", name: 7, size: "5", url_private: {} }, FILE];
+  const { turn } = normalize(message({ text: "<@U00FAKEBOT01> hi", files })) as { turn?: IncomingTurn };
+  expect(turn?.text).toBe("hi");
+  expect(turn?.attachments).toEqual([
+    { id: "F2", name: "F2", url: "" },
+    { id: "F1", name: "a.png", size: 5, contentType: "image/png", url: FILE.url_private },
+  ]);
+});
+
+it("says by what a payload is none", () => {
+  expect(normalize(message({ ts: 1.2, bot_id: 7 }))).toEqual({
+    dropped: "unreadable",
+    fields: ["bot_id", "ts"],
+  });
 });
