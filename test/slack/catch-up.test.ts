@@ -26,6 +26,9 @@ it.concurrent("finds what was asked while it was down: mentions, threads, DMs wi
   const { slack, root } = bridge;
   const ada = slack.person("Ada");
   ada.say(slack.general, "not for the bot");
+  // What is odd among the messages hides none of them.
+  const odd = { user: 7 as unknown as string, bot: false };
+  slack.workspace.post(slack.workspace.channels.get(slack.general) ?? see.fail(), odd, { text: "?" });
   ada.say(slack.general, "@Coze three");
   ada.say(slack.general, "four", { thread: root });
   const file = { name: "a.png", mimetype: "image/png", bytes: Buffer.from("png") };

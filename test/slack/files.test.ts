@@ -37,14 +37,17 @@ it("quotes a message that is passed on, with its file, also without a word about
   const forward = { author: "Alan", text, files: [PDF] };
   bridge.slack.person("Ada").dm("", { forward });
   await expect.poll(() => bridge.turns.length, SOON).toBe(1);
-  bridge.slack.person("Ada").dm("what does it say?", { forward: { author: "Alan", text: "in short" } });
+  bridge.slack.person("Ada").dm("", { forward: { author: "Alan", text: "alone" } });
   await expect.poll(() => bridge.turns.length, SOON).toBe(2);
+  bridge.slack.person("Ada").dm("what does it say?", { forward: { author: "Alan", text: "in short" } });
+  await expect.poll(() => bridge.turns.length, SOON).toBe(3);
   expect(bridge.turns[0]).toMatchObject({
     text: "",
     quote: { author: "Alan", text: `see ${grace.id} & @Grace about @Coze` },
     attachments: [{ name: "a.pdf", contentType: "application/pdf" }],
   });
-  expect(bridge.turns[1]).toMatchObject({
+  expect(bridge.turns[1]).toMatchObject({ text: "", quote: { author: "Alan", text: "alone" } });
+  expect(bridge.turns[2]).toMatchObject({
     text: "what does it say?",
     quote: { author: "Alan", text: "in short" },
     attachments: [],

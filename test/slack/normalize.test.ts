@@ -267,3 +267,19 @@ it("says by what a payload is none", () => {
     fields: ["bot_id", "ts"],
   });
 });
+
+it("quotes what is passed on, and no preview of a link", () => {
+  const attachments = [
+    { is_share: true, author_name: "Grace", text: "one &amp; <@U9>" },
+    { title: "a page", text: "a preview", from_url: "https://example.com" },
+    null,
+    { is_share: true, author_name: "", author_id: "U00FAKEUSER1", text: null, fallback: "[then] Ada: two" },
+    { is_share: true, author_name: "Grace", text: "" },
+  ];
+  const event = message({ text: "<@U00FAKEBOT01> well?", attachments });
+  expect(normalize(event)).toMatchObject({
+    turn: { text: "well?", quote: { author: "Grace, Ada", text: "one & @U9\n\n[then] Ada: two" } },
+  });
+  const preview = message({ text: "<@U00FAKEBOT01> well?", attachments: [attachments[1]] });
+  expect((normalize(preview) as { turn: object }).turn).not.toHaveProperty("quote");
+});
