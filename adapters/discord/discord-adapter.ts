@@ -10,6 +10,7 @@ import type {
   AdapterTools,
   FetchOptions,
   LocalFile,
+  Met,
   OnTurn,
   OpenIntakeOptions,
   OpenReplyOptions,
@@ -17,6 +18,7 @@ import type {
 } from "../../src/core/ports.ts";
 import { PromisedReply } from "../../src/core/promised-reply.ts";
 import type { Attachment, Turn } from "../../src/core/turn.ts";
+import { readAbove } from "./above.ts";
 import { type Address, type MessageAddress, parseAddress } from "./address.ts";
 import { BusyChannels } from "./busy-channels.ts";
 import { ClosedPlaces } from "./closed-places.ts";
@@ -191,6 +193,13 @@ export class DiscordAdapter implements Adapter {
     const message =
       "the command's 15 minutes are nearly over, and the bot itself may not write in its channel";
     return clock.after(Math.max(0, leftMs), () => onOver(new BridgeError("COZE_TIMEOUT", message)));
+  }
+
+  meet(turn: Turn, options: Abortable): Promise<Met> | undefined {
+    if (turn.unread !== true) return undefined;
+    const parts = { rest: this.#rest, pacer: this.#pacer, log: this.#tools.log };
+    const { asker, locale } = turn;
+    return readAbove(turn, parts, options).then((read) => ({ asker, locale, ...read }));
   }
 
   fetchAttachment(turn: Turn, attachment: Attachment, options: FetchOptions): Promise<LocalFile> {

@@ -3,6 +3,7 @@ import type { Download, FetchOptions, LocalFile } from "../../src/core/ports.ts"
 import type { Attachment } from "../../src/core/turn.ts";
 import type { Address } from "./address.ts";
 import { parseFetchedMessage } from "./gateway-events.ts";
+import { filesIn } from "./message-content.ts";
 import type { DiscordRest } from "./rest-client.ts";
 
 /** Where Discord keeps files (discord.md §5.3). */
@@ -58,11 +59,7 @@ async function freshUrl(
   try {
     const { data } = await rest.main({ method: "GET", route, name: "get message", signal });
     const message = parseFetchedMessage(data);
-    const files = [
-      ...message.attachments,
-      ...message.message_snapshots.flatMap((snapshot) => snapshot.message.attachments),
-      ...(message.referenced_message?.attachments ?? []),
-    ];
+    const files = [...filesIn(message), ...(message.referenced_message?.attachments ?? [])];
     return files.find(({ id }) => id === attachmentId)?.url;
   } catch (error) {
     if (signal.aborted) throw signal.reason;

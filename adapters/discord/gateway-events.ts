@@ -19,15 +19,23 @@ export interface WireAttachment {
   readonly content_type?: string | undefined;
 }
 
+/** A box below a message: what a program says, or a preview of a link. */
+export interface WireEmbed {
+  readonly title?: string | undefined;
+  readonly description?: string | undefined;
+  readonly fields: readonly { readonly name: string; readonly value: string }[];
+}
+
 /** What a message says, wherever it stands: by itself, forwarded, or replied to. */
-interface WireContent {
+export interface WireContent {
   readonly content: string;
+  readonly embeds: readonly WireEmbed[];
   readonly attachments: readonly WireAttachment[];
   readonly sticker_items: readonly { readonly name: string }[];
 }
 
 /** A content with what it forwards. */
-interface WireFullContent extends WireContent {
+export interface WireFullContent extends WireContent {
   readonly message_snapshots: readonly { readonly message: WireContent }[];
 }
 
@@ -114,8 +122,15 @@ const attachmentSchema = z.object({
   content_type: ifReadable(z.string()),
 });
 
+const embedSchema = z.object({
+  title: ifReadable(z.string()),
+  description: ifReadable(z.string()),
+  fields: readableOf(z.object({ name: z.string(), value: z.string() })),
+});
+
 const contentShape = {
   content: z.string().catch(""),
+  embeds: readableOf(embedSchema),
   attachments: readableOf(attachmentSchema),
   sticker_items: readableOf(z.object({ name: z.string() })),
 };

@@ -2,7 +2,8 @@ import { localeOf } from "../../src/core/locale.ts";
 import type { Attachment, IncomingTurn, Locale, Quote } from "../../src/core/turn.ts";
 import { neutralizeOutsideCode } from "../../src/markdown/code-ranges.ts";
 import { toJson } from "./address.ts";
-import type { WireAttachment, WireInteraction, WireMessage, WireUser } from "./gateway-events.ts";
+import type { WireInteraction, WireMessage } from "./gateway-events.ts";
+import { contentOf, filesIn, nameOf, stickersOf, toAttachment, wholeContentOf } from "./message-content.ts";
 
 /** Who we are, and what the event itself may not say. */
 export interface NormalizeContext {
@@ -109,7 +110,7 @@ export function normalizeMessage(
   const attachments = filesOf(message, context);
   const hint = message.guild_id === undefined ? undefined : context.guildLocale(message.guild_id);
   const locale = localeOf(text, hint);
-  if (text === "" && attachments.length === 0) {
+  if (text === "" && attachments.length === 0 && quoteOf(message, context) === undefined) {
     const help = { channelId: message.channel_id, messageId: message.id, locale };
     return { dropped: isDm || mentioned ? "empty" : "unreadable", help };
   }
@@ -180,6 +181,9 @@ function toTurn(
     sentAt: timeOfId(id),
     address: toJson({ kind: "message", channelId, messageId: id }),
     ...continuesOf(message, context),
+    ...(quote === undefined &&
+      isThread(message, context) &&
+      !context.answersIn(channelId) && { unread: true }),
   };
 }
 
@@ -211,10 +215,6 @@ function askerKey(applicationId: string, userId: string): string {
   return `discord:${applicationId}:${userId}`;
 }
 
-function nameOf(user: WireUser, nick: string | null | undefined): string {
-  return nick || user.global_name || user.username;
-}
-
 /** A thread and a DM are conversations of their own; elsewhere each asker has one per channel (design.md §5). */
 function conversationOf(message: WireMessage, context: NormalizeContext): string {
   const { guild_id: guildId, channel_id: channelId, author } = message;
@@ -238,46 +238,23 @@ function textOf(message: WireMessage, context: NormalizeContext): string {
     }),
   );
   const forwarded = message.message_snapshots.map((snapshot) => contentOf(snapshot.message));
-  return [typed.trim(), ...forwarded, stickersOf(message)].filter((text) => text !== "").join("\n");
-}
-
-function contentOf(message: Pick<WireMessage, "content" | "sticker_items">): string {
-  return [message.content.trim(), stickersOf(message)].filter((text) => text !== "").join("\n");
-}
-
-function stickersOf(message: Pick<WireMessage, "sticker_items">): string {
-  return message.sticker_items.map(({ name }) => `[${name}]`).join(" ");
+  return [typed.trim(), ...forwarded, stickersOf(message.sticker_items)]
+    .filter((text) => text !== "")
+    .join("\n");
 }
 
 /** Files of the message, of what it forwards, and of somebody else's message that it asks about. */
 function filesOf(message: WireMessage, context: NormalizeContext): readonly Attachment[] {
   const answered = message.referenced_message;
   const others = answered && answered.author.id !== context.botId ? answered.attachments : [];
-  return [
-    ...message.attachments,
-    ...message.message_snapshots.flatMap((snapshot) => snapshot.message.attachments),
-    ...others,
-  ]
-    .slice(0, MAX_ATTACHMENTS)
-    .map(toAttachment);
-}
-
-function toAttachment(attachment: WireAttachment): Attachment {
-  return {
-    id: attachment.id,
-    name: attachment.filename,
-    url: attachment.url,
-    ...(attachment.size !== undefined && { size: attachment.size }),
-    ...(attachment.content_type !== undefined && { contentType: attachment.content_type }),
-  };
+  return [...filesIn(message), ...others].slice(0, MAX_ATTACHMENTS).map(toAttachment);
 }
 
 /** The message replied to, unless it is ours: then its conversation knows it already. */
 function quoteOf(message: WireMessage, context: NormalizeContext): Quote | undefined {
   const answered = message.referenced_message;
   if (!answered || answered.author.id === context.botId) return undefined;
-  const forwarded = answered.message_snapshots.map((snapshot) => contentOf(snapshot.message));
-  const text = [contentOf(answered), ...forwarded].filter((each) => each !== "").join("\n");
+  const text = wholeContentOf(answered);
   return text === "" ? undefined : { author: nameOf(answered.author, undefined), text };
 }
 

@@ -209,9 +209,11 @@ export class SlackIntake implements AsyncDisposable {
   /** @returns False where the queue is full, which its asker is told. */
   async #accept(turn: IncomingTurn): Promise<boolean> {
     const { onTurn, people, threads, signal } = this.#parts;
-    const { channel, thread, message, user } = parseAddress(turn.address);
+    const { channel, thread, message, user, kind } = parseAddress(turn.address);
+    const isBelow = kind === "channel" && thread !== undefined && thread !== message;
+    const unread = isBelow && turn.quote === undefined && !(await threads.isKept({ channel, thread }));
     try {
-      await onTurn(turn);
+      await onTurn({ ...turn, ...(unread && { unread }) });
     } catch (error) {
       if (!(error instanceof BridgeError) || error.code !== "QUEUE_FULL") throw error;
       // Repeats would only fill it further: the asker is told instead.

@@ -1,33 +1,19 @@
 import { z } from "zod";
 import { localeOf } from "../../src/core/locale.ts";
-import type { Attachment, IncomingTurn, Quote } from "../../src/core/turn.ts";
+import type { IncomingTurn } from "../../src/core/turn.ts";
 import { ifReadable, oddFields, optional, readableOf } from "../../src/wire.ts";
 import { messageKey, type SlackAddress } from "./address.ts";
 import { mentionedUsers, mentions, type Names, toPlainText, withoutMention } from "./incoming-text.ts";
+import {
+  fileSchema,
+  forwardsOf,
+  quoteOf,
+  sharedSchema,
+  sharedText,
+  specialFiles,
+  toAttachment,
+} from "./message-content.ts";
 import type { PeopleInQuestion } from "./people.ts";
-
-const file = z.object({
-  id: z.string(),
-  name: ifReadable(z.string()),
-  title: ifReadable(z.string()),
-  mimetype: ifReadable(z.string()),
-  size: ifReadable(z.number()),
-  mode: ifReadable(z.string()),
-  is_external: ifReadable(z.boolean()),
-  file_access: ifReadable(z.string()),
-  url_private: ifReadable(z.string()),
-  url_private_download: ifReadable(z.string()),
-});
-
-/** Only what forwards a message is read; all others are previews of links. */
-const shared = z.object({
-  is_share: ifReadable(z.boolean()),
-  author_id: ifReadable(z.string()),
-  author_name: ifReadable(z.string()),
-  text: ifReadable(z.string()),
-  fallback: ifReadable(z.string()),
-  files: readableOf(file),
-});
 
 const messageEvent = z.object({
   type: z.enum(["app_mention", "message"]),
@@ -44,8 +30,8 @@ const messageEvent = z.object({
   team: ifReadable(z.string()),
   user_team: ifReadable(z.string()),
   source_team: ifReadable(z.string()),
-  files: readableOf(file),
-  attachments: readableOf(shared),
+  files: readableOf(fileSchema),
+  attachments: readableOf(sharedSchema),
 });
 
 const envelope = z.object({
@@ -93,9 +79,6 @@ export type Normalized =
       /** Those that are not as they have to be. */
       readonly fields?: readonly string[];
     };
-
-/** Messages that one message passes on and we read; more are never seen together. */
-const MAX_FORWARDS = 10;
 
 /** Subtypes that people's questions come with (slack.md §3.2). */
 const QUESTIONS: ReadonlySet<string> = new Set(["file_share", "thread_broadcast"]);
@@ -225,32 +208,8 @@ export function threadInQuestion(
 export function usersOf(event: unknown, self: SlackSelf): PeopleInQuestion {
   const { data } = messageEvent.safeParse(event);
   const said = withoutMention(data?.text ?? "", self.userId);
-  const quoted = forwardsOf(data?.attachments ?? []).map(textOfForward);
+  const quoted = forwardsOf(data?.attachments ?? []).map(sharedText);
   return { asker: data?.user, mentioned: mentionedUsers([said, ...quoted].join("\n")) };
-}
-
-/** The messages that somebody passes on with theirs (slack.md §3.9). */
-function forwardsOf(attachments: readonly z.infer<typeof shared>[]): readonly z.infer<typeof shared>[] {
-  return attachments.filter((attachment) => attachment.is_share === true).slice(0, MAX_FORWARDS);
-}
-
-function textOfForward({ text, fallback }: z.infer<typeof shared>): string {
-  return text || fallback || "";
-}
-
-/** What is passed on, as one quote. */
-function quoteOf(forwards: readonly z.infer<typeof shared>[], names: Names): Quote | undefined {
-  const quotes = forwards
-    .map((forward) => ({
-      author: forward.author_name || names.get(forward.author_id ?? "") || forward.author_id || "?",
-      text: toPlainText(textOfForward(forward), names).trim(),
-    }))
-    .filter(({ text }) => text !== "");
-  if (quotes.length === 0) return undefined;
-  return {
-    author: [...new Set(quotes.map(({ author }) => author))].join(", "),
-    text: quotes.map(({ text }) => text).join("\n\n"),
-  };
 }
 
 function isDm(event: MessageEvent): boolean {
@@ -305,28 +264,6 @@ function toTurn(event: MessageEvent, team: string, context: NormalizeContext): N
       ...(event.thread_ts !== undefined && { continues: messageKey(event.channel, event.thread_ts) }),
     },
   };
-}
-
-function toAttachment(from: z.infer<typeof file>): Attachment {
-  return {
-    id: from.id,
-    name: from.name ?? from.title ?? from.id,
-    ...(typeof from.size === "number" && from.size > 0 && { size: from.size }),
-    ...(typeof from.mimetype === "string" && from.mimetype !== "" && { contentType: from.mimetype }),
-    url: from.url_private_download ?? from.url_private ?? "",
-  };
-}
-
-/** slack.md §3.5 */
-function specialFiles(files: readonly z.infer<typeof file>[]): Pick<SlackAddress, "files"> {
-  const special: Record<string, "external" | "gone" | "stub"> = {};
-  for (const { id, mode, is_external, file_access } of files) {
-    if (mode === "external" || is_external === true) special[id] = "external";
-    else if (mode === "tombstone" || mode === "hidden_by_limit") special[id] = "gone";
-    else if (file_access === "check_file_info") special[id] = "stub";
-    else if (file_access === "access_denied" || file_access === "file_not_found") special[id] = "gone";
-  }
-  return Object.keys(special).length === 0 ? {} : { files: special };
 }
 
 /** How long Slack lets a response URL live, in ms (slack.md §4.2). */

@@ -15,6 +15,7 @@ import type {
   Reply,
 } from "../../src/core/ports.ts";
 import type { Attachment, Turn } from "../../src/core/turn.ts";
+import { readAbove } from "./above.ts";
 import { parseAddress } from "./address.ts";
 import { fetchSlackFile } from "./files.ts";
 import { createHttpEvents } from "./http-events.ts";
@@ -178,7 +179,15 @@ export class SlackAdapter implements Adapter {
   }
 
   meet(turn: Turn, options: Abortable): ReturnType<NonNullable<Adapter["meet"]>> {
-    return this.#people.meet(turn, options);
+    const person = this.#people.meet(turn, options);
+    if (turn.unread !== true) return person;
+    const above = readAbove(this.#context, this.#people, turn, options);
+    return Promise.all([person, above]).then(([known, read]) => ({
+      asker: turn.asker,
+      locale: turn.locale,
+      ...known,
+      ...read,
+    }));
   }
 
   async checkToken(options: Abortable): Promise<void> {

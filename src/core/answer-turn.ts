@@ -70,7 +70,7 @@ interface Work extends AnswerParts {
   readonly run: Run;
   readonly checkpoint: Checkpoint;
   readonly reply: Reply;
-  /** The turn with what is found out about who asked, where that was not known when it was handed in. */
+  /** The turn with what is found out about who asked and what stands above, where that was not known when it was handed in. */
   readonly met: Promise<Turn>;
   /** Fires when the answer has to end, with the reason: as `OpenReplyOptions.onOver`. */
   readonly over: AbortSignal;
@@ -154,10 +154,11 @@ function alreadyTold(code: ErrorCode): BridgeError {
 
 /**
  * Whether Coze may be asked while we find out who asks. Files and lateness have sentences of their own, in the asker's
- * language, and what an earlier start or revision left on screen is gone on with first.
+ * language, what stands above belongs to the question, and what an earlier start or revision left on screen is gone on
+ * with first.
  */
-function canBeAskedFirst({ attachments, late }: Turn, earlier: EarlierAnswer | undefined): boolean {
-  return attachments.length === 0 && late !== true && earlier === undefined;
+function canBeAskedFirst({ attachments, late, unread }: Turn, earlier: EarlierAnswer | undefined): boolean {
+  return attachments.length === 0 && late !== true && unread !== true && earlier === undefined;
 }
 
 /** @param how - `isQuick`: the reply is opened once its asker is known, which nobody waits for. */

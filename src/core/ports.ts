@@ -11,6 +11,9 @@ export interface Abortable {
 
 // ---------------------------------------------------------------------------------------------- chat platforms
 
+/** What is found out about a turn before anything is said to its asker. */
+export type Met = Pick<Turn, "asker" | "locale"> & Partial<Pick<Turn, "quote" | "attachments" | "address">>;
+
 /**
  * A chat platform, as the core sees it. Implemented under `adapters/`.
  *
@@ -30,10 +33,11 @@ export interface Adapter extends AsyncDisposable {
    */
   checkToken(options: Abortable): Promise<void>;
   /**
-   * What the adapter did not look up before it handed the turn in: who its asker is, as far as that can be found out in
-   * a bounded time; `undefined` when it was known. Nothing is said to them before. Never throws.
+   * What the adapter did not look up before it handed the turn in: who its asker is, and of an `unread` one what was said
+   * above it, as far as that can be found out in a bounded time; `undefined` when all was known. Nothing is said to them
+   * before. Never throws.
    */
-  meet?(turn: Turn, options: Abortable): Promise<Pick<Turn, "asker" | "locale">> | undefined;
+  meet?(turn: Turn, options: Abortable): Promise<Met> | undefined;
   /**
    * Opens the reply to a turn and shows at once that somebody is at work (typing, status).
    *

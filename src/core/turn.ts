@@ -36,6 +36,8 @@ export interface Turn {
   readonly editedAt?: number;
   /** Found by catch-up: it was asked while nobody listened. */
   readonly late?: boolean;
+  /** Asked where others have talked, of which nothing is known yet: `Adapter.meet` reads it. */
+  readonly unread?: boolean;
   /** Where the reply goes. Only the adapter that made it reads it. */
   readonly address: Json;
 }

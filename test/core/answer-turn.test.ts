@@ -117,6 +117,19 @@ describe("a turn", () => {
     expect(adapter.notice).toContain("没有给出回答");
   });
 
+  it("asks with what is found to stand above, in a quote, and with its files", async () => {
+    const { adapter, source, answer } = aBridge(ANSWER);
+    adapter.meeting = Promise.resolve({
+      asker: aTurn().asker,
+      locale: "en",
+      quote: { author: "Grace", text: "one\ntwo" },
+      attachments: [{ id: "7", name: "a.png", url: "" }],
+    });
+    await answer({ text: "What do you think?", unread: true });
+    expect(source.asked[0]?.text).toBe("> Grace:\n> one\n> two\n\nWhat do you think?");
+    expect(source.asked[0]?.files).toHaveLength(1);
+  });
+
   it("remembers by their name somebody whom it got to know while Coze was asked", async () => {
     const { adapter, source, answer } = aBridge(ANSWER, ANSWER);
     adapter.meeting = Promise.resolve({ asker: { ...aTurn().asker, name: "Wei" }, locale: "zh" });
@@ -130,6 +143,7 @@ describe("a turn", () => {
     ["files", { attachments: [{ id: "1", name: "a.png", url: "" }] }, {}],
     ["a question found late", { late: true }, {}],
     ["another start", {}, { start: 2 }],
+    ["talk above it that nobody has read", { unread: true }, {}],
   ] as const)("waits with %s until it knows in which language to speak", async (_what, turn, run) => {
     const { adapter, source, answer } = aBridge({ events: [CREATED, delta("Hel"), COMPLETED] });
     const { promise, resolve } = Promise.withResolvers<Pick<Turn, "asker" | "locale">>();
@@ -140,7 +154,7 @@ describe("a turn", () => {
     expect([adapter.opened, source.asked]).toEqual([[], []]);
     resolve({ asker: aTurn().asker, locale: "zh" });
     await told;
-    if (!("start" in run)) expect(adapter.shownNotices.join()).toMatch(/[\u4e00-\u9fff]/);
+    if (!("start" in run || "unread" in turn)) expect(adapter.shownNotices.join()).toMatch(/[\u4e00-\u9fff]/);
   });
 
   it("reuses the conversation, and takes over the one Coze answers in", async () => {

@@ -216,7 +216,9 @@ export async function openBridge(standIn: DiscordStandIn, options: BridgeOptions
       }),
     [Symbol.asyncDispose]: async () => {
       await adapter[Symbol.asyncDispose]();
-      const previews = [...standIn.world.messages.values()].flatMap(({ embeds }) => embeds);
+      const previews = [...standIn.world.messages.values()].flatMap(({ author, embeds }) =>
+        author.id === standIn.world.bot.id ? embeds : [],
+      );
       expect(previews, "pages fetched for what the model wrote (§9.2)").toEqual([]);
       expect(loudCalls(standIn), "calls without silent allowed_mentions (§11.33)").toEqual([]);
     },

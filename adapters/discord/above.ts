@@ -1,0 +1,90 @@
+import type { Abortable, Log } from "../../src/core/ports.ts";
+import { MAX_ABOVE, quoteAbove } from "../../src/core/talk-above.ts";
+import type { Turn } from "../../src/core/turn.ts";
+import { parseAddress } from "./address.ts";
+import { isLater } from "./followed-places.ts";
+import { parseMessage, type WireFullContent, type WireMessage, type WireUser } from "./gateway-events.ts";
+import { filesIn, nameOf, toAttachment, wholeContentOf } from "./message-content.ts";
+import { timeOfId } from "./normalize.ts";
+import type { DiscordPacer } from "./pacer.ts";
+import type { DiscordRest } from "./rest-client.ts";
+
+export interface AboveParts {
+  readonly rest: DiscordRest;
+  readonly pacer: DiscordPacer;
+  readonly log: Log;
+}
+
+/** How long a question waits for what stands above it, in ms; then it is asked without. */
+const WAIT_MS = 2_000;
+/** What a thread was opened on stands at its top as a message of this type, which refers to it (discord.md §9.3). */
+const THREAD_STARTER = 21;
+/** Default, reply, and what a program answers to a command (discord.md §9.3). */
+const SAYS_SOMETHING: ReadonlySet<number> = new Set([0, 19, 20]);
+
+type Above = WireFullContent & { readonly author: WireUser };
+
+/**
+ * What was said in a thread before somebody asked us there, and the files of its first message and of the one right
+ * above. Without the Message Content intent Discord tells it without its words. Never throws: what cannot be read is not
+ * known.
+ */
+export async function readAbove(
+  turn: Turn,
+  parts: AboveParts,
+  { signal }: Abortable,
+): Promise<Partial<Pick<Turn, "quote" | "attachments">>> {
+  const address = parseAddress(turn.address);
+  if (address.kind !== "message") return {};
+  const { channelId, messageId } = address;
+  const list = (query: Record<string, string>): Promise<readonly WireMessage[]> =>
+    listMessages(channelId, query, parts, AbortSignal.any([signal, AbortSignal.timeout(WAIT_MS)]));
+  try {
+    const last = await list({ before: messageId, limit: String(MAX_ABOVE) });
+    const begun = last.length < MAX_ABOVE ? [] : await list({ after: "0", limit: "1" });
+    const first = begun.filter(({ id }) => last.every((each) => each.id !== id));
+    // A burst of the asker's is one turn, whose first message is as old as the turn.
+    const isAsked = ({ id, author }: WireMessage): boolean =>
+      turn.asker.key.endsWith(`:${author.id}`) && timeOfId(id) >= turn.sentAt;
+    const above = [...first, ...last].filter((message) => !isAsked(message)).flatMap(saidBy);
+    const talk = above
+      .map((message) => ({ author: nameOf(message.author, undefined), text: wholeContentOf(message) }))
+      .filter(({ text }) => text !== "");
+    const quote = quoteAbove(talk, { isWhole: first.length === 0 });
+    const files = [...new Set([...above.slice(0, 1), ...above.slice(-1)])].flatMap(filesIn);
+    return {
+      ...(quote !== undefined && { quote }),
+      attachments: [...turn.attachments, ...files.map(toAttachment)],
+    };
+  } catch (error) {
+    parts.log.warn({ err: error, channelId }, "what stands above a discord question is not known");
+    return {};
+  }
+}
+
+function saidBy(message: WireMessage): readonly Above[] {
+  if (SAYS_SOMETHING.has(message.type)) return [message];
+  return message.type === THREAD_STARTER && message.referenced_message ? [message.referenced_message] : [];
+}
+
+/** Oldest first. */
+async function listMessages(
+  channelId: string,
+  query: Record<string, string>,
+  { rest, pacer }: AboveParts,
+  signal: AbortSignal,
+): Promise<readonly WireMessage[]> {
+  await pacer.list(channelId).acquire("first", { signal });
+  const { data } = await rest.main({
+    method: "GET",
+    route: `/channels/${channelId}/messages`,
+    query: new URLSearchParams(query),
+    name: "list messages",
+    signal,
+  });
+  const listed: readonly unknown[] = Array.isArray(data) ? data : [];
+  return listed
+    .map((each) => parseMessage(each))
+    .filter((message) => message !== undefined)
+    .toSorted((one, other) => (isLater(one.id, other.id) ? 1 : -1));
+}

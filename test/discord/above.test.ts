@@ -1,0 +1,138 @@
+import { readFile } from "node:fs/promises";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-discord.ts";
+import type { Met } from "../../src/core/ports.ts";
+import type { Turn } from "../../src/core/turn.ts";
+import { parseTurn, toPayload } from "../../src/queue/turn-payload.ts";
+import { discordViolations } from "./discord-spec.ts";
+import { type Bridge, calls, openBridge } from "./harness.ts";
+
+const LIST = /^GET \/channels\/\d+\/messages$/;
+const STARTER = 21;
+
+let discord: DiscordStandIn;
+let bridge: Bridge;
+let thread: string;
+
+beforeEach(async () => {
+  discord = await startDiscord({ messageContent: true });
+  bridge = await openBridge(discord);
+  thread = discord.addThread(discord.general, "talk");
+});
+
+afterEach(async () => {
+  await bridge[Symbol.asyncDispose]();
+  await discord[Symbol.asyncDispose]();
+});
+
+async function ask(text: string, place: string, extras: object = {}): Promise<Turn> {
+  const before = bridge.turns.length;
+  discord.person("Ada").say(place, text, extras);
+  await expect.poll(() => bridge.turns.length).toBe(before + 1);
+  const turn = { ...bridge.turns.at(-1), v: 1, reference: "K7Q2FM", route: { botId: "1" } };
+  // As a worker gets it.
+  return parseTurn(toPayload(turn as Turn));
+}
+
+async function meet(turn: Turn): Promise<Met | undefined> {
+  return bridge.adapter.meet?.(turn, { signal: new AbortController().signal });
+}
+
+/** What a thread was opened on. */
+function beginWith(content: string): void {
+  const { world } = discord;
+  const files = [{ name: "report.pdf", bytes: Buffer.from("%PDF-1.7 report") }];
+  const author = {
+    ...world.bot,
+    id: "500000000000000009",
+    username: "grace",
+    global_name: "Grace",
+    bot: false,
+  };
+  const begun = world.addMessage({ channelId: discord.general, author, content, files });
+  world.addMessage({
+    channelId: thread,
+    author,
+    type: STARTER,
+    extras: { referenced_message: begun } as object,
+  });
+}
+
+it("reads what stands above its first mention in a thread, with the files of its first and its last message", async () => {
+  beginWith("the **report**");
+  discord.person("Alan").say(thread, "thanks", { stickers: ["Wave"] });
+  const embeds = [
+    {
+      type: "rich",
+      title: "Alert",
+      description: "Disk usage is 91 %",
+      fields: [{ name: "host", value: "web-1", inline: false }],
+    },
+  ];
+  const program = {
+    ...discord.world.bot,
+    id: "500000000000000008",
+    username: "monitor",
+    global_name: null,
+    bot: false,
+  };
+  discord.world.addMessage({ channelId: thread, author: program, extras: { embeds } as object });
+  discord.person("Alan").say(thread, "see", { files: [{ name: "chart.png", bytes: Buffer.from("png") }] });
+  const turn = await ask("@Coze what do you think?", thread);
+  expect(turn).toMatchObject({ unread: true, attachments: [] });
+  const before = calls(discord, LIST).length;
+  const met = await meet(turn);
+  expect(met).toMatchObject({
+    asker: { name: "Ada" },
+    quote: {
+      author: "Grace, Alan, monitor",
+      text: [
+        "Grace: the **report**",
+        "Alan: thanks\n[Wave]",
+        "monitor: Alert\nDisk usage is 91 %\nhost: web-1",
+        "Alan: see",
+      ].join("\n"),
+    },
+    attachments: [{ name: "report.pdf" }, { name: "chart.png" }],
+  });
+  expect(calls(discord, LIST).length - before).toBe(1);
+  const whole = { ...turn, ...met };
+  const [report] = whole.attachments;
+  if (report === undefined) throw new Error("no file");
+  const { signal } = new AbortController();
+  await using file = await bridge.adapter.fetchAttachment(whole, report, { maxBytes: 1_000, signal });
+  expect(await readFile(file.path, "utf8")).toBe("%PDF-1.7 report");
+  expect(discordViolations(discord.traffic.exchanges)).toEqual([]);
+});
+
+it("finds the first message of a long thread, and reads nothing of what its asker says with the question", async () => {
+  beginWith("first");
+  for (let number = 1; number <= 30; number += 1) discord.person("Alan").say(thread, `line ${number}`);
+  const turn = await ask("@Coze one", thread);
+  discord.person("Ada").say(thread, "@Coze two");
+  await expect.poll(() => bridge.turns.length).toBe(2);
+  const address = bridge.turns[1]?.address ?? null;
+  const lines = (await meet({ ...turn, address }))?.quote?.text.split("\n") ?? [];
+  expect([lines[0], lines[1], lines.at(-1)]).toEqual(["Grace: first", "…", "Alan: line 30"]);
+});
+
+it("has nothing to read in a channel, in a thread that we answer in, or where another message is asked about", async () => {
+  expect(await ask("@Coze hi", discord.general)).not.toHaveProperty("unread");
+  const said = discord.person("Alan").say(thread, "something");
+  const asked = await ask("@Coze", thread, { replyTo: said });
+  expect(asked).not.toHaveProperty("unread");
+  expect(asked).toMatchObject({ text: "", quote: { author: "Alan", text: "something" } });
+  expect(bridge.adapter.meet?.(asked, { signal: new AbortController().signal })).toBeUndefined();
+});
+
+it.each([
+  ["is refused", { do: "answer", status: 403, body: { message: "Missing Access", code: 50001 } }],
+  ["comes too late", { do: "delay", ms: 2_500 }],
+] as const)("is asked without what stands above where that %s", async (_, fault) => {
+  beginWith("first");
+  const turn = await ask("@Coze well?", thread);
+  discord.faults.plan(`GET /channels/${thread}/messages`, fault);
+  const before = performance.now();
+  expect(await meet(turn)).toEqual({ asker: turn.asker, locale: "en" });
+  expect(performance.now() - before).toBeLessThan(2_400);
+});

@@ -1,0 +1,111 @@
+import { readFile } from "node:fs/promises";
+import { expect, it } from "vitest";
+import type { Fault } from "../../sandbox/stand-in.ts";
+import { callsOf, openBridge, type SlackBridge, SOON, toTurn } from "./bridge.ts";
+import { slackViolations } from "./slack-spec.ts";
+
+const REPORT = { name: "report.pdf", mimetype: "application/pdf", bytes: Buffer.from("%PDF-1.7 report") };
+const CHART = { name: "chart.png", mimetype: "image/png", bytes: Buffer.from("png") };
+
+/** A thread in which three people and a program have talked, without us. */
+function talk({ slack }: SlackBridge): string {
+  const [grace, alan] = [slack.person("Grace"), slack.person("Alan")];
+  const { ts: root } = grace.say(slack.general, "the *report* of <@U404>", { raw: true, files: [REPORT] });
+  alan.say(slack.general, "thanks", { thread: root });
+  const channel = slack.workspace.channels.get(slack.general);
+  if (channel === undefined) throw new Error("no channel");
+  slack.workspace.post(
+    channel,
+    { user: "U0MONITOR", bot: false },
+    {
+      threadTs: root,
+      forwards: [{ author: "ignored", text: "Disk usage is 91 %", files: [] }],
+    },
+  );
+  grace.say(slack.general, "and the chart", { thread: root, files: [CHART] });
+  return root;
+}
+
+async function asked(bridge: SlackBridge, count: number): Promise<ReturnType<typeof toTurn>> {
+  await expect.poll(() => bridge.turns.length, SOON).toBe(count);
+  return toTurn(bridge.turns.at(-1));
+}
+
+it("reads what stands above its first mention in a thread, once, with the files of its first and its last message", async () => {
+  await using bridge = await openBridge();
+  const { slack, adapter, signal } = bridge;
+  const root = talk(bridge);
+  const ada = slack.person("Ada");
+  ada.say(slack.general, "@Coze what do you think?", { thread: root });
+  const turn = await asked(bridge, 1);
+  const reads = (): number => callsOf(slack, "conversations.replies").length;
+  const before = reads();
+  expect(turn).toMatchObject({ unread: true, attachments: [] });
+  const met = await adapter.meet?.(turn, { signal });
+  expect(met).toMatchObject({
+    asker: { name: "Ada" },
+    quote: {
+      author: "Grace, Alan, U0MONITOR",
+      text: [
+        "Grace: the *report* of @U404",
+        "Alan: thanks",
+        "U0MONITOR: Disk usage is 91 %",
+        "Grace: and the chart",
+      ].join("\n"),
+    },
+    attachments: [{ name: "report.pdf" }, { name: "chart.png" }],
+  });
+  const whole = { ...turn, ...met };
+  const [report] = whole.attachments;
+  if (report === undefined) throw new Error("no file");
+  await using file = await adapter.fetchAttachment(whole, report, { maxBytes: 1_000, signal });
+  expect(await readFile(file.path, "utf8")).toBe("%PDF-1.7 report");
+  expect(reads() - before).toBe(1);
+  // From now on we hear it all.
+  slack.person("Alan").say(slack.general, "and you?", { thread: root });
+  const next = await asked(bridge, 2);
+  expect(next.unread).toBeUndefined();
+  expect((await adapter.meet?.(next, { signal }))?.quote).toBeUndefined();
+  expect(reads() - before).toBe(1);
+  expect(slackViolations(slack.traffic.exchanges)).toEqual([]);
+});
+
+it("has nothing to read above a thread's first message, a DM, or what its asker passes on", async () => {
+  await using bridge = await openBridge();
+  const { slack } = bridge;
+  const root = talk(bridge);
+  const ada = slack.person("Ada");
+  ada.say(slack.general, "@Coze hello");
+  expect((await asked(bridge, 1)).unread).toBeUndefined();
+  const { ts } = ada.dm("hello");
+  expect((await asked(bridge, 2)).unread).toBeUndefined();
+  ada.dm("more", { thread: ts });
+  expect((await asked(bridge, 3)).unread).toBeUndefined();
+  ada.say(slack.general, "@Coze and this?", { thread: root, forward: { author: "Alan", text: "that" } });
+  expect(await asked(bridge, 4)).not.toHaveProperty("unread");
+});
+
+const refused = (error: string, status = 200): Fault => ({
+  do: "answer",
+  status,
+  headers: { "retry-after": "60" },
+  body: { ok: false, error },
+});
+
+it.each<[string, Fault]>([
+  ["the app may not read there", refused("missing_scope")],
+  ["Slack does not answer in time", { do: "delay", ms: 2_500 }],
+  ["Slack refuses it as too fast for a minute", refused("ratelimited", 429)],
+])("is asked without what stands above where %s", async (_, fault) => {
+  await using bridge = await openBridge();
+  const { slack, adapter, signal } = bridge;
+  const root = talk(bridge);
+  slack.person("Ada").say(slack.general, "@Coze well?", { thread: root });
+  const turn = await asked(bridge, 1);
+  slack.faults.plan("POST /api/conversations.replies", fault);
+  const before = performance.now();
+  const met = await adapter.meet?.(turn, { signal });
+  expect(performance.now() - before).toBeLessThan(2_400);
+  expect(met).toMatchObject({ asker: { name: "Ada" } });
+  expect(met).not.toHaveProperty("quote");
+});
