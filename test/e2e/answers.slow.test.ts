@@ -73,6 +73,30 @@ it("shows a plugin at work as a card, in Slack's stream before its text, and now
   expectCleanTraffic(bridge);
 });
 
+it("asks about what stands above a question in a thread, with its file, on both platforms", async () => {
+  await using bridge = await openBridge({ standIns: { discord: { messageContent: true } } });
+  const { coze, discord, slack } = bridge.services;
+  const report = { name: "report.pdf", mimetype: "application/pdf", bytes: Buffer.from("%PDF-1.7 report") };
+  const { ts: thread } = slack.person("Grace").say(slack.general, "the report", { files: [report] });
+  slack.person("Ada").say(slack.general, "@Coze what is this?", { thread });
+  const talk = discord.addThread(discord.general, "talk");
+  discord.person("Grace").say(talk, "the report", { files: [report] });
+  discord.person("Ada").say(talk, "@Coze what is this?");
+  const asked = (): readonly (readonly { type: string; text?: string }[])[] =>
+    coze.service.conversations
+      .values()
+      .flatMap(({ messages }) => messages.filter(({ role }) => role === "user"))
+      .map(({ content }) => JSON.parse(content) as { type: string; text?: string }[])
+      .toArray();
+  await expect.poll(() => coze.chats.filter(({ status }) => status === "completed").length).toBe(2);
+  for (const parts of asked()) {
+    expect(parts.map(({ type }) => type).toSorted()).toEqual(["file", "text"]);
+    expect(parts.find(({ type }) => type === "text")?.text).toBe("> Grace:\n> the report\n\nwhat is this?");
+  }
+  expect(asked()).toHaveLength(2);
+  expectCleanTraffic(bridge);
+});
+
 it("remembers a name in its conversation, also after a restart", async () => {
   await using bridge = await openBridge();
   const { discord, slack } = bridge;
