@@ -31,6 +31,13 @@ async function asked(bridge: SlackBridge, count: number): Promise<ReturnType<typ
   return toTurn(bridge.turns.at(-1));
 }
 
+const refused = (error: string, status = 200): Fault => ({
+  do: "answer",
+  status,
+  headers: { "retry-after": "60" },
+  body: { ok: false, error },
+});
+
 it("reads what stands above its first mention in a thread, once, with the files of its first and its last message", async () => {
   await using bridge = await openBridge();
   const { slack, adapter, signal } = bridge;
@@ -70,6 +77,33 @@ it("reads what stands above its first mention in a thread, once, with the files 
   expect(slackViolations(slack.traffic.exchanges)).toEqual([]);
 });
 
+it("reads nothing of what its asker says with the question, nor of what is said below it", async () => {
+  await using bridge = await openBridge();
+  const { slack, adapter, signal } = bridge;
+  const ada = slack.person("Ada");
+  const { ts: root } = ada.say(slack.general, "my report");
+  ada.say(slack.general, "@Coze one", { thread: root });
+  const turn = await asked(bridge, 1);
+  ada.say(slack.general, "@Coze two", { thread: root });
+  const { address } = await asked(bridge, 2);
+  slack.person("Alan").say(slack.general, "later", { thread: root });
+  const met = await adapter.meet?.({ ...turn, address }, { signal });
+  expect(met?.quote).toEqual({ author: "Ada", text: "my report" });
+});
+
+it("takes no look where Slack allows one a minute", async () => {
+  await using bridge = await openBridge();
+  const { slack, adapter, signal } = bridge;
+  slack.faults.plan("POST /api/conversations.replies", refused("ratelimited", 429));
+  slack.person("Alan").say(slack.general, "thanks", { thread: talk(bridge) });
+  slack.person("Ada").say(slack.general, "@Coze well?", { thread: talk(bridge) });
+  const turn = await asked(bridge, 1);
+  const before = callsOf(slack, "conversations.replies").length;
+  expect(before).toBeGreaterThan(0);
+  expect((await adapter.meet?.(turn, { signal }))?.quote).toBeUndefined();
+  expect(callsOf(slack, "conversations.replies").length).toBe(before);
+});
+
 it("has nothing to read above a thread's first message, a DM, or what its asker passes on", async () => {
   await using bridge = await openBridge();
   const { slack } = bridge;
@@ -83,13 +117,6 @@ it("has nothing to read above a thread's first message, a DM, or what its asker 
   expect((await asked(bridge, 3)).unread).toBeUndefined();
   ada.say(slack.general, "@Coze and this?", { thread: root, forward: { author: "Alan", text: "that" } });
   expect(await asked(bridge, 4)).not.toHaveProperty("unread");
-});
-
-const refused = (error: string, status = 200): Fault => ({
-  do: "answer",
-  status,
-  headers: { "retry-after": "60" },
-  body: { ok: false, error },
 });
 
 it.each<[string, Fault]>([

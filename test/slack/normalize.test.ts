@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { mentionedUsers, toPlainText, withoutMention } from "../../adapters/slack/incoming-text.ts";
+import { contentOf, writerOf } from "../../adapters/slack/message-content.ts";
 import {
   isOwnChange,
   type Normalized,
@@ -282,4 +283,21 @@ it("quotes what is passed on, and no preview of a link", () => {
   });
   const preview = message({ text: "<@U00FAKEBOT01> well?", attachments: [attachments[1]] });
   expect((normalize(preview) as { turn: object }).turn).not.toHaveProperty("quote");
+});
+
+it("reads what programs say under a name of theirs in attachments, and no preview of a link", () => {
+  const alert = { title: "Disk", fallback: "[then] Disk", text: "91 % of <@U00FAKEUSER1>'s" };
+  const names = new Map([["U00FAKEUSER1", "Ada"]]);
+  const program = { username: "monitor", bot_profile: { name: "Monitor" }, text: "", attachments: [alert] };
+  expect([writerOf(program, names), contentOf(program, names).text]).toEqual([
+    "monitor",
+    "Disk\n91 % of @Ada's",
+  ]);
+  expect(writerOf({ ...program, username: null }, names)).toBe("Monitor");
+  expect(writerOf({ user: "U00FAKEUSER1" }, names)).toBe("Ada");
+  expect(writerOf({ user: "U7" }, names)).toBe("U7");
+  expect(writerOf(null, names)).toBe("?");
+  expect(contentOf({ text: "see https://example.com", attachments: [alert] }, names).text).toBe(
+    "see https://example.com",
+  );
 });
