@@ -23,6 +23,17 @@ it("keeps the first, which says what it is about, and the last ones", () => {
   expect([lines[0], lines[1], lines[2], lines.at(-1)]).toEqual(["0", "…", "31", "49"]);
 });
 
+it("reads of long messages as many as a question should bring along, the last ones first", () => {
+  const talk = Array.from({ length: 19 }, (_, index) => said("Grace", String(index % 10).repeat(1_500)));
+  const lines = quoteAbove([said("Grace", "x".repeat(3_000)), ...talk])?.text.split("\n") ?? [];
+  expect(lines.map((line) => [line.at(0), line.length])).toEqual([
+    ["x", 2_001],
+    ["…", 1],
+    ["7", 1_500],
+    ["8", 1_500],
+  ]);
+});
+
 it("is never longer than what a question should bring along, nor cut inside of a character", () => {
   const text = fc.string({ minLength: 1, maxLength: 5_000, unit: "grapheme" });
   const talk = fc.array(fc.record({ author: fc.constantFrom("Grace", "Alan"), text }), { maxLength: 30 });

@@ -429,3 +429,10 @@ describe("what Discord leaves out or sends oddly", () => {
     expect(fields.at(-1)).toBe("token");
   });
 });
+
+it("has to read what stands above in a thread that we do not answer in, where nothing is replied to", () => {
+  const inThread = { channel_type: 11 };
+  expect(turnOf(inThread)).toMatchObject({ unread: true });
+  expect(turnOf(inThread, { answersIn: () => true })).not.toHaveProperty("unread");
+  expect(turnOf()).not.toHaveProperty("unread");
+});
