@@ -29,6 +29,7 @@ export interface WireEmbed {
 /** What a message says, wherever it stands: by itself, forwarded, or replied to. */
 export interface WireContent {
   readonly content: string;
+  readonly mentions: readonly WireUser[];
   readonly embeds: readonly WireEmbed[];
   readonly attachments: readonly WireAttachment[];
   readonly sticker_items: readonly { readonly name: string }[];
@@ -50,7 +51,6 @@ export interface WireMessage extends WireFullContent {
   readonly author: WireUser;
   readonly webhook_id?: string | undefined;
   readonly member?: { readonly nick?: string | undefined } | undefined;
-  readonly mentions: readonly WireUser[];
   readonly message_reference?:
     | {
         readonly type: number;
@@ -130,6 +130,7 @@ const embedSchema = z.object({
 
 const contentShape = {
   content: z.string().catch(""),
+  mentions: readableOf(userSchema),
   embeds: readableOf(embedSchema),
   attachments: readableOf(attachmentSchema),
   sticker_items: readableOf(z.object({ name: z.string() })),
@@ -154,7 +155,6 @@ const messageSchema = z.object({
   author: userSchema,
   webhook_id: optional(z.string()),
   member: ifReadable(z.object({ nick: ifReadable(z.string()) })),
-  mentions: readableOf(userSchema),
   message_reference: ifReadable(
     z.object({
       type: optional(z.number()).transform((type) => type ?? 0),

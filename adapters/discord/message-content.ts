@@ -1,11 +1,24 @@
 import type { Attachment } from "../../src/core/turn.ts";
+import { neutralizeOutsideCode } from "../../src/markdown/code-ranges.ts";
 import type { WireAttachment, WireContent, WireEmbed, WireFullContent, WireUser } from "./gateway-events.ts";
 
 /** What a message says by itself, with the names of its stickers; a program's often says all of it in embeds. */
-export function contentOf({ content, sticker_items: stickers, embeds }: WireContent): string {
-  const typed = content.trim();
+export function contentOf({ content, mentions, sticker_items: stickers, embeds }: WireContent): string {
+  const typed = withNames(content, mentions).trim();
   const shown = typed === "" ? embeds.map(embedText) : [typed];
   return joined([...shown, stickersOf(stickers)]);
+}
+
+/** A text in which mentions read as names. @param without - Whose mention goes. */
+export function withNames(text: string, mentions: readonly WireUser[], without?: string): string {
+  const names = new Map(mentions.map((user) => [user.id, nameOf(user, undefined)]));
+  return neutralizeOutsideCode(text, (outside) =>
+    outside.replaceAll(/<@!?(\d+)>[ \t]?/g, (token, id: string) => {
+      if (id === without) return "";
+      const name = names.get(id);
+      return name === undefined ? token : token.replace(/<@!?\d+>/, `@${name}`);
+    }),
+  );
 }
 
 export function stickersOf(stickers: WireContent["sticker_items"]): string {

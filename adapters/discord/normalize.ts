@@ -1,9 +1,16 @@
 import { localeOf } from "../../src/core/locale.ts";
 import type { Attachment, IncomingTurn, Locale, Quote } from "../../src/core/turn.ts";
-import { neutralizeOutsideCode } from "../../src/markdown/code-ranges.ts";
 import { toJson } from "./address.ts";
 import type { WireInteraction, WireMessage } from "./gateway-events.ts";
-import { contentOf, filesIn, nameOf, stickersOf, toAttachment, wholeContentOf } from "./message-content.ts";
+import {
+  contentOf,
+  filesIn,
+  nameOf,
+  stickersOf,
+  toAttachment,
+  wholeContentOf,
+  withNames,
+} from "./message-content.ts";
 
 /** Who we are, and what the event itself may not say. */
 export interface NormalizeContext {
@@ -229,14 +236,7 @@ function conversationOf(message: WireMessage, context: NormalizeContext): string
 
 /** What was said: typed text, forwarded text, names of stickers. Our mention goes, others become names. */
 function textOf(message: WireMessage, context: NormalizeContext): string {
-  const names = new Map(message.mentions.map((user) => [user.id, nameOf(user, undefined)]));
-  const typed = neutralizeOutsideCode(message.content, (text) =>
-    text.replaceAll(/<@!?(\d+)>[ \t]?/g, (token, id: string) => {
-      if (id === context.botId) return "";
-      const name = names.get(id);
-      return name === undefined ? token : token.replace(/<@!?\d+>/, `@${name}`);
-    }),
-  );
+  const typed = withNames(message.content, message.mentions, context.botId);
   const forwarded = message.message_snapshots.map((snapshot) => contentOf(snapshot.message));
   return [typed.trim(), ...forwarded, stickersOf(message.sticker_items)]
     .filter((text) => text !== "")

@@ -60,7 +60,7 @@ function beginWith(content: string): void {
 
 it("reads what stands above its first mention in a thread, with the files of its first and its last message", async () => {
   beginWith("the **report**");
-  discord.person("Alan").say(thread, "thanks", { stickers: ["Wave"] });
+  discord.person("Alan").say(thread, `thanks <@${discord.person("Grace").id}>`, { stickers: ["Wave"] });
   const embeds = [
     {
       type: "rich",
@@ -88,7 +88,7 @@ it("reads what stands above its first mention in a thread, with the files of its
       author: "Grace, Alan, monitor",
       text: [
         "Grace: the **report**",
-        "Alan: thanks\n[Wave]",
+        "Alan: thanks @Grace\n[Wave]",
         "monitor: Alert\nDisk usage is 91 %\nhost: web-1",
         "Alan: see",
       ].join("\n"),
