@@ -5,7 +5,7 @@ import { parseAddress } from "./address.ts";
 import { isLater } from "./followed-places.ts";
 import { parseMessage, type WireFullContent, type WireMessage, type WireUser } from "./gateway-events.ts";
 import { filesIn, nameOf, toAttachment, wholeContentOf } from "./message-content.ts";
-import { timeOfId } from "./normalize.ts";
+import { triggerOf } from "./normalize.ts";
 import type { DiscordPacer } from "./pacer.ts";
 import type { DiscordRest } from "./rest-client.ts";
 
@@ -43,9 +43,9 @@ export async function readAbove(
     const last = await list({ before: messageId, limit: String(MAX_ABOVE) });
     const begun = last.length < MAX_ABOVE ? [] : await list({ after: "0", limit: "1" });
     const first = begun.filter(({ id }) => last.every((each) => each.id !== id));
-    // A burst of the asker's is one turn, whose first message is as old as the turn.
+    // A burst of the asker's is one turn, which is named after its first message.
     const isAsked = ({ id, author }: WireMessage): boolean =>
-      turn.asker.key.endsWith(`:${author.id}`) && timeOfId(id) >= turn.sentAt;
+      turn.asker.key.endsWith(`:${author.id}`) && !isLater(triggerOf(turn.id), id);
     const above = [...first, ...last].filter((message) => !isAsked(message)).flatMap(saidBy);
     const talk = above
       .map((message) => ({ author: nameOf(message.author, undefined), text: wholeContentOf(message) }))

@@ -117,7 +117,13 @@ export function normalizeMessage(
   const attachments = filesOf(message, context);
   const hint = message.guild_id === undefined ? undefined : context.guildLocale(message.guild_id);
   const locale = localeOf(text, hint);
-  if (text === "" && attachments.length === 0 && quoteOf(message, context) === undefined) {
+  const isBare = text === "" && attachments.length === 0 && quoteOf(message, context) === undefined;
+  if (isBare && mentioned && standsBelow(message, context)) {
+    // A mention and nothing else asks about what stands above it.
+    const bare = withNames(message.content, message.mentions).trim();
+    return { turn: toTurn(message, { context, text: bare, attachments, locale }) };
+  }
+  if (isBare) {
     const help = { channelId: message.channel_id, messageId: message.id, locale };
     return { dropped: isDm || mentioned ? "empty" : "unreadable", help };
   }
@@ -147,6 +153,11 @@ function goesOnInThread(message: WireMessage, context: NormalizeContext): boolea
   if (!isThread(message, context) || !context.answersIn(channelId)) return false;
   const isEmpty = content.trim() === "" && attachments.length === 0 && message.message_snapshots.length === 0;
   return !isEmpty && !answered && mentions.length === 0 && !CALLS_MANY.test(content);
+}
+
+/** Whether others have talked above it, of which we know nothing. */
+function standsBelow(message: WireMessage, context: NormalizeContext): boolean {
+  return isThread(message, context) && !context.answersIn(message.channel_id);
 }
 
 function isThread(message: WireMessage, context: NormalizeContext): boolean {
@@ -188,9 +199,7 @@ function toTurn(
     sentAt: timeOfId(id),
     address: toJson({ kind: "message", channelId, messageId: id }),
     ...continuesOf(message, context),
-    ...(quote === undefined &&
-      isThread(message, context) &&
-      !context.answersIn(channelId) && { unread: true }),
+    ...(quote === undefined && standsBelow(message, context) && { unread: true }),
   };
 }
 

@@ -32,9 +32,9 @@ export async function readAbove(
   const patience = AbortSignal.any([signal, AbortSignal.timeout(WAIT_MS)]);
   try {
     const messages = (await readHistory(context, query, { signal: patience })) ?? [];
-    // A burst of the asker's is one turn, whose first message is as old as the turn.
-    const isAsked = ({ ts, user }: HistoryMessage): boolean =>
-      user === address.user && Math.floor(Number(ts) * 1000) >= turn.sentAt;
+    // A burst of the asker's is one turn, which is named after its first message.
+    const first = Number(/:([\d.]+)#/.exec(turn.id)?.[1] ?? message);
+    const isAsked = ({ ts, user }: HistoryMessage): boolean => user === address.user && Number(ts) >= first;
     const above = messages.filter((each) => Number(each.ts) < Number(message) && !isAsked(each));
     const read = [...above.slice(0, 1), ...above.slice(1).slice(1 - MAX_ABOVE)];
     const mentioned = read.flatMap(({ user, text = "" }) => [

@@ -160,7 +160,11 @@ export class SlackIntake implements AsyncDisposable {
       if (await isLeftOut(context, normalized.turn)) return false;
       return this.#accept({ ...normalized.turn, ...(late && { late }) });
     }
-    const { dropped: reason, help, fields } = normalized;
+    const { dropped: reason, help, bare, fields } = normalized;
+    if (bare !== undefined) {
+      if (await this.#isUnread(bare)) return this.#accept({ ...bare, ...(late && { late }) });
+      if (await this.#wasTaken(bare)) return false;
+    }
     if (help !== undefined) await this.#help.answer(help, { signal });
     else if (fields !== undefined) context.log.warn({ fields }, "unreadable slack message dropped");
     else context.log.debug({ reason }, "slack message dropped");
@@ -206,12 +210,24 @@ export class SlackIntake implements AsyncDisposable {
     return normalizeMessage(body, event, { ...known, ...named });
   }
 
+  /** Whether it stands in a thread that we take no part in, below what others have said. */
+  async #isUnread({ address }: IncomingTurn): Promise<boolean> {
+    const { channel, thread, message, kind } = parseAddress(address);
+    if (kind !== "channel" || thread === undefined || thread === message) return false;
+    return !(await this.#parts.threads.isKept({ channel, thread }));
+  }
+
+  /** Mentions come twice, and the second time another process may get it. */
+  async #wasTaken({ address }: IncomingTurn): Promise<boolean> {
+    const { channel, thread = "", message = "" } = parseAddress(address);
+    return this.#parts.threads.hasSeen({ channel, thread, ts: message });
+  }
+
   /** @returns False where the queue is full, which its asker is told. */
   async #accept(turn: IncomingTurn): Promise<boolean> {
     const { onTurn, people, threads, signal } = this.#parts;
-    const { channel, thread, message, user, kind } = parseAddress(turn.address);
-    const isBelow = kind === "channel" && thread !== undefined && thread !== message;
-    const unread = isBelow && turn.quote === undefined && !(await threads.isKept({ channel, thread }));
+    const { channel, thread, message, user } = parseAddress(turn.address);
+    const unread = turn.quote === undefined && (await this.#isUnread(turn));
     try {
       await onTurn({ ...turn, ...(unread && { unread }) });
     } catch (error) {

@@ -76,6 +76,8 @@ export type Normalized =
   | {
       readonly dropped: string;
       readonly help?: SlackAddress & { readonly locale: "en" | "zh" };
+      /** The mention as a question about what stands above it, for a thread that we take no part in. */
+      readonly bare?: IncomingTurn;
       /** Those that are not as they have to be. */
       readonly fields?: readonly string[];
     };
@@ -207,7 +209,8 @@ export function threadInQuestion(
 /** The people whose names a message needs. */
 export function usersOf(event: unknown, self: SlackSelf): PeopleInQuestion {
   const { data } = messageEvent.safeParse(event);
-  const said = withoutMention(data?.text ?? "", self.userId);
+  const asked = withoutMention(data?.text ?? "", self.userId);
+  const said = asked.trim() === "" ? (data?.text ?? "") : asked;
   const quoted = forwardsOf(data?.attachments ?? []).map(sharedText);
   return { asker: data?.user, mentioned: mentionedUsers([said, ...quoted].join("\n")) };
 }
@@ -243,27 +246,27 @@ function toTurn(event: MessageEvent, team: string, context: NormalizeContext): N
     ...specialFiles(files),
     ...(context.unmet === true && { unmet: true }),
   };
-  if (text === "" && quote === undefined && files.length === 0)
-    return { dropped: "empty", help: { ...address, locale } };
   // A channel's conversation is the thread; a DM is one, unless somebody opens a thread in it (design.md §5).
   const thread = dm ? event.thread_ts : (event.thread_ts ?? event.ts);
-  return {
-    turn: {
-      id: `${key}#r0`,
-      dedupeKey: key,
-      platform: "slack",
-      installation: team,
-      conversation: `slack:${team}:${event.channel}${thread === undefined ? "" : `:${thread}`}`,
-      asker: { key: `slack:${team}:${user}`, name: names.get(user) ?? user },
-      text,
-      ...(quote !== undefined && { quote }),
-      attachments: files.map(toAttachment),
-      locale,
-      sentAt: Math.floor(Number(event.ts) * 1000) || 0,
-      address,
-      ...(event.thread_ts !== undefined && { continues: messageKey(event.channel, event.thread_ts) }),
-    },
+  const turn: IncomingTurn = {
+    id: `${key}#r0`,
+    dedupeKey: key,
+    platform: "slack",
+    installation: team,
+    conversation: `slack:${team}:${event.channel}${thread === undefined ? "" : `:${thread}`}`,
+    asker: { key: `slack:${team}:${user}`, name: names.get(user) ?? user },
+    text,
+    ...(quote !== undefined && { quote }),
+    attachments: files.map(toAttachment),
+    locale,
+    sentAt: Math.floor(Number(event.ts) * 1000) || 0,
+    address,
+    ...(event.thread_ts !== undefined && { continues: messageKey(event.channel, event.thread_ts) }),
   };
+  if (text !== "" || quote !== undefined || files.length > 0) return { turn };
+  const help = { ...address, locale };
+  if (dm || event.thread_ts === undefined) return { dropped: "empty", help };
+  return { dropped: "empty", help, bare: { ...turn, text: toPlainText(event.text ?? "", names).trim() } };
 }
 
 /** How long Slack lets a response URL live, in ms (slack.md §4.2). */

@@ -132,6 +132,12 @@ export class Threads {
     return true;
   }
 
+  /** Whether a message of a thread was taken already, in whichever process: its twin may come to another one. */
+  async hasSeen({ channel, thread, ts }: { channel: string; thread: string; ts: string }): Promise<boolean> {
+    const kept = toPlace(await this.#context.tools.store.get(THREAD_SPACE, messageKey(channel, thread)));
+    return kept !== undefined && Number(kept.seen) >= Number(ts);
+  }
+
   async #list(space: string, most: number): Promise<readonly FollowedPlace[]> {
     let places: FollowedPlace[] = [];
     for await (const [, value] of this.#context.tools.store.list(space)) {

@@ -116,6 +116,13 @@ it("finds the first message of a long thread, and reads nothing of what its aske
   expect([lines[0], lines[1], lines.at(-1)]).toEqual(["Grace: first", "…", "Alan: line 30"]);
 });
 
+it("takes a mention and nothing else for a question about what stands above it", async () => {
+  discord.person("Alan").say(thread, "something");
+  const turn = await ask("@Coze", thread);
+  expect(turn).toMatchObject({ text: "@Coze", unread: true });
+  expect((await meet(turn))?.quote).toEqual({ author: "Alan", text: "something" });
+});
+
 it("has nothing to read in a channel, in a thread that we answer in, or where another message is asked about", async () => {
   expect(await ask("@Coze hi", discord.general)).not.toHaveProperty("unread");
   const said = discord.person("Alan").say(thread, "something");

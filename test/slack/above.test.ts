@@ -91,6 +91,35 @@ it("reads nothing of what its asker says with the question, nor of what is said 
   expect(met?.quote).toEqual({ author: "Ada", text: "my report" });
 });
 
+it("takes a mention and nothing else for a question about what stands above it", async () => {
+  await using bridge = await openBridge();
+  const { slack, adapter, signal } = bridge;
+  const ada = slack.person("Ada");
+  const root = talk(bridge);
+  ada.say(slack.general, "@Coze", { thread: root });
+  const turn = await asked(bridge, 1);
+  expect(turn).toMatchObject({ text: "@Coze", unread: true });
+  expect((await adapter.meet?.(turn, { signal }))?.quote?.text).toContain("Alan: thanks");
+  // From now on it says nothing by itself, as in a channel.
+  ada.say(slack.general, "@Coze", { thread: root });
+  ada.say(slack.general, "@Coze");
+  const help = (): readonly unknown[] => callsOf(slack, "chat.postMessage");
+  await expect.poll(() => help().length, SOON).toBeGreaterThan(0);
+  expect(bridge.turns).toHaveLength(1);
+});
+
+it("says nothing more to such a mention when its twin comes to another process", async () => {
+  await using bridge = await openBridge({ slack: { retryMs: [] } });
+  const { slack } = bridge;
+  await bridge.openAnother();
+  for (let round = 1; round <= 6; round += 1) {
+    slack.person("Ada").say(slack.general, "@Coze", { thread: talk(bridge) });
+    await expect.poll(() => new Set(bridge.turns.map(({ id }) => id)).size, SOON).toBe(round);
+  }
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(callsOf(slack, "chat.postMessage")).toEqual([]);
+});
+
 it("takes no look where Slack allows one a minute", async () => {
   await using bridge = await openBridge();
   const { slack, adapter, signal } = bridge;
