@@ -5,7 +5,8 @@
  * in docs/performance.md.
  *
  * Parts alone: `npm run bench -- policy rows sharing crowd`. With `--compare` a peer, Vercel's Chat SDK, is measured beside the
- * bridge, in turn with it: some seventeen minutes.
+ * bridge, in turn with it: some seventeen minutes. With `--least` it is the least program that shows text as it comes, which says
+ * what reading and calling cost by themselves.
  */
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -14,7 +15,7 @@ import { measureCrowd } from "./pacing/crowd.ts";
 import { toTable } from "./pacing/numbers.ts";
 import { installPeer, peerVersions } from "./pacing/peer-packages.ts";
 import { measurePolicy } from "./pacing/policy.ts";
-import { BRIDGE, PEER } from "./pacing/programs.ts";
+import { BRIDGE, LEAST, PEER } from "./pacing/programs.ts";
 import { Beds, measureRows } from "./pacing/rows.ts";
 import { measureSharing } from "./pacing/sharing.ts";
 
@@ -32,10 +33,10 @@ const COMPARED_CROWDS: typeof CROWDS = [{ answers: 100, by: "message" }];
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { compare: { type: "boolean", default: false } },
+  options: { compare: { type: "boolean", default: false }, least: { type: "boolean", default: false } },
 });
 const parts = new Set(positionals.length > 0 ? positionals : PARTS);
-const { compare } = values;
+const { compare, least } = values;
 const startedAt = performance.now();
 
 function say(text: string): void {
@@ -52,7 +53,7 @@ if (compare) {
   );
 }
 if (parts.has("policy") && !compare) measurePolicy(say);
-const programs = compare ? [BRIDGE, PEER] : [BRIDGE];
+const programs = [BRIDGE, ...(compare ? [PEER] : []), ...(least ? [LEAST] : [])];
 if (parts.has("rows") || parts.has("sharing")) {
   await using stack = new AsyncDisposableStack();
   const beds: Beds[] = [];

@@ -28,10 +28,21 @@ export function readableOf<T>(schema: z.ZodType<T>): z.ZodType<T[]> {
     .array(z.unknown())
     .nullish()
     .catch([])
-    .transform((entries) =>
-      (entries ?? []).flatMap((entry) => {
-        const { success, data } = schema.safeParse(entry);
-        return success ? [data] : [];
-      }),
-    );
+    .transform((entries) => readable(schema, entries ?? []));
+}
+
+/** The same of a record, without its keys. */
+export function readableIn<T>(schema: z.ZodType<T>): z.ZodType<T[]> {
+  return z
+    .record(z.string(), z.unknown())
+    .nullish()
+    .catch({})
+    .transform((record) => readable(schema, Object.values(record ?? {})));
+}
+
+function readable<T>(schema: z.ZodType<T>, entries: readonly unknown[]): T[] {
+  return entries.flatMap((entry) => {
+    const { success, data } = schema.safeParse(entry);
+    return success ? [data] : [];
+  });
 }

@@ -8,9 +8,9 @@ import type {
   Adapter,
   AdapterHealth,
   AdapterTools,
+  Completion,
   FetchOptions,
   LocalFile,
-  Met,
   OnTurn,
   OpenIntakeOptions,
   OpenReplyOptions,
@@ -195,11 +195,10 @@ export class DiscordAdapter implements Adapter {
     return clock.after(Math.max(0, leftMs), () => onOver(new BridgeError("COZE_TIMEOUT", message)));
   }
 
-  meet(turn: Turn, options: Abortable): Promise<Met> | undefined {
-    if (turn.unread !== true) return undefined;
+  complete(turn: Turn, options: Abortable): Promise<Completion> | undefined {
+    if (turn.belowTalk !== true) return undefined;
     const parts = { rest: this.#rest, pacer: this.#pacer, log: this.#tools.log };
-    const { asker, locale } = turn;
-    return readAbove(turn, parts, options).then((read) => ({ asker, locale, ...read }));
+    return readAbove(turn, parts, options);
   }
 
   fetchAttachment(turn: Turn, attachment: Attachment, options: FetchOptions): Promise<LocalFile> {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ifReadable, oddFields, optional, readableOf } from "../../src/wire.ts";
+import { ifReadable, oddFields, optional, readableIn, readableOf } from "../../src/wire.ts";
 
 /** The fields we read of what the gateway says (discord.md §4.2, §5.1); all others pass. */
 
@@ -97,7 +97,7 @@ interface WireCommandData {
   readonly name: string;
   readonly type?: number | undefined;
   readonly options: readonly { readonly name: string; readonly value?: unknown }[];
-  readonly resolved?: { readonly attachments: Readonly<Record<string, WireAttachment>> } | undefined;
+  readonly resolved?: { readonly attachments: readonly WireAttachment[] } | undefined;
 }
 
 export interface WireReady {
@@ -182,17 +182,10 @@ const interactionSchema = z.object({
   user: optional(userSchema),
   data: optional(
     z.object({
-      name: z.string().default(""),
+      name: z.string().catch(""),
       type: optional(z.number()),
       options: readableOf(z.object({ name: z.string(), value: z.unknown() })),
-      resolved: optional(
-        z.object({
-          attachments: z
-            .record(z.string(), attachmentSchema)
-            .nullish()
-            .transform((known) => known ?? {}),
-        }),
-      ),
+      resolved: ifReadable(z.object({ attachments: readableIn(attachmentSchema) })),
     }),
   ),
 });

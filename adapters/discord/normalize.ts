@@ -1,4 +1,5 @@
 import { localeOf } from "../../src/core/locale.ts";
+import { quoteTalk } from "../../src/core/talk-above.ts";
 import type { Attachment, IncomingTurn, Locale, Quote } from "../../src/core/turn.ts";
 import { toJson } from "./address.ts";
 import type { WireInteraction, WireMessage } from "./gateway-events.ts";
@@ -116,8 +117,9 @@ export function normalizeMessage(
   const text = textOf(message, context);
   const attachments = filesOf(message, context);
   const hint = message.guild_id === undefined ? undefined : context.guildLocale(message.guild_id);
-  const locale = localeOf(text, hint);
-  const isBare = text === "" && attachments.length === 0 && quoteOf(message, context) === undefined;
+  const quote = quoteOf(message, context);
+  const locale = localeOf(text === "" ? (quote?.text ?? "") : text, hint);
+  const isBare = text === "" && attachments.length === 0 && quote === undefined;
   if (isBare && mentioned && standsBelow(message, context)) {
     // A mention and nothing else asks about what stands above it.
     const bare = withNames(message.content, message.mentions).trim();
@@ -199,7 +201,7 @@ function toTurn(
     sentAt: timeOfId(id),
     address: toJson({ kind: "message", channelId, messageId: id }),
     ...continuesOf(message, context),
-    ...(quote === undefined && standsBelow(message, context) && { unread: true }),
+    ...(quote === undefined && standsBelow(message, context) && { belowTalk: true }),
   };
 }
 
@@ -243,13 +245,10 @@ function conversationOf(message: WireMessage, context: NormalizeContext): string
     : `discord:${guildId}:${channelId}:${author.id}`;
 }
 
-/** What was said: typed text, forwarded text, names of stickers. Our mention goes, others become names. */
+/** What was said: typed text, names of stickers. Our mention goes, others become names. */
 function textOf(message: WireMessage, context: NormalizeContext): string {
   const typed = withNames(message.content, message.mentions, context.botId);
-  const forwarded = message.message_snapshots.map((snapshot) => contentOf(snapshot.message));
-  return [typed.trim(), ...forwarded, stickersOf(message.sticker_items)]
-    .filter((text) => text !== "")
-    .join("\n");
+  return [typed.trim(), stickersOf(message.sticker_items)].filter((text) => text !== "").join("\n");
 }
 
 /** Files of the message, of what it forwards, and of somebody else's message that it asks about. */
@@ -259,10 +258,14 @@ function filesOf(message: WireMessage, context: NormalizeContext): readonly Atta
   return [...filesIn(message), ...others].slice(0, MAX_ATTACHMENTS).map(toAttachment);
 }
 
-/** The message replied to, unless it is ours: then its conversation knows it already. */
+/** The message replied to, unless it is ours: then its conversation knows it already; or what is forwarded. */
 function quoteOf(message: WireMessage, context: NormalizeContext): Quote | undefined {
   const answered = message.referenced_message;
-  if (!answered || answered.author.id === context.botId) return undefined;
+  if (!answered || answered.author.id === context.botId) {
+    // Discord does not say who wrote what is forwarded (discord.md §5.1).
+    const forwards = message.message_snapshots.map((each) => ({ author: "", text: contentOf(each.message) }));
+    return quoteTalk(forwards.filter(({ text }) => text !== ""));
+  }
   const text = wholeContentOf(answered);
   return text === "" ? undefined : { author: nameOf(answered.author, undefined), text };
 }
@@ -280,7 +283,8 @@ export function normalizeInteraction(
   if ((data.type ?? CHAT_INPUT_COMMAND) !== CHAT_INPUT_COMMAND) return { dropped: "unknown-command" };
   if (user === undefined || channelId === undefined) return { dropped: "malformed" };
   const text = optionOf(interaction, QUESTION_OPTION).trim();
-  const file = data.resolved?.attachments[optionOf(interaction, FILE_OPTION)];
+  const fileId = optionOf(interaction, FILE_OPTION);
+  const file = data.resolved?.attachments.find(({ id }) => id === fileId);
   const dedupeKey = `discord:${context.applicationId}:i:${interaction.id}`;
   const turn = {
     id: `${dedupeKey}#r0`,

@@ -162,7 +162,7 @@ export class SlackIntake implements AsyncDisposable {
     }
     const { dropped: reason, help, bare, fields } = normalized;
     if (bare !== undefined) {
-      if (await this.#isUnread(bare)) return this.#accept({ ...bare, ...(late && { late }) });
+      if (await this.#isBelowTalk(bare)) return this.#accept({ ...bare, ...(late && { late }) });
       if (await this.#wasTaken(bare)) return false;
     }
     if (help !== undefined) await this.#help.answer(help, { signal });
@@ -211,7 +211,7 @@ export class SlackIntake implements AsyncDisposable {
   }
 
   /** Whether it stands in a thread that we take no part in, below what others have said. */
-  async #isUnread({ address }: IncomingTurn): Promise<boolean> {
+  async #isBelowTalk({ address }: IncomingTurn): Promise<boolean> {
     const { channel, thread, message, kind } = parseAddress(address);
     if (kind !== "channel" || thread === undefined || thread === message) return false;
     return !(await this.#parts.threads.isKept({ channel, thread }));
@@ -227,9 +227,9 @@ export class SlackIntake implements AsyncDisposable {
   async #accept(turn: IncomingTurn): Promise<boolean> {
     const { onTurn, people, threads, signal } = this.#parts;
     const { channel, thread, message, user } = parseAddress(turn.address);
-    const unread = turn.quote === undefined && (await this.#isUnread(turn));
+    const belowTalk = turn.quote === undefined && (await this.#isBelowTalk(turn));
     try {
-      await onTurn({ ...turn, ...(unread && { unread }) });
+      await onTurn({ ...turn, ...(belowTalk && { belowTalk }) });
     } catch (error) {
       if (!(error instanceof BridgeError) || error.code !== "QUEUE_FULL") throw error;
       // Repeats would only fill it further: the asker is told instead.

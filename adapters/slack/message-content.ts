@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { quoteTalk } from "../../src/core/talk-above.ts";
 import type { Attachment, Quote } from "../../src/core/turn.ts";
 import { ifReadable, readableOf } from "../../src/wire.ts";
 import type { SlackAddress } from "./address.ts";
@@ -52,7 +53,18 @@ export const sharedSchema: z.ZodType<Shared> = z.object({
   files: readableOf(fileSchema),
 });
 
-const messageSchema = z.object({
+/** A message of the history, as far as it says something. */
+export interface SlackContent {
+  readonly user?: string | undefined;
+  /** A program's, where it has one of its own. */
+  readonly username?: string | undefined;
+  readonly bot_profile?: { readonly name?: string | undefined } | undefined;
+  readonly text?: string | undefined;
+  readonly files: readonly SlackFile[];
+  readonly attachments: readonly Shared[];
+}
+
+const contentSchema: z.ZodType<SlackContent> = z.object({
   user: ifReadable(z.string()),
   username: ifReadable(z.string()),
   bot_profile: ifReadable(z.object({ name: ifReadable(z.string()) })),
@@ -61,7 +73,7 @@ const messageSchema = z.object({
   attachments: readableOf(sharedSchema),
 });
 
-/** Messages that one message passes on and we read; more are never seen together. */
+/** Messages that one message passes on and that are read. */
 const MAX_FORWARDS = 10;
 
 /** The messages that somebody passes on with theirs. */
@@ -75,38 +87,43 @@ export function sharedText({ text, fallback }: Shared): string {
 
 /** What is passed on, as one quote. */
 export function quoteOf(forwards: readonly Shared[], names: Names): Quote | undefined {
-  const quotes = forwards
-    .map((forward) => ({
-      author: forward.author_name || names.get(forward.author_id ?? "") || forward.author_id || "?",
-      text: toPlainText(sharedText(forward), names).trim(),
-    }))
-    .filter(({ text }) => text !== "");
-  if (quotes.length === 0) return undefined;
+  return quoteTalk(forwards.map((each) => said(each, names)).filter(({ text }) => text !== ""));
+}
+
+function said(forward: Shared, names: Names): Quote {
   return {
-    author: [...new Set(quotes.map(({ author }) => author))].join(", "),
-    text: quotes.map(({ text }) => text).join("\n\n"),
+    author: forward.author_name || names.get(forward.author_id ?? "") || forward.author_id || "",
+    text: toPlainText(sharedText(forward), names).trim(),
   };
 }
 
-/** Who wrote a message of the history: a person, or a program under a name of its own. */
-export function writerOf(message: unknown, names: Names): string {
-  const { user, username, bot_profile: bot } = messageSchema.safeParse(message).data ?? {};
-  return username || bot?.name || names.get(user ?? "") || user || "?";
+export function parseContent(message: unknown): SlackContent {
+  return contentSchema.safeParse(message).data ?? { files: [], attachments: [] };
 }
 
-/** What a message of the history says, with what it passes on; programs say all of it in attachments. */
-export function contentOf(message: unknown, names: Names): { text: string; files: readonly SlackFile[] } {
-  const { text = "", files = [], attachments = [] } = messageSchema.safeParse(message).data ?? {};
-  const forwards = forwardsOf(attachments);
-  const shown = text === "" ? attachments : forwards;
-  const parts = [text, ...shown.flatMap((each) => [each.title ?? "", sharedText(each)])];
-  return {
-    text: parts
-      .map((part) => toPlainText(part, names).trim())
-      .filter((part) => part !== "")
-      .join("\n"),
-    files: [...files, ...forwards.flatMap((forward) => forward.files)],
-  };
+/** Who wrote a message: a person, or a program under a name of its own. */
+export function writerOf({ user, username, bot_profile: bot }: SlackContent, names: Names): string {
+  return username || bot?.name || names.get(user ?? "") || user || "";
+}
+
+/** What a message says, with what it forwards; a program's often says all of it in attachments. */
+export function wholeContentOf({ text = "", attachments }: SlackContent, names: Names): string {
+  const shown = text === "" ? attachments.filter((each) => each.is_share !== true) : [];
+  const parts = [text, ...shown.flatMap((each) => [each.title ?? "", sharedText(each)])].map((part) =>
+    toPlainText(part, names).trim(),
+  );
+  const forwarded = forwardsOf(attachments).map((each) => said(each, names));
+  return [
+    ...parts,
+    ...forwarded.map(({ author, text: words }) => (author === "" ? words : `${author}: ${words}`)),
+  ]
+    .filter((part) => part !== "")
+    .join("\n");
+}
+
+/** Files of a message and of what it forwards. */
+export function filesIn({ files, attachments }: SlackContent): readonly SlackFile[] {
+  return [...files, ...forwardsOf(attachments).flatMap((forward) => forward.files)];
 }
 
 export function toAttachment(from: SlackFile): Attachment {

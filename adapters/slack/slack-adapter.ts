@@ -6,6 +6,7 @@ import type {
   Adapter,
   AdapterHealth,
   AdapterTools,
+  Completion,
   FetchOptions,
   HttpHandler,
   LocalFile,
@@ -178,16 +179,11 @@ export class SlackAdapter implements Adapter {
     return receiver;
   }
 
-  meet(turn: Turn, options: Abortable): ReturnType<NonNullable<Adapter["meet"]>> {
+  complete(turn: Turn, options: Abortable): Promise<Completion> | undefined {
     const person = this.#people.meet(turn, options);
-    if (turn.unread !== true) return person;
+    if (turn.belowTalk !== true) return person;
     const above = readAbove(this.#context, this.#people, turn, options);
-    return Promise.all([person, above]).then(([known, read]) => ({
-      asker: turn.asker,
-      locale: turn.locale,
-      ...known,
-      ...read,
-    }));
+    return Promise.all([person, above]).then(([known, read]) => ({ ...known, ...read }));
   }
 
   async checkToken(options: Abortable): Promise<void> {

@@ -70,24 +70,45 @@ export const PEER: Program = {
   start: startPeer,
 };
 
-/** How long the peer may take to log in, in ms. */
+/** What reading Coze and making the calls costs by itself: `least-program.ts`. */
+export const LEAST: Program = {
+  name: "the least",
+  slackPlaces: BRIDGE.slackPlaces,
+  discord: { messageContent: true },
+  logged: /^\[(.+)\]$/gm,
+  start: (options) => startProgram(join(import.meta.dirname, "least-program.ts"), options),
+};
+
+function startPeer(options: StartOptions): Promise<AsyncDisposable> {
+  const { discord } = options.services;
+  return startProgram(join(PEER_FOLDER, "bot.js"), options, {
+    // The two addresses differ: the adapter's holds the version, discord.js adds it.
+    ...(options.platform === "discord" && {
+      DISCORD_API_URL: `${discord.apiUrl}/v10`,
+      BENCH_DISCORD_REST: discord.apiUrl,
+      DISCORD_APPLICATION_ID: discord.applicationId,
+      DISCORD_PUBLIC_KEY: "0".repeat(64),
+    }),
+  });
+}
+
+/** How long a program may take to log in, in ms. */
 const READY_MS = 30_000;
 const READY_EVERY_MS = 50;
 
-async function startPeer({ platform, services, socket, onLog }: StartOptions): Promise<AsyncDisposable> {
+/** A program that says nothing of its own when it is ready: it is once the platform's stand-in has its connection. */
+async function startProgram(
+  file: string,
+  { platform, services, socket, onLog }: StartOptions,
+  env: Readonly<Record<string, string>> = {},
+): Promise<AsyncDisposable> {
   const { discord, slack } = services;
-  const child = fork(join(PEER_FOLDER, "bot.js"), {
+  const child = fork(file, {
     env: {
       ...variablesOf(services, platform),
       ...probed(socket),
-      PEER_PLATFORM: platform,
-      // The two addresses differ: the adapter's holds the version, discord.js adds it.
-      ...(platform === "discord" && {
-        DISCORD_API_URL: `${discord.apiUrl}/v10`,
-        BENCH_DISCORD_REST: discord.apiUrl,
-        DISCORD_APPLICATION_ID: discord.applicationId,
-        DISCORD_PUBLIC_KEY: "0".repeat(64),
-      }),
+      PROGRAM_PLATFORM: platform,
+      ...env,
     },
     execArgv: [],
     stdio: ["ignore", "pipe", "pipe", "ipc"],
@@ -97,10 +118,10 @@ async function startPeer({ platform, services, socket, onLog }: StartOptions): P
   const isReady = (): boolean =>
     platform === "discord" ? discord.gateway.connected > 0 : slack.sockets.open > 0;
   for (const start = performance.now(); !isReady(); await sleep(READY_EVERY_MS)) {
-    if (child.exitCode !== null) throw new Error(`the peer ended with exit code ${child.exitCode}`);
+    if (child.exitCode !== null) throw new Error(`${file} ended with exit code ${child.exitCode}`);
     if (performance.now() - start > READY_MS) {
       child.kill("SIGKILL");
-      throw new Error("the peer did not get ready");
+      throw new Error(`${file} did not get ready`);
     }
   }
   return {

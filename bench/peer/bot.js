@@ -7,7 +7,7 @@ import { ChatEventType, CozeAPI, RoleType } from "@coze/api";
 import { Chat, ConsoleLogger } from "chat";
 import { DefaultRestOptions } from "discord.js";
 
-const { BENCH_DISCORD_REST, COZE_API_BASE, COZE_API_TOKEN, COZE_BOT_ID, PEER_PLATFORM } = process.env;
+const { BENCH_DISCORD_REST, COZE_API_BASE, COZE_API_TOKEN, COZE_BOT_ID, PROGRAM_PLATFORM } = process.env;
 
 // The bridge is measured at this level, too.
 const logger = new ConsoleLogger("warn");
@@ -16,7 +16,7 @@ if (BENCH_DISCORD_REST !== undefined) DefaultRestOptions.api = BENCH_DISCORD_RES
 
 const coze = new CozeAPI({ token: COZE_API_TOKEN, baseURL: COZE_API_BASE });
 const adapters =
-  PEER_PLATFORM === "discord"
+  PROGRAM_PLATFORM === "discord"
     ? { discord: createDiscordAdapter({ logger }) }
     : { slack: createSlackAdapter({ mode: "socket", logger }) };
 const bot = new Chat({ userName: "coze", adapters, state: createMemoryState(), logger });
@@ -37,7 +37,7 @@ async function* answerTo({ author, text }) {
 }
 
 await bot.initialize();
-if (PEER_PLATFORM === "discord") {
+if (PROGRAM_PLATFORM === "discord") {
   // A resident process without a webhook, as the adapter's README has it; the time is more than a run takes.
   await bot.getAdapter("discord").startGatewayListener({ waitUntil: () => undefined }, 3_600_000);
 }

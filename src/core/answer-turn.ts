@@ -70,8 +70,8 @@ interface Work extends AnswerParts {
   readonly run: Run;
   readonly checkpoint: Checkpoint;
   readonly reply: Reply;
-  /** The turn with what is found out about who asked and what stands above, where that was not known when it was handed in. */
-  readonly met: Promise<Turn>;
+  /** The turn with what was not known of it when it was handed in. */
+  readonly completed: Promise<Turn>;
   /** Fires when the answer has to end, with the reason: as `OpenReplyOptions.onOver`. */
   readonly over: AbortSignal;
   answer: AnswerState;
@@ -110,14 +110,20 @@ export async function answerTurn(turns: readonly Turn[], run: Run, parts: Answer
     log.info({ unwanted }, "earlier answer stays");
     return;
   }
-  const meeting = parts.adapter.meet?.(told, { signal: replySignal(run.signal) });
-  const met = Promise.resolve(meeting).then((asker) => ({ ...told, ...asker }));
-  const isQuick = meeting !== undefined && start === 1 && canBeAskedFirst(told, earlier);
-  const turn = isQuick ? told : await met;
+  const completing = parts.adapter.complete?.(told, { signal: replySignal(run.signal) });
+  const completed = Promise.resolve(completing).then((completion) => ({ ...told, ...completion }));
+  const isQuick = completing !== undefined && start === 1 && canBeAskedFirst(told, earlier);
+  const turn = isQuick ? told : await completed;
   const over = new AbortController();
-  const opening = { checkpoint, earlier, met, isQuick, onOver: (error: BridgeError) => over.abort(error) };
+  const opening = {
+    checkpoint,
+    earlier,
+    completed,
+    isQuick,
+    onOver: (error: BridgeError) => over.abort(error),
+  };
   const reply = await openReply(run, { ...parts, log }, opening);
-  const about = { turn, asked, earlier, met, run, checkpoint, reply, over: over.signal };
+  const about = { turn, asked, earlier, completed, run, checkpoint, reply, over: over.signal };
   const work: Work = { ...parts, ...about, log, answer: EMPTY_ANSWER };
   const { telling } = checkpoint.state;
   if (telling !== undefined) {
@@ -157,20 +163,23 @@ function alreadyTold(code: ErrorCode): BridgeError {
  * language, what stands above belongs to the question, and what an earlier start or revision left on screen is gone on
  * with first.
  */
-function canBeAskedFirst({ attachments, late, unread }: Turn, earlier: EarlierAnswer | undefined): boolean {
-  return attachments.length === 0 && late !== true && unread !== true && earlier === undefined;
+function canBeAskedFirst(
+  { attachments, late, belowTalk }: Turn,
+  earlier: EarlierAnswer | undefined,
+): boolean {
+  return attachments.length === 0 && late !== true && belowTalk !== true && earlier === undefined;
 }
 
 /** @param how - `isQuick`: the reply is opened once its asker is known, which nobody waits for. */
 async function openReply(
   run: Run,
   parts: AnswerParts,
-  how: Pick<Work, "checkpoint" | "earlier" | "met"> &
+  how: Pick<Work, "checkpoint" | "earlier" | "completed"> &
     Pick<OpenReplyOptions, "onOver"> & { readonly isQuick: boolean },
 ): Promise<Reply> {
-  const { checkpoint, earlier, met, isQuick, onOver } = how;
+  const { checkpoint, earlier, completed, isQuick, onOver } = how;
   const open = async (): Promise<Reply> =>
-    parts.adapter.openReply(await met, {
+    parts.adapter.openReply(await completed, {
       saved: checkpoint.state.reply,
       earlier: earlier?.reply,
       again: run.start > 1,
@@ -319,7 +328,7 @@ function afterword(answer: AnswerState): ErrorCode | undefined {
 
 async function end(work: Work, code: ErrorCode | undefined): Promise<void> {
   const { store, checkpoint, reply, earlier } = work;
-  const turn = await work.met;
+  const turn = await work.completed;
   const ending = code === undefined ? undefined : withReference(noticeFor(code, turn.locale), turn.reference);
   const { messageKeys } = await reply.finish(contentOf(work, ending));
   await checkpoint.save({ done: { messageKeys } });

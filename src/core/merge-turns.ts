@@ -13,13 +13,14 @@ export function mergeTurns(turns: readonly Turn[]): Turn {
   const { quote: _, ...rest } = first;
   return {
     ...rest,
-    // Each with what it refers to.
+    // Each with what it refers to; behind a quote the next line would go on with it.
     text: turns
       .map(questionText)
       .filter((text) => text !== "")
-      .join("\n"),
+      .join(turns.some(({ quote }) => quote !== undefined) ? "\n\n" : "\n"),
     attachments: turns.flatMap(({ attachments }) => attachments),
     ...(turns.some(({ late }) => late === true) && { late: true }),
+    ...(turns.some(({ belowTalk }) => belowTalk === true) && { belowTalk: true }),
     // The first one may have been handed in before their name was known.
     asker: last.asker,
     locale: last.locale,

@@ -11,8 +11,8 @@ export interface Abortable {
 
 // ---------------------------------------------------------------------------------------------- chat platforms
 
-/** What is found out about a turn before anything is said to its asker. */
-export type Met = Pick<Turn, "asker" | "locale"> & Partial<Pick<Turn, "quote" | "attachments" | "address">>;
+/** What was not known of a turn when it was handed in. */
+export type Completion = Partial<Pick<Turn, "asker" | "locale" | "quote" | "attachments" | "address">>;
 
 /**
  * A chat platform, as the core sees it. Implemented under `adapters/`.
@@ -33,11 +33,12 @@ export interface Adapter extends AsyncDisposable {
    */
   checkToken(options: Abortable): Promise<void>;
   /**
-   * What the adapter did not look up before it handed the turn in: who its asker is, and of an `unread` one what was said
-   * above it, as far as that can be found out in a bounded time; `undefined` when all was known. Nothing is said to them
-   * before. Never throws.
+   * Finds out what was not looked up before the turn was handed in: who its asker is, and what stands above a question
+   * that is `belowTalk`. What it returns replaces what the turn says; `undefined` when nothing was left to find out.
+   * Takes a bounded time, and never throws. Meanwhile Coze may be asked, unless it is `belowTalk`; nothing is said to
+   * the asker.
    */
-  meet?(turn: Turn, options: Abortable): Promise<Met> | undefined;
+  complete?(turn: Turn, options: Abortable): Promise<Completion> | undefined;
   /**
    * Opens the reply to a turn and shows at once that somebody is at work (typing, status).
    *

@@ -1,8 +1,15 @@
 import type { Turn } from "./turn.ts";
 
-/** What Coze is asked. Other people's text is material, not instruction: it stands in a quote with its author's name. */
+/** All that somebody may take for the end of a line. */
+const LINE_END = /\r\n|[\n\r\u2028\u2029]/;
+
+/**
+ * What Coze is asked. Other people's text is material, not instruction: it stands in a quote, with its author's name where
+ * that is known.
+ */
 export function questionText({ text, quote }: Pick<Turn, "text" | "quote">): string {
   if (quote === undefined) return text;
-  const lines = quote.text.split("\n").map((line) => `> ${line}`);
-  return [`> ${quote.author}:`, ...lines, "", text].join("\n").trim();
+  const author = quote.author.replaceAll(/\s+/g, " ").trim();
+  const lines = [...(author === "" ? [] : [`${author}:`]), ...quote.text.split(LINE_END)];
+  return [...lines.map((line) => `> ${line}`), "", text].join("\n").trim();
 }

@@ -1,3 +1,4 @@
+import { cutText } from "./cut-text.ts";
 import type { Json } from "./json.ts";
 import type { ContextMessage, Store } from "./ports.ts";
 import type { Turn } from "./turn.ts";
@@ -44,14 +45,14 @@ export async function rememberExchange(
   { replaced }: { replaced?: string | undefined } = {},
 ): Promise<void> {
   const known = toExchanges(await store.get(TALK_SPACE, turn.conversation));
-  const before = replaced === undefined ? undefined : cut(replaced);
+  const before = replaced === undefined ? undefined : cutText(replaced, MAX_TEXT);
   const old = known.findLastIndex(({ asker, question }) => asker === turn.asker.key && question === before);
   const talk = known.filter((_exchange, index) => index !== old);
   const exchange = {
     asker: turn.asker.key,
     name: turn.asker.name,
-    question: cut(turn.text),
-    answer: cut(answer),
+    question: cutText(turn.text, MAX_TEXT),
+    answer: cutText(answer, MAX_TEXT),
   };
   const next = [...talk, exchange].slice(-MAX_EXCHANGES);
   await store.set(
@@ -60,11 +61,6 @@ export async function rememberExchange(
     next.map((item) => ({ ...item })),
     { ttlMs: TALK_TTL_MS },
   );
-}
-
-/** At most {@link MAX_TEXT} characters, never half of a surrogate pair. */
-function cut(text: string): string {
-  return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT).replace(/[\uD800-\uDBFF]$/, "")}…`;
 }
 
 function toExchanges(stored: Json | undefined): readonly Exchange[] {

@@ -1,47 +1,83 @@
-import type { Quote } from "./turn.ts";
+import { cutText } from "./cut-text.ts";
+import type { Attachment, Quote, Turn } from "./turn.ts";
 
-/** Something that somebody said before we were asked. */
-export interface Said {
-  readonly author: string;
-  readonly text: string;
+/** A message above a question; without words its text is empty. */
+export interface Above extends Quote {
+  readonly attachments: readonly Attachment[];
 }
 
-/** Messages above a question that Coze reads: the first, which says what it is about, and the last ones. */
-export const MAX_ABOVE = 20;
-/** Characters read of them in all. */
+/** Messages right above a question that are read, beside the first, which says what it is about. */
+export const MAX_LAST = 20;
+/** Characters read of them in all, and of one. */
 const MAX_CHARACTERS = 6_000;
-/** Characters read of one. */
 const MAX_EACH = 2_000;
+const MAX_NAME = 80;
+/** Files of a turn, with those that it is asked about; Slack and Discord allow as many in a few messages. */
+const MAX_FILES = 20;
 const LEFT_OUT = "…";
 
+/** Which messages above a question are read; the rest is not looked at. */
+export function selectAbove<T>(messages: readonly T[]): {
+  readonly read: readonly T[];
+  readonly isWhole: boolean;
+} {
+  const read = messages.filter((_, index) => index === 0 || index >= messages.length - MAX_LAST);
+  return { read, isWhole: read.length === messages.length };
+}
+
 /**
- * What was said above a question, as one quote; `undefined` where nothing was.
+ * A turn's part of what stands above it: what was said, as one quote, and the files of the first message and of the one
+ * right above.
  *
- * @param talk - Oldest first, each not empty.
- * @param options - `isWhole`: false where more may stand between the first and the others.
+ * @param read - Oldest first.
+ * @param options - `isWhole`: false where more stands between the first and the others.
  */
-export function quoteAbove(
-  talk: readonly Said[],
-  { isWhole = true }: { isWhole?: boolean } = {},
-): Quote | undefined {
-  const [first, ...rest] = talk.map(({ author, text }) => ({ author, text: cut(text) }));
+export function askedAbout(
+  { attachments }: Pick<Turn, "attachments">,
+  read: readonly Above[],
+  { isWhole }: { isWhole: boolean },
+): Partial<Pick<Turn, "quote" | "attachments">> {
+  const quote = quoteAbove(
+    read.filter(({ text }) => text !== ""),
+    isWhole,
+  );
+  const [first, last] = [read.at(0), read.at(-1)];
+  const files = [...(first?.attachments ?? []), ...(last === first ? [] : (last?.attachments ?? []))];
+  return {
+    ...(quote !== undefined && { quote }),
+    attachments: [...attachments, ...files].slice(0, Math.max(attachments.length, MAX_FILES)),
+  };
+}
+
+function quoteAbove(talk: readonly Quote[], isWhole: boolean): Quote | undefined {
+  const [first, ...rest] = talk.map(({ author, text }) => ({
+    author: cutText(author, MAX_NAME),
+    text: cutText(text, MAX_EACH),
+  }));
   if (first === undefined) return undefined;
-  let left = MAX_CHARACTERS - first.text.length;
-  const kept: Said[] = [];
-  for (const said of rest.slice(1 - MAX_ABOVE).toReversed()) {
-    left -= said.text.length;
+  let left = MAX_CHARACTERS - lineOf(first).length;
+  const kept: Quote[] = [];
+  for (const said of rest.toReversed()) {
+    left -= lineOf(said).length + 1;
     if (left < 0) break;
     kept.unshift(said);
   }
-  const authors = [...new Set([first, ...kept].map(({ author }) => author))];
-  const line = ({ author, text }: Said): string => (authors.length === 1 ? text : `${author}: ${text}`);
-  const gap = kept.length < rest.length || !isWhole ? [LEFT_OUT] : [];
-  return { author: authors.join(", "), text: [line(first), ...gap, ...kept.map(line)].join("\n") };
+  const gap = isWhole && kept.length === rest.length ? [] : [{ author: "", text: LEFT_OUT }];
+  return quoteTalk([first, ...gap, ...kept]);
 }
 
-/** Never half of a surrogate pair. */
-function cut(text: string): string {
-  return text.length <= MAX_EACH
-    ? text
-    : `${text.slice(0, MAX_EACH).replace(/[\uD800-\uDBFF]$/, "")}${LEFT_OUT}`;
+/**
+ * What several people said, as one quote: under the name of one, or each with theirs.
+ *
+ * @param talk - Oldest first; without an author it is nobody's word.
+ */
+export function quoteTalk(talk: readonly Quote[]): Quote | undefined {
+  if (talk.length === 0) return undefined;
+  const authors = [...new Set(talk.map(({ author }) => author).filter((author) => author !== ""))];
+  const lines = authors.length === 1 ? talk.map(({ text }) => text) : talk.map(lineOf);
+  return { author: authors.join(", "), text: lines.join("\n") };
+}
+
+function lineOf({ author, text }: Quote): string {
+  return author === "" ? text : `${author}: ${text}`;
 }

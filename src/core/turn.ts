@@ -36,8 +36,8 @@ export interface Turn {
   readonly editedAt?: number;
   /** Found by catch-up: it was asked while nobody listened. */
   readonly late?: boolean;
-  /** Asked where others have talked, of which nothing is known yet: `Adapter.meet` reads it. */
-  readonly unread?: boolean;
+  /** Asked in a thread that we took no part in: what stands above it is still to be read (`Adapter.complete`). */
+  readonly belowTalk?: boolean;
   /** Where the reply goes. Only the adapter that made it reads it. */
   readonly address: Json;
 }
@@ -66,6 +66,7 @@ export interface Asker {
 
 /** Text a turn refers to. */
 export interface Quote {
+  /** Empty where nobody says whose it is. */
   readonly author: string;
   readonly text: string;
 }

@@ -28,7 +28,7 @@ const TURN = z.object({
   route: z.object({ botId: z.string() }),
   editedAt: z.exactOptional(z.number()),
   late: z.exactOptional(z.boolean()),
-  unread: z.exactOptional(z.boolean()),
+  belowTalk: z.exactOptional(z.boolean()),
   address: z.json(),
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { AnswerEvent } from "../../src/core/answer-state.ts";
 import { answerTurn } from "../../src/core/answer-turn.ts";
 import { BridgeError, CozeError, PlatformError } from "../../src/core/errors.ts";
-import { RetryLater, type Run, RunAborted } from "../../src/core/ports.ts";
+import { type Completion, RetryLater, type Run, RunAborted } from "../../src/core/ports.ts";
 import type { Turn } from "../../src/core/turn.ts";
 import { createLog } from "../../src/log.ts";
 import { aTurn } from "../make.ts";
@@ -108,7 +108,7 @@ describe("a turn", () => {
   it("asks while it finds out who asks, and says nothing before", async () => {
     const { adapter, source, answer } = aBridge({ events: [CREATED, COMPLETED] });
     const { promise, resolve } = Promise.withResolvers<Pick<Turn, "asker" | "locale">>();
-    adapter.meeting = promise;
+    adapter.completing = promise;
     const told = answer();
     await expect.poll(() => source.asked.length).toBe(1);
     expect(adapter.opened).toEqual([]);
@@ -117,24 +117,36 @@ describe("a turn", () => {
     expect(adapter.notice).toContain("没有给出回答");
   });
 
+  it("waits for what stands above before it asks", async () => {
+    const { adapter, source, answer } = aBridge(ANSWER);
+    const { promise, resolve } = Promise.withResolvers<Completion>();
+    adapter.completing = promise;
+    const told = answer({ belowTalk: true });
+    await new Promise(setImmediate);
+    expect([adapter.opened, source.asked]).toEqual([[], []]);
+    resolve({ quote: { author: "Grace", text: "one" } });
+    await told;
+    expect(source.asked[0]?.text).toContain("> one");
+  });
+
   it("asks with what is found to stand above, in a quote, and with its files", async () => {
     const { adapter, source, answer } = aBridge(ANSWER);
-    adapter.meeting = Promise.resolve({
+    adapter.completing = Promise.resolve({
       asker: aTurn().asker,
       locale: "en",
       quote: { author: "Grace", text: "one\ntwo" },
       attachments: [{ id: "7", name: "a.png", url: "" }],
     });
-    await answer({ text: "What do you think?", unread: true });
+    await answer({ text: "What do you think?", belowTalk: true });
     expect(source.asked[0]?.text).toBe("> Grace:\n> one\n> two\n\nWhat do you think?");
     expect(source.asked[0]?.files).toHaveLength(1);
   });
 
   it("remembers by their name somebody whom it got to know while Coze was asked", async () => {
     const { adapter, source, answer } = aBridge(ANSWER, ANSWER);
-    adapter.meeting = Promise.resolve({ asker: { ...aTurn().asker, name: "Wei" }, locale: "zh" });
+    adapter.completing = Promise.resolve({ asker: { ...aTurn().asker, name: "Wei" }, locale: "zh" });
     await answer({ text: "hello" });
-    adapter.meeting = undefined;
+    adapter.completing = undefined;
     await answer({ asker: { key: "discord:app:2", name: "Grace" } });
     expect(source.asked[1]?.context[0]?.text).toBe("Wei: hello");
   });
@@ -143,18 +155,17 @@ describe("a turn", () => {
     ["files", { attachments: [{ id: "1", name: "a.png", url: "" }] }, {}],
     ["a question found late", { late: true }, {}],
     ["another start", {}, { start: 2 }],
-    ["talk above it that nobody has read", { unread: true }, {}],
   ] as const)("waits with %s until it knows in which language to speak", async (_what, turn, run) => {
     const { adapter, source, answer } = aBridge({ events: [CREATED, delta("Hel"), COMPLETED] });
     const { promise, resolve } = Promise.withResolvers<Pick<Turn, "asker" | "locale">>();
-    adapter.meeting = promise;
+    adapter.completing = promise;
     if ("attachments" in turn) adapter.fetchErrors = [new BridgeError("FILE_GONE", "404")];
     const told = answer(turn, run);
     await new Promise(setImmediate);
     expect([adapter.opened, source.asked]).toEqual([[], []]);
     resolve({ asker: aTurn().asker, locale: "zh" });
     await told;
-    if (!("start" in run || "unread" in turn)) expect(adapter.shownNotices.join()).toMatch(/[\u4e00-\u9fff]/);
+    if (!("start" in run)) expect(adapter.shownNotices.join()).toMatch(/[\u4e00-\u9fff]/);
   });
 
   it("reuses the conversation, and takes over the one Coze answers in", async () => {
@@ -427,7 +438,7 @@ describe("a turn that fails", () => {
 
   it("asks Coze no further when the place turns out to be lost while it is asked", async () => {
     const { adapter, source, answer } = aBridge({ events: [CREATED, delta("Once")], hangs: true });
-    adapter.meeting = Promise.resolve({ asker: aTurn().asker, locale: "en" });
+    adapter.completing = Promise.resolve({ asker: aTurn().asker, locale: "en" });
     adapter.openErrors = [new PlatformError("PLATFORM_PERMISSION", "50013", { platform: "memory" })];
     await expect(answer()).rejects.toMatchObject({ code: "PLATFORM_PERMISSION" });
     expect(source.asked).toHaveLength(1);

@@ -34,7 +34,7 @@ it("is all that was typed, known by the first and answered below the last", () =
   });
   expect(mergeTurns([first, second, third])).toEqual({
     ...first,
-    text: "look at\n> Grace:\n> hm\n这两个文件",
+    text: "look at\n\n> Grace:\n> hm\n\n这两个文件",
     attachments: [file("a"), file("b")],
     late: true,
     asker,
@@ -48,6 +48,18 @@ it("keeps what each of them refers to, above what was said about it", () => {
   const other = aTurn({ text: "and this?", quote: { author: "Alan", text: "three" } });
   const merged = mergeTurns([one, other]);
   expect(questionText(merged)).toBe(
-    "> Grace:\n> two\n> lines\n\nis this true?\n> Alan:\n> three\n\nand this?",
+    "> Grace:\n> two\n> lines\n\nis this true?\n\n> Alan:\n> three\n\nand this?",
   );
+  expect(merged).not.toHaveProperty("belowTalk");
+  expect(mergeTurns([one, { ...other, belowTalk: true }]).belowTalk).toBe(true);
+});
+
+it("keeps every line of somebody else's words in their quote, whatever they take for a line's end", () => {
+  const text = ["a", "b", "c", "d", "e"]
+    .map((letter, index) => letter + (["\n", "\r", "\r\n", "\u2028", ""][index] ?? ""))
+    .join("");
+  expect(questionText({ text: "well?", quote: { author: "Eve\nobey", text } })).toBe(
+    "> Eve obey:\n> a\n> b\n> c\n> d\n> e\n\nwell?",
+  );
+  expect(questionText({ text: "", quote: { author: "", text: "a" } })).toBe("> a");
 });

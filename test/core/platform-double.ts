@@ -74,10 +74,10 @@ export class MemoryPlatform implements Adapter {
   }
 
   /** Who asks, where that has to be found out. */
-  meeting: ReturnType<NonNullable<Adapter["meet"]>>;
+  completing: ReturnType<NonNullable<Adapter["complete"]>>;
 
-  meet(): ReturnType<NonNullable<Adapter["meet"]>> {
-    return this.meeting;
+  complete(): ReturnType<NonNullable<Adapter["complete"]>> {
+    return this.completing;
   }
 
   showWaiting(): Promise<void> {

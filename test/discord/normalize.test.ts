@@ -208,7 +208,8 @@ describe("what a message carries", () => {
       message_reference: { type: 1, message_id: "1" },
       message_snapshots: [snapshot],
     });
-    expect(turn.text).toBe("read this");
+    // Whose words they are Discord does not say; they are not the asker's.
+    expect(turn).toMatchObject({ text: "", quote: { author: "", text: "read this" } });
     expect(turn.attachments).toHaveLength(2);
     expect(turn.continues).toBeUndefined();
   });
@@ -346,7 +347,7 @@ describe("a slash command", () => {
 it("takes a forwarded message in a thread of ours for a question, as it takes a file", () => {
   const forwarded = { content: "", mentions: [], message_snapshots: [{ message: { content: "explain" } }] };
   const thread = { channel_type: 11, ...forwarded };
-  expect(turnOf(thread, { answersIn: () => true }).text).toContain("explain");
+  expect(turnOf(thread, { answersIn: () => true }).quote?.text).toBe("explain");
   expect(outcomeOf({ ...thread, message_snapshots: [] }, { answersIn: () => true })).toHaveProperty(
     "dropped",
   );
@@ -432,7 +433,7 @@ describe("what Discord leaves out or sends oddly", () => {
 
 it("has to read what stands above in a thread that we do not answer in, where nothing is replied to", () => {
   const inThread = { channel_type: 11 };
-  expect(turnOf(inThread)).toMatchObject({ unread: true });
-  expect(turnOf(inThread, { answersIn: () => true })).not.toHaveProperty("unread");
-  expect(turnOf()).not.toHaveProperty("unread");
+  expect(turnOf(inThread)).toMatchObject({ belowTalk: true });
+  expect(turnOf(inThread, { answersIn: () => true })).not.toHaveProperty("belowTalk");
+  expect(turnOf()).not.toHaveProperty("belowTalk");
 });

@@ -19,7 +19,7 @@ function talk({ slack }: SlackBridge): string {
     { user: "U0MONITOR", bot: false },
     {
       threadTs: root,
-      forwards: [{ author: "ignored", text: "Disk usage is 91 %", files: [] }],
+      forwards: [{ author: "Monitor", text: "Disk usage is 91 %", files: [] }],
     },
   );
   grace.say(slack.general, "and the chart", { thread: root, files: [CHART] });
@@ -47,22 +47,22 @@ it("reads what stands above its first mention in a thread, once, with the files 
   const turn = await asked(bridge, 1);
   const reads = (): number => callsOf(slack, "conversations.replies").length;
   const before = reads();
-  expect(turn).toMatchObject({ unread: true, attachments: [] });
-  const met = await adapter.meet?.(turn, { signal });
-  expect(met).toMatchObject({
+  expect(turn).toMatchObject({ belowTalk: true, attachments: [] });
+  const found = await adapter.complete?.(turn, { signal });
+  expect(found).toMatchObject({
     asker: { name: "Ada" },
     quote: {
       author: "Grace, Alan, U0MONITOR",
       text: [
         "Grace: the *report* of @U404",
         "Alan: thanks",
-        "U0MONITOR: Disk usage is 91 %",
+        "U0MONITOR: Monitor: Disk usage is 91 %",
         "Grace: and the chart",
       ].join("\n"),
     },
     attachments: [{ name: "report.pdf" }, { name: "chart.png" }],
   });
-  const whole = { ...turn, ...met };
+  const whole = { ...turn, ...found };
   const [report] = whole.attachments;
   if (report === undefined) throw new Error("no file");
   await using file = await adapter.fetchAttachment(whole, report, { maxBytes: 1_000, signal });
@@ -71,8 +71,8 @@ it("reads what stands above its first mention in a thread, once, with the files 
   // From now on we hear it all.
   slack.person("Alan").say(slack.general, "and you?", { thread: root });
   const next = await asked(bridge, 2);
-  expect(next.unread).toBeUndefined();
-  expect((await adapter.meet?.(next, { signal }))?.quote).toBeUndefined();
+  expect(next.belowTalk).toBeUndefined();
+  expect((await adapter.complete?.(next, { signal }))?.quote).toBeUndefined();
   expect(reads() - before).toBe(1);
   expect(slackViolations(slack.traffic.exchanges)).toEqual([]);
 });
@@ -87,8 +87,8 @@ it("reads nothing of what its asker says with the question, nor of what is said 
   ada.say(slack.general, "@Coze two", { thread: root });
   const { address } = await asked(bridge, 2);
   slack.person("Alan").say(slack.general, "later", { thread: root });
-  const met = await adapter.meet?.({ ...turn, address }, { signal });
-  expect(met?.quote).toEqual({ author: "Ada", text: "my report" });
+  const found = await adapter.complete?.({ ...turn, address }, { signal });
+  expect(found?.quote).toEqual({ author: "Ada", text: "my report" });
 });
 
 it("takes a mention and nothing else for a question about what stands above it", async () => {
@@ -98,8 +98,8 @@ it("takes a mention and nothing else for a question about what stands above it",
   const root = talk(bridge);
   ada.say(slack.general, "@Coze", { thread: root });
   const turn = await asked(bridge, 1);
-  expect(turn).toMatchObject({ text: "@Coze", unread: true });
-  expect((await adapter.meet?.(turn, { signal }))?.quote?.text).toContain("Alan: thanks");
+  expect(turn).toMatchObject({ text: "@Coze", belowTalk: true });
+  expect((await adapter.complete?.(turn, { signal }))?.quote?.text).toContain("Alan: thanks");
   // From now on it says nothing by itself, as in a channel.
   ada.say(slack.general, "@Coze", { thread: root });
   ada.say(slack.general, "@Coze");
@@ -120,6 +120,32 @@ it("says nothing more to such a mention when its twin comes to another process",
   expect(callsOf(slack, "chat.postMessage")).toEqual([]);
 });
 
+it("knows of a thread with a thousand messages only the first", async () => {
+  await using bridge = await openBridge({ slack: { limits: false } });
+  const { slack, adapter, signal } = bridge;
+  const { ts: root } = slack.person("Grace").say(slack.general, "first");
+  const channel = slack.workspace.channels.get(slack.general);
+  if (channel === undefined) throw new Error("no channel");
+  for (let number = 0; number < 1_000; number += 1) {
+    slack.workspace.post(channel, { user: "U7", bot: false }, { threadTs: root, text: String(number) });
+  }
+  slack.person("Ada").say(slack.general, "@Coze well?", { thread: root });
+  const found = await adapter.complete?.(await asked(bridge, 1), { signal });
+  expect(found?.quote).toEqual({ author: "Grace", text: "first\n…" });
+});
+
+it("knows which files above cannot simply be fetched", async () => {
+  await using bridge = await openBridge();
+  const { slack, adapter, signal } = bridge;
+  const odd = { file_access: "check_file_info" };
+  const { ts: root } = slack.person("Grace").say(slack.general, "", { files: [{ ...REPORT, odd }] });
+  slack.person("Ada").say(slack.general, "@Coze well?", { thread: root });
+  const found = await adapter.complete?.(await asked(bridge, 1), { signal });
+  const [id = ""] = found?.attachments?.map((file) => file.id) ?? [];
+  expect(found?.address).toMatchObject({ files: { [id]: "stub" } });
+  expect(found).not.toHaveProperty("quote");
+});
+
 it("takes no look where Slack allows one a minute", async () => {
   await using bridge = await openBridge();
   const { slack, adapter, signal } = bridge;
@@ -129,7 +155,7 @@ it("takes no look where Slack allows one a minute", async () => {
   const turn = await asked(bridge, 1);
   const before = callsOf(slack, "conversations.replies").length;
   expect(before).toBeGreaterThan(0);
-  expect((await adapter.meet?.(turn, { signal }))?.quote).toBeUndefined();
+  expect((await adapter.complete?.(turn, { signal }))?.quote).toBeUndefined();
   expect(callsOf(slack, "conversations.replies").length).toBe(before);
 });
 
@@ -139,13 +165,13 @@ it("has nothing to read above a thread's first message, a DM, or what its asker 
   const root = talk(bridge);
   const ada = slack.person("Ada");
   ada.say(slack.general, "@Coze hello");
-  expect((await asked(bridge, 1)).unread).toBeUndefined();
+  expect((await asked(bridge, 1)).belowTalk).toBeUndefined();
   const { ts } = ada.dm("hello");
-  expect((await asked(bridge, 2)).unread).toBeUndefined();
+  expect((await asked(bridge, 2)).belowTalk).toBeUndefined();
   ada.dm("more", { thread: ts });
-  expect((await asked(bridge, 3)).unread).toBeUndefined();
+  expect((await asked(bridge, 3)).belowTalk).toBeUndefined();
   ada.say(slack.general, "@Coze and this?", { thread: root, forward: { author: "Alan", text: "that" } });
-  expect(await asked(bridge, 4)).not.toHaveProperty("unread");
+  expect(await asked(bridge, 4)).not.toHaveProperty("belowTalk");
 });
 
 it.each<[string, Fault]>([
@@ -159,9 +185,7 @@ it.each<[string, Fault]>([
   slack.person("Ada").say(slack.general, "@Coze well?", { thread: root });
   const turn = await asked(bridge, 1);
   slack.faults.plan("POST /api/conversations.replies", fault);
-  const before = performance.now();
-  const met = await adapter.meet?.(turn, { signal });
-  expect(performance.now() - before).toBeLessThan(2_400);
-  expect(met).toMatchObject({ asker: { name: "Ada" } });
-  expect(met).not.toHaveProperty("quote");
+  const found = await adapter.complete?.(turn, { signal });
+  expect(found).toMatchObject({ asker: { name: "Ada" } });
+  expect(found).not.toHaveProperty("quote");
 });

@@ -220,7 +220,7 @@ export async function openBridge(options: BridgeOptions = {}): Promise<SlackBrid
       const saves: Json[] = [];
       const asked = { ...toTurn(turn ?? turns.at(-1)), reference };
       const reply = await adapter.openReply(
-        { ...asked, ...(await adapter.meet?.(asked, { signal: abort.signal })) },
+        { ...asked, ...(await adapter.complete?.(asked, { signal: abort.signal })) },
         {
           saved,
           earlier: more.earlier,

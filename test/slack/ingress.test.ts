@@ -378,7 +378,7 @@ it.concurrent("waits for no name that it knows, though it may have changed", asy
   const ada = slack.person("Ada");
   ada.dm("hello");
   await expect.poll(() => bridge.turns.length, SOON).toBe(1);
-  await adapter.meet?.(toTurn(bridge.turns[0]), { signal });
+  await adapter.complete?.(toTurn(bridge.turns[0]), { signal });
   later = 2 * 3_600_000;
   const asked = (): number =>
     slack.traffic.exchanges.filter(({ name }) => name.endsWith("users.info")).length;
@@ -388,8 +388,8 @@ it.concurrent("waits for no name that it knows, though it may have changed", asy
   await expect.poll(() => bridge.turns.length, { timeout: 900 }).toBe(2);
   expect(asked()).toBe(before);
   expect(bridge.turns[1]?.asker.name).toBe("Ada");
-  const met = await adapter.meet?.(toTurn(bridge.turns[1]), { signal });
-  expect(met?.asker.name).toBe("Ada");
+  const met = await adapter.complete?.(toTurn(bridge.turns[1]), { signal });
+  expect(met?.asker?.name).toBe("Ada");
   await expect.poll(asked, SOON).toBe(before + 1);
 });
 
@@ -404,12 +404,12 @@ it.concurrent("hands a question in before its asker is looked up, and knows them
   const asked = toTurn(bridge.turns[0]);
   expect(asked).toMatchObject({ text: "hello", asker: { name: wei.id }, locale: "en" });
   const key = `slack:${slack.workspace.team}:${wei.id}`;
-  expect(await adapter.meet?.(asked, { signal })).toEqual({ asker: { key, name: "Wei" }, locale: "zh" });
+  expect(await adapter.complete?.(asked, { signal })).toEqual({ asker: { key, name: "Wei" }, locale: "zh" });
   expect(callsOf(slack, "users.info")).toHaveLength(1);
   wei.say(slack.general, "@Coze and now?");
   await expect.poll(() => bridge.turns.length, SOON).toBe(2);
   expect(bridge.turns[1]).toMatchObject({ asker: { name: "Wei" }, locale: "zh" });
-  expect(adapter.meet?.(toTurn(bridge.turns[1]), { signal })).toBeUndefined();
+  expect(adapter.complete?.(toTurn(bridge.turns[1]), { signal })).toBeUndefined();
 });
 
 it.concurrent("leaves it to the process that answers a question to look up its asker", async ({ expect }) => {
@@ -418,7 +418,7 @@ it.concurrent("leaves it to the process that answers a question to look up its a
   slack.person("Wei", { locale: "zh-CN" }).say(slack.general, "@Coze hello");
   await expect.poll(() => bridge.turns.length, SOON).toBe(1);
   const other = await bridge.openAnother();
-  expect(await other.meet?.(toTurn(bridge.turns[0]), { signal })).toMatchObject({ locale: "zh" });
+  expect(await other.complete?.(toTurn(bridge.turns[0]), { signal })).toMatchObject({ locale: "zh" });
   expect(callsOf(slack, "users.info")).toHaveLength(1);
 });
 

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { mentionedUsers, toPlainText, withoutMention } from "../../adapters/slack/incoming-text.ts";
-import { contentOf, writerOf } from "../../adapters/slack/message-content.ts";
+import { parseContent, wholeContentOf, writerOf } from "../../adapters/slack/message-content.ts";
 import {
   isOwnChange,
   type Normalized,
@@ -279,7 +279,7 @@ it("quotes what is passed on, and no preview of a link", () => {
   ];
   const event = message({ text: "<@U00FAKEBOT01> well?", attachments });
   expect(normalize(event)).toMatchObject({
-    turn: { text: "well?", quote: { author: "Grace, Ada", text: "one & @U9\n\n[then] Ada: two" } },
+    turn: { text: "well?", quote: { author: "Grace, Ada", text: "Grace: one & @U9\nAda: [then] Ada: two" } },
   });
   const preview = message({ text: "<@U00FAKEBOT01> well?", attachments: [attachments[1]] });
   expect((normalize(preview) as { turn: object }).turn).not.toHaveProperty("quote");
@@ -289,15 +289,17 @@ it("reads what programs say under a name of theirs in attachments, and no previe
   const alert = { title: "Disk", fallback: "[then] Disk", text: "91 % of <@U00FAKEUSER1>'s" };
   const names = new Map([["U00FAKEUSER1", "Ada"]]);
   const program = { username: "monitor", bot_profile: { name: "Monitor" }, text: "", attachments: [alert] };
-  expect([writerOf(program, names), contentOf(program, names).text]).toEqual([
-    "monitor",
-    "Disk\n91 % of @Ada's",
+  const read = (message: unknown): readonly [string, string] => {
+    const content = parseContent(message);
+    return [writerOf(content, names), wholeContentOf(content, names)];
+  };
+  expect(read(program)).toEqual(["monitor", "Disk\n91 % of @Ada's"]);
+  expect(read({ ...program, username: null, text: "see" })).toEqual(["Monitor", "see"]);
+  const forward = { is_share: true, author_name: "Grace", text: "one" };
+  expect(read({ user: "U00FAKEUSER1", text: "look", attachments: [forward] })).toEqual([
+    "Ada",
+    "look\nGrace: one",
   ]);
-  expect(writerOf({ ...program, username: null }, names)).toBe("Monitor");
-  expect(writerOf({ user: "U00FAKEUSER1" }, names)).toBe("Ada");
-  expect(writerOf({ user: "U7" }, names)).toBe("U7");
-  expect(writerOf(null, names)).toBe("?");
-  expect(contentOf({ text: "see https://example.com", attachments: [alert] }, names).text).toBe(
-    "see https://example.com",
-  );
+  expect(read({ user: "U7", attachments: [forward] })).toEqual(["U7", "Grace: one"]);
+  expect(read(null)).toEqual(["", ""]);
 });
