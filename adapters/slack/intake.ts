@@ -155,16 +155,15 @@ export class SlackIntake implements AsyncDisposable {
   async #take(body: unknown, event: unknown, { late }: { late: boolean }): Promise<boolean> {
     const { context, signal } = this.#parts;
     const normalized = await this.#normalizeLive(body, event, { patient: late });
-    if (normalized.dropped === undefined) {
-      if (this.#deleted.has(normalized.turn.dedupeKey)) return false;
-      if (await isLeftOut(context, normalized.turn)) return false;
-      return this.#accept({ ...normalized.turn, ...(late && { late }) });
-    }
     const { dropped: reason, help, bare, fields } = normalized;
-    if (bare !== undefined) {
-      if (await this.#isBelowTalk(bare)) return this.#accept({ ...bare, ...(late && { late }) });
-      if (await this.#wasTaken(bare)) return false;
+    const isBare = bare !== undefined && (await this.#isBelowTalk(bare));
+    const turn = isBare ? bare : normalized.turn;
+    if (turn !== undefined) {
+      if (this.#deleted.has(turn.dedupeKey)) return false;
+      if (await isLeftOut(context, turn)) return false;
+      return this.#accept({ ...turn, ...(late && { late }) });
     }
+    if (bare !== undefined && (await this.#wasTaken(bare))) return false;
     if (help !== undefined) await this.#help.answer(help, { signal });
     else if (fields !== undefined) context.log.warn({ fields }, "unreadable slack message dropped");
     else context.log.debug({ reason }, "slack message dropped");

@@ -72,13 +72,20 @@ export interface NormalizeContext {
 
 /** A turn, or why it is none; `help` is a mention of us and nothing else, which deserves a sentence. */
 export type Normalized =
-  | { readonly turn: IncomingTurn; readonly dropped?: undefined }
+  | {
+      readonly turn: IncomingTurn;
+      readonly dropped?: undefined;
+      readonly help?: undefined;
+      readonly bare?: undefined;
+      readonly fields?: undefined;
+    }
   | {
       readonly dropped: string;
+      readonly turn?: undefined;
       readonly help?: SlackAddress & { readonly locale: "en" | "zh" };
       /** The mention as a question about what stands above it, for a thread that we take no part in. */
       readonly bare?: IncomingTurn;
-      /** Those that are not as they have to be. */
+      /** Paths of those that are not as they have to be. */
       readonly fields?: readonly string[];
     };
 
