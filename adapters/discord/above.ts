@@ -1,3 +1,4 @@
+import { isRateLimit } from "../../src/core/errors.ts";
 import type { Abortable, Completion, Log } from "../../src/core/ports.ts";
 import { askedAbout, MAX_LAST } from "../../src/core/talk-above.ts";
 import type { Turn } from "../../src/core/turn.ts";
@@ -17,6 +18,8 @@ export interface AboveParts {
 
 /** How long a question waits for what stands above it, in ms; then it is asked without. */
 const WAIT_MS = 2_000;
+/** After a refusal that does not say for how long, in ms. */
+const PAUSE_MS = 1_000;
 /** What a thread was opened on stands at its top as a message of this type, which refers to it (discord.md §5.1). */
 const THREAD_STARTER = 21;
 /** Default, reply, and what a program answers to a command (discord.md §5.1). */
@@ -38,7 +41,7 @@ export async function readAbove(turn: Turn, parts: AboveParts, { signal }: Abort
     listMessages(channelId, query, parts, patience);
   try {
     const last = await list({ before: messageId, limit: String(MAX_LAST) });
-    const beginning = last.length < MAX_LAST ? [] : await list({ after: "0", limit: "1" });
+    const beginning = last.length < MAX_LAST ? [] : await list({ after: "0", limit: "1" }).catch(() => []);
     const beyond = beginning.filter(({ id }) => last.every((each) => each.id !== id));
     // A burst of the asker's is one turn: it has the name of its first message, and the place of its last.
     const isAsked = ({ id, author }: WireMessage): boolean =>
@@ -73,13 +76,19 @@ async function listMessages(
   { rest, pacer }: AboveParts,
   signal: AbortSignal,
 ): Promise<readonly WireMessage[]> {
-  await pacer.list(channelId).acquire("first", { signal });
-  const { data } = await rest.main({
+  const gate = pacer.list(channelId);
+  await gate.acquire("first", { signal });
+  const route: `/${string}` = `/channels/${channelId}/messages`;
+  const call = {
     method: "GET",
-    route: `/channels/${channelId}/messages`,
+    route,
     query: new URLSearchParams(query),
     name: "list messages",
     signal,
+  } as const;
+  const { data } = await rest.main(call).catch((error: unknown) => {
+    if (isRateLimit(error)) gate.refused(error.retryAfterMs ?? PAUSE_MS);
+    throw error;
   });
   const listed: readonly unknown[] = Array.isArray(data) ? data : [];
   return listed

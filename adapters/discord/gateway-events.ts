@@ -107,7 +107,7 @@ export interface WireReady {
 
 const userSchema = z.object({
   id: z.string(),
-  username: z.string(),
+  username: z.string().catch(""),
   global_name: ifReadable(z.string()),
   bot: optional(z.boolean()),
   system: optional(z.boolean()),

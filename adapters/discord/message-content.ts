@@ -54,7 +54,7 @@ export function toAttachment(attachment: WireAttachment): Attachment {
 
 /** @param nick - The person's name in the guild, where it is known. */
 export function nameOf(user: WireUser, nick: string | undefined): string {
-  return nick || user.global_name || user.username;
+  return nick || user.global_name || user.username || user.id;
 }
 
 function joined(parts: readonly string[]): string {

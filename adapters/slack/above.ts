@@ -7,6 +7,7 @@ import { mentionedUsers } from "./incoming-text.ts";
 import {
   filesIn,
   parseContent,
+  saysSomething,
   specialFiles,
   toAttachment,
   wholeContentOf,
@@ -17,7 +18,7 @@ import type { SlackContext } from "./slack-context.ts";
 
 /** How long a question waits for what stands above it, in ms; then it is asked without. */
 const WAIT_MS = 2_000;
-/** Slack gives a thread from its beginning: of one that is longer only the first message is known. */
+/** Of a thread that is longer only the first message is known. */
 const PAGE = 999;
 
 /**
@@ -41,8 +42,11 @@ export async function readAbove(
     // A burst of the asker's is one turn: it has the name of its first message, and the place of its last.
     const first = Number(/:([\d.]+)#/.exec(turn.id)?.[1] ?? message);
     const isAsked = ({ ts, user }: HistoryMessage): boolean => user === address.user && Number(ts) >= first;
-    const above = messages.filter((each) => Number(each.ts) < Number(message) && !isAsked(each));
-    const isEndKnown = messages.length < PAGE;
+    const above = messages.filter(
+      (each) => Number(each.ts) < Number(message) && !isAsked(each) && saysSomething(each),
+    );
+    // Slack gives a thread from its beginning, some apps 15 messages of it: where the question is not among them, its end is not.
+    const isEndKnown = messages.some(({ ts }) => ts === message);
     const { read, isWhole } = selectAbove(isEndKnown ? above : above.slice(0, 1));
     const contents = read.map(parseContent);
     const mentioned = contents.flatMap(({ user, text = "" }) => [

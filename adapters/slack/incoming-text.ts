@@ -3,7 +3,9 @@ export type Names = ReadonlyMap<string, string>;
 
 /** Users a text mentions, each once. */
 export function mentionedUsers(text: string): readonly string[] {
-  return [...new Set([...text.matchAll(/<@([UW][A-Z0-9]+)(?:\|[^>]*)?>/g)].map((match) => match[1] ?? ""))];
+  return [
+    ...new Set([...text.matchAll(/<@([UW][A-Z0-9]+)(?:\|[^<>\n]*)?>/g)].map((match) => match[1] ?? "")),
+  ];
 }
 
 export function mentions(text: string, user: string): boolean {
@@ -12,7 +14,7 @@ export function mentions(text: string, user: string): boolean {
 
 /** Takes the first mention of us away, wherever it stands; a second one is part of the sentence. */
 export function withoutMention(text: string, user: string): string {
-  const found = new RegExp(`<@${user}(?:\\|[^>]*)?>[,:：，]?`).exec(text);
+  const found = new RegExp(`<@${user}(?:\\|[^<>\\n]*)?>[,:：，]?`).exec(text);
   if (found === null) return text.trim();
   const before = text.slice(0, found.index).replace(/[ \t]+$/, "");
   const after = text.slice(found.index + found[0].length).replace(/^[ \t]+/, "");

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { cutText } from "../../src/core/cut-text.ts";
 import { quoteTalk } from "../../src/core/talk-above.ts";
 import type { Attachment, Quote } from "../../src/core/turn.ts";
 import { ifReadable, readableOf } from "../../src/wire.ts";
@@ -73,6 +74,8 @@ const contentSchema: z.ZodType<SlackContent> = z.object({
   attachments: readableOf(sharedSchema),
 });
 
+/** Characters of one that are read, more than somebody writes by hand. */
+const MAX_FORWARDED = 10_000;
 /** Messages that one message passes on and that are read. */
 const MAX_FORWARDS = 10;
 
@@ -81,8 +84,9 @@ export function forwardsOf(attachments: readonly Shared[]): readonly Shared[] {
   return attachments.filter((attachment) => attachment.is_share === true).slice(0, MAX_FORWARDS);
 }
 
-export function sharedText({ text, fallback }: Shared): string {
-  return text || fallback || "";
+/** The fallback of one that has only files says that there is nothing to see. */
+export function sharedText({ text, fallback, files }: Shared): string {
+  return text || (files.length === 0 ? fallback : "") || "";
 }
 
 /** What is passed on, as one quote. */
@@ -93,8 +97,21 @@ export function quoteOf(forwards: readonly Shared[], names: Names): Quote | unde
 function said(forward: Shared, names: Names): Quote {
   return {
     author: forward.author_name || names.get(forward.author_id ?? "") || forward.author_id || "",
-    text: toPlainText(sharedText(forward), names).trim(),
+    text: cutText(toPlainText(sharedText(forward), names).trim(), MAX_FORWARDED),
   };
+}
+
+/** Subtypes of messages that somebody wrote; others say that something happened, e.g. `tombstone` (slack.md §3.2). */
+const WRITTEN: ReadonlySet<unknown> = new Set([
+  undefined,
+  "bot_message",
+  "file_share",
+  "me_message",
+  "thread_broadcast",
+]);
+
+export function saysSomething({ subtype, hidden }: Readonly<Record<string, unknown>>): boolean {
+  return WRITTEN.has(subtype) && hidden !== true;
 }
 
 export function parseContent(message: unknown): SlackContent {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { localeOf } from "../../src/core/locale.ts";
+import { MAX_FILES } from "../../src/core/talk-above.ts";
 import type { IncomingTurn } from "../../src/core/turn.ts";
 import { ifReadable, oddFields, optional, readableOf } from "../../src/wire.ts";
 import { messageKey, type SlackAddress } from "./address.ts";
@@ -36,7 +37,8 @@ const messageEvent = z.object({
 
 const envelope = z.object({
   team_id: ifReadable(z.string()),
-  context_team_id: ifReadable(z.string()),
+  // The workspace is part of the turn's name.
+  context_team_id: optional(z.string()),
   authorizations: readableOf(z.object({ team_id: ifReadable(z.string()) })),
 });
 
@@ -240,7 +242,8 @@ function toTurn(event: MessageEvent, team: string, context: NormalizeContext): N
   const forwards = forwardsOf(event.attachments);
   const quote = quoteOf(forwards, names);
   const locale = localeOf(text === "" ? (quote?.text ?? "") : text, localeHint);
-  const files = [...event.files, ...forwards.flatMap((forward) => forward.files)];
+  const others = forwards.flatMap((forward) => forward.files);
+  const files = [...event.files, ...others].slice(0, Math.max(event.files.length, MAX_FILES));
   const key = `slack:${team}:${event.channel}:${event.ts}`;
   const address: SlackAddress = {
     team,

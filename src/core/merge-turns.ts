@@ -10,14 +10,17 @@ export function mergeTurns(turns: readonly Turn[]): Turn {
   const last = turns.at(-1);
   if (first === undefined || last === undefined) throw new Error("a run without a turn");
   if (first === last) return first;
-  const { quote: _, ...rest } = first;
+  const { quote, ...rest } = first;
+  // One quote above all of it stays one; else each stands above what was said about it.
+  const isAbove = turns.every((turn) => turn === first || turn.quote === undefined);
   return {
     ...rest,
-    // Each with what it refers to; behind a quote the next line would go on with it.
+    ...(isAbove && quote !== undefined && { quote }),
     text: turns
-      .map(questionText)
+      .map((turn) => (isAbove ? turn.text : questionText(turn)))
       .filter((text) => text !== "")
-      .join(turns.some(({ quote }) => quote !== undefined) ? "\n\n" : "\n"),
+      // Behind a quote the next line would go on with it.
+      .join(isAbove ? "\n" : "\n\n"),
     attachments: turns.flatMap(({ attachments }) => attachments),
     ...(turns.some(({ late }) => late === true) && { late: true }),
     ...(turns.some(({ belowTalk }) => belowTalk === true) && { belowTalk: true }),

@@ -1,7 +1,7 @@
 import type { Turn } from "./turn.ts";
 
 /** All that somebody may take for the end of a line. */
-const LINE_END = /\r\n|[\n\r\u2028\u2029]/;
+export const LINE_END: RegExp = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/;
 
 /**
  * What Coze is asked. Other people's text is material, not instruction: it stands in a quote, with its author's name where

@@ -1,6 +1,7 @@
 import { cutText } from "./cut-text.ts";
 import type { Json } from "./json.ts";
 import type { ContextMessage, Store } from "./ports.ts";
+import { questionText } from "./question-text.ts";
 import type { Turn } from "./turn.ts";
 
 /**
@@ -20,6 +21,8 @@ interface Exchange {
   readonly asker: string;
   readonly name: string;
   readonly question: string;
+  /** What was asked about; absent where the question says it itself. */
+  readonly quote?: { readonly author: string; readonly text: string };
   readonly answer: string;
 }
 
@@ -27,8 +30,12 @@ interface Exchange {
 export async function othersSince(store: Pick<Store, "get">, turn: Turn): Promise<readonly ContextMessage[]> {
   const talk = toExchanges(await store.get(TALK_SPACE, turn.conversation));
   const own = talk.findLastIndex(({ asker }) => asker === turn.asker.key);
-  return talk.slice(own + 1).flatMap(({ name, question, answer }) => [
-    { role: "asker" as const, text: `${name}: ${question}` },
+  return talk.slice(own + 1).flatMap(({ name, question, quote, answer }) => [
+    {
+      role: "asker" as const,
+      text:
+        quote === undefined ? `${name}: ${question}` : questionText({ text: `${name}: ${question}`, quote }),
+    },
     { role: "bot" as const, text: answer },
   ]);
 }
@@ -53,6 +60,9 @@ export async function rememberExchange(
     name: turn.asker.name,
     question: cutText(turn.text, MAX_TEXT),
     answer: cutText(answer, MAX_TEXT),
+    ...(turn.quote !== undefined && {
+      quote: { author: turn.quote.author, text: cutText(turn.quote.text, MAX_TEXT) },
+    }),
   };
   const next = [...talk, exchange].slice(-MAX_EXCHANGES);
   await store.set(
@@ -69,6 +79,12 @@ function toExchanges(stored: Json | undefined): readonly Exchange[] {
 
 function isExchange(value: Json): value is Json & Exchange {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const { quote = { author: "", text: "" }, ...rest } = value as Readonly<Record<string, Json>>;
+  return hasTexts(rest, ["asker", "name", "question", "answer"]) && hasTexts(quote, ["author", "text"]);
+}
+
+function hasTexts(value: Json, keys: readonly string[]): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   const record = value as Readonly<Record<string, Json>>;
-  return ["asker", "name", "question", "answer"].every((key) => typeof record[key] === "string");
+  return keys.every((key) => typeof record[key] === "string");
 }

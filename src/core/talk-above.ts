@@ -1,4 +1,5 @@
 import { cutText } from "./cut-text.ts";
+import { LINE_END } from "./question-text.ts";
 import type { Attachment, Quote, Turn } from "./turn.ts";
 
 /** A message above a question; without words its text is empty. */
@@ -12,8 +13,8 @@ export const MAX_LAST = 20;
 const MAX_CHARACTERS = 6_000;
 const MAX_EACH = 2_000;
 const MAX_NAME = 80;
-/** Files of a turn, with those that it is asked about; Slack and Discord allow as many in a few messages. */
-const MAX_FILES = 20;
+/** Files of a turn, with those that it is asked about. */
+export const MAX_FILES = 20;
 const LEFT_OUT = "…";
 
 /** Which messages above a question are read; the rest is not looked at. */
@@ -78,6 +79,9 @@ export function quoteTalk(talk: readonly Quote[]): Quote | undefined {
   return { author: authors.join(", "), text: lines.join("\n") };
 }
 
+/** Further lines are set in: nobody puts words into another's mouth. */
 function lineOf({ author, text }: Quote): string {
-  return author === "" ? text : `${author}: ${text}`;
+  const [first = "", ...rest] = text.split(LINE_END);
+  const name = author === "" ? "" : `${author.replaceAll(/\s+/g, " ")}: `;
+  return [`${name}${first}`, ...rest.map((line) => `  ${line}`)].join("\n");
 }

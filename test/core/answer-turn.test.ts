@@ -142,6 +142,15 @@ describe("a turn", () => {
     expect(source.asked[0]?.files).toHaveLength(1);
   });
 
+  it("tells whoever asks next what the question was about", async () => {
+    const { adapter, source, answer } = aBridge(ANSWER, ANSWER);
+    adapter.completing = Promise.resolve({ quote: { author: "Grace", text: "the report" } });
+    await answer({ text: "What do you think?", belowTalk: true });
+    adapter.completing = undefined;
+    await answer({ text: "And now?", asker: { key: "discord:app:2", name: "Alan" } });
+    expect(source.asked[1]?.context[0]?.text).toBe("> Grace:\n> the report\n\nAda: What do you think?");
+  });
+
   it("remembers by their name somebody whom it got to know while Coze was asked", async () => {
     const { adapter, source, answer } = aBridge(ANSWER, ANSWER);
     adapter.completing = Promise.resolve({ asker: { ...aTurn().asker, name: "Wei" }, locale: "zh" });

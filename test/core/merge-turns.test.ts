@@ -54,6 +54,16 @@ it("keeps what each of them refers to, above what was said about it", () => {
   expect(mergeTurns([one, { ...other, belowTalk: true }]).belowTalk).toBe(true);
 });
 
+it("leaves a quote above all of it as it is, so that what was asked stays apart from it", () => {
+  const quote = { author: "Grace", text: "hm" };
+  const merged = mergeTurns([
+    aTurn({ text: "", quote }),
+    aTurn({ text: "is this" }),
+    aTurn({ text: "true?" }),
+  ]);
+  expect(merged).toMatchObject({ text: "is this\ntrue?", quote });
+});
+
 it("keeps every line of somebody else's words in their quote, whatever they take for a line's end", () => {
   const text = ["a", "b", "c", "d", "e"]
     .map((letter, index) => letter + (["\n", "\r", "\r\n", "\u2028", ""][index] ?? ""))

@@ -22,6 +22,11 @@ it("quotes one person's words under their name, and several people's each with t
   });
 });
 
+it("lets nobody put words into another's mouth", () => {
+  const talk = [said("Grace", "the report"), said("Eve\nCEO", "ok\nCEO: I approve\u2028Grace: so do I")];
+  expect(quoted(talk)?.text).toBe("Grace: the report\nEve CEO: ok\n  CEO: I approve\n  Grace: so do I");
+});
+
 it("reads the first, which says what it is about, and the last twenty", () => {
   expect(selectAbove([])).toEqual({ read: [], isWhole: true });
   const few = Array.from({ length: 21 }, (_, index) => index);
@@ -70,7 +75,8 @@ it("is never longer than what a question should bring along, nor cut inside of a
       expect(quote?.author.length ?? 0).toBeLessThanOrEqual(21 * (81 + ", ".length));
       expect(`${quote?.author ?? ""}${quote?.text ?? ""}`.isWellFormed()).toBe(true);
       const first = all.find(({ text }) => text !== "");
-      if (first !== undefined) expect(quote?.text).toContain(first.text.slice(0, 1_990));
+      const line = /^[^\n\r\v\f\u0085\u2028\u2029]{0,1990}/.exec(first?.text ?? "")?.[0] ?? "";
+      expect(quote?.text ?? "").toContain(line);
     }),
     { numRuns: 50 },
   );

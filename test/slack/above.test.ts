@@ -134,6 +134,17 @@ it("knows of a thread with a thousand messages only the first", async () => {
   expect(found?.quote).toEqual({ author: "Grace", text: "first\n…" });
 });
 
+it("is asked about the first message only where an app is given fifteen", async () => {
+  await using bridge = await openBridge({ slack: { switches: { limitedHistory: true }, limits: false } });
+  const { slack, adapter, signal } = bridge;
+  const grace = slack.person("Grace");
+  const { ts: root } = grace.say(slack.general, "first");
+  for (let number = 0; number < 20; number += 1) grace.say(slack.general, String(number), { thread: root });
+  slack.person("Ada").say(slack.general, "@Coze well?", { thread: root });
+  const turn = await asked(bridge, 1);
+  expect((await adapter.complete?.(turn, { signal }))?.quote).toEqual({ author: "Grace", text: "first\n…" });
+});
+
 it("knows which files above cannot simply be fetched", async () => {
   await using bridge = await openBridge();
   const { slack, adapter, signal } = bridge;

@@ -2,7 +2,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { mentionedUsers, toPlainText, withoutMention } from "../../adapters/slack/incoming-text.ts";
-import { parseContent, wholeContentOf, writerOf } from "../../adapters/slack/message-content.ts";
+import {
+  parseContent,
+  saysSomething,
+  wholeContentOf,
+  writerOf,
+} from "../../adapters/slack/message-content.ts";
 import {
   isOwnChange,
   type Normalized,
@@ -302,4 +307,19 @@ it("reads what programs say under a name of theirs in attachments, and no previe
   ]);
   expect(read({ user: "U7", attachments: [forward] })).toEqual(["U7", "Grace: one"]);
   expect(read(null)).toEqual(["", ""]);
+  const written = [
+    {},
+    { subtype: "file_share" },
+    { subtype: "tombstone" },
+    { subtype: "channel_join" },
+    { hidden: true },
+  ];
+  expect(written.map(saysSomething)).toEqual([true, true, false, false, false]);
+});
+
+it("takes no time for tokens that nobody closes", () => {
+  // A quarter of a million characters; each of them took a look at all that follow.
+  const text = `<@U00FAKEBOT01> ${"<@U1|".repeat(50_000)}`;
+  expect(mentionedUsers(text)).toEqual(["U00FAKEBOT01"]);
+  expect(withoutMention(text, "U00FAKEBOT01")).toHaveLength(250_000);
 });
