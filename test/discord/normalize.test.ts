@@ -437,3 +437,9 @@ it("has to read what stands above in a thread that we do not answer in, where no
   expect(turnOf(inThread, { answersIn: () => true })).not.toHaveProperty("belowTalk");
   expect(turnOf()).not.toHaveProperty("belowTalk");
 });
+
+it("knows who is meant also where their names are odd", () => {
+  expect(turnOf({ mentions: [{ ...BOT_USER, username: null }] }).text).toBe("hello");
+  const { asker } = turnOf({ author: { ...ADA, username: 7, global_name: null } });
+  expect(asker.name).toBe(ADA.id);
+});

@@ -321,5 +321,6 @@ it("takes no time for tokens that nobody closes", () => {
   // A quarter of a million characters; each of them took a look at all that follow.
   const text = `<@U00FAKEBOT01> ${"<@U1|".repeat(50_000)}`;
   expect(mentionedUsers(text)).toEqual(["U00FAKEBOT01"]);
+  expect(mentionedUsers("<@U1|not closed <@U2>")).toEqual(["U2"]);
   expect(withoutMention(text, "U00FAKEBOT01")).toHaveLength(250_000);
 });
