@@ -120,7 +120,7 @@ export function normalizeMessage(
   const quote = quoteOf(message, context);
   const locale = localeOf(text === "" ? (quote?.text ?? "") : text, hint);
   const isBare = text === "" && attachments.length === 0 && quote === undefined;
-  if (isBare && mentioned && standsBelow(message, context)) {
+  if (isBare && mentioned && isBelowTalk(message, context)) {
     // A mention and nothing else asks about what stands above it.
     const bare = withNames(message.content, message.mentions).trim();
     return { turn: toTurn(message, { context, text: bare, attachments, locale }) };
@@ -158,7 +158,7 @@ function goesOnInThread(message: WireMessage, context: NormalizeContext): boolea
 }
 
 /** Whether others have talked above it, of which we know nothing. */
-function standsBelow(message: WireMessage, context: NormalizeContext): boolean {
+function isBelowTalk(message: WireMessage, context: NormalizeContext): boolean {
   return isThread(message, context) && !context.answersIn(message.channel_id);
 }
 
@@ -201,7 +201,7 @@ function toTurn(
     sentAt: timeOfId(id),
     address: toJson({ kind: "message", channelId, messageId: id }),
     ...continuesOf(message, context),
-    ...(quote === undefined && standsBelow(message, context) && { belowTalk: true }),
+    ...(quote === undefined && isBelowTalk(message, context) && { belowTalk: true }),
   };
 }
 

@@ -40,7 +40,7 @@ const WAIT_MS = 600;
 const LOOKUP_TIMEOUT_MS = 5_000;
 /** Names looked up for one message; a list of fifty mentions must not cost fifty calls. */
 const MAX_LOOKUPS = 8;
-/** Names told for one message, of people who are known already. */
+/** Names told for one message; those of people who are known cost nothing. */
 const MAX_NAMES = 50;
 /** To be waited for. */
 const NOTHING = Promise.resolve();
@@ -86,8 +86,7 @@ export class People {
   ): Promise<Loaded> {
     const users = [...new Set([...(asker === undefined ? [] : [asker]), ...mentioned])].slice(0, MAX_NAMES);
     const wanted = users.filter((user) => patient || mentioned.includes(user));
-    const isNew = (user: string): boolean => !this.#isKnown(user, team);
-    const needed = [...wanted.filter(isNew).slice(0, MAX_LOOKUPS), ...wanted.filter((user) => !isNew(user))];
+    const needed = wanted.filter((user) => !this.#isKnown(user, team)).slice(0, MAX_LOOKUPS);
     await within(
       needed.map((user) => this.#know(user, team)),
       signal,

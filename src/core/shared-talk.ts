@@ -33,8 +33,7 @@ export async function othersSince(store: Pick<Store, "get">, turn: Turn): Promis
   return talk.slice(own + 1).flatMap(({ name, question, quote, answer }) => [
     {
       role: "asker" as const,
-      text:
-        quote === undefined ? `${name}: ${question}` : questionText({ text: `${name}: ${question}`, quote }),
+      text: questionText({ text: `${name}: ${question}`, ...(quote !== undefined && { quote }) }),
     },
     { role: "bot" as const, text: answer },
   ]);
