@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { shareAgent } from "./agent.ts";
 import { OWN_CLOCK } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { acceptTurn } from "./core/accept-turn.ts";
@@ -79,6 +80,10 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   const { log, shutdown, role, clock = OWN_CLOCK, leaseMs } = options;
   checkRole(config, role);
   await using stack = new AsyncDisposableStack();
+  const { proxy } = config;
+  if (proxy !== undefined)
+    log.info({ proxy: new URL(proxy.url).host, except: proxy.except }, "a proxy is used");
+  stack.use(shareAgent(proxy));
   const tempDir = join(config.dataDir, "tmp");
   const warning = await leftBehind(config, { log, signal: shutdown });
   if (warning !== undefined) log.warn({ note: warning }, "what was stored before REDIS_URL is not used");
@@ -94,7 +99,10 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   stack.use(new ExpiryWatch({ ...tokens, log, now: Date.now, clock: OWN_CLOCK }));
   const { baseUrl, flavor, chatsPerSecond } = config.coze;
   const gates = new Gates(OWN_CLOCK, { shared: buckets });
-  const coze = createCozeClient({ baseUrl, flavor, tokens: tokens.source, chatsPerSecond, log, gates });
+  const coze = createCozeClient({
+    ...{ baseUrl, flavor, chatsPerSecond, log, gates, proxy },
+    tokens: tokens.source,
+  });
   stack.use(coze);
   const { conversations } = coze;
   const spares = stack.use(new SpareConversations({ conversations, log, after: OWN_CLOCK.after }));
@@ -104,7 +112,8 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
     clock,
     // Where the platforms' time is faster than the machine's, a second says nothing of what it can do.
     gates: new Gates(clock, { shared: buckets, loopUse: clock === OWN_CLOCK ? createLoopUse() : undefined }),
-    download: createDownload({ trustedOrigins: options.trustedOrigins, tempDir }),
+    download: createDownload({ trustedOrigins: options.trustedOrigins, tempDir, proxy }),
+    proxy,
     sealer: await openBridgeSealer(config),
     store,
     leases,

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { DiscordSettings } from "../adapters/discord/settings.ts";
 import type { SlackSettings } from "../adapters/slack/settings.ts";
 import { BridgeError } from "./core/errors.ts";
+import type { HttpProxy } from "./core/ports.ts";
 import type { Locale } from "./core/turn.ts";
 import { parsePrivateKey } from "./coze/auth/jwt.ts";
 import type { FlavorName } from "./coze/flavor.ts";
@@ -29,6 +30,8 @@ export interface Config extends StorageConfig {
   };
   readonly discord?: DiscordSettings;
   readonly slack?: SlackSettings;
+  /** What Coze and the platforms are reached through; directly when absent. */
+  readonly proxy?: HttpProxy;
   readonly http: { readonly host: string; readonly port: number };
   readonly logLevel: LogLevel;
   /** Turns answered at once. */
@@ -93,7 +96,7 @@ export function loadStorageConfig(env: Environment, readFile: (path: string) => 
 }
 
 /** What a command needs that talks to Coze and serves no platform. */
-export type CozeConfig = Pick<Config, "coze" | "dataDir" | "secretKey">;
+export type CozeConfig = Pick<Config, "coze" | "dataDir" | "secretKey" | "proxy">;
 
 /**
  * Reads only how to reach Coze.
@@ -103,7 +106,12 @@ export type CozeConfig = Pick<Config, "coze" | "dataDir" | "secretKey">;
  */
 export function loadCozeConfig(env: Environment, readFile: (path: string) => string): CozeConfig {
   const names = VARIABLE_NAMES.filter((name) => name.startsWith("COZE_"));
-  const { values, problems, spoiled } = readVariables(env, readFile, [...names, "DATA_DIR", "SECRET_KEY"]);
+  const { values, problems, spoiled } = readVariables(env, readFile, [
+    ...names,
+    ...PROXY_NAMES,
+    "DATA_DIR",
+    "SECRET_KEY",
+  ]);
   const has = (name: VariableName): boolean => values[name] !== undefined || spoiled.has(name);
   problems.push(...cozeProblems(values, has, readFile));
   demandNone(problems);
@@ -111,6 +119,7 @@ export function loadCozeConfig(env: Environment, readFile: (path: string) => str
   return {
     dataDir,
     coze: toCozeConfig(values),
+    ...toProxyConfig(values),
     ...(values.SECRET_KEY !== undefined && { secretKey: values.SECRET_KEY }),
   };
 }
@@ -123,8 +132,8 @@ export function loadCozeConfig(env: Environment, readFile: (path: string) => str
 export function loadLoginConfig(
   env: Environment,
   readFile: (path: string) => string,
-): { readonly baseUrl: string; readonly dataDir: string; readonly secretKey?: string } {
-  const names = ["COZE_API_BASE", "COZE_FLAVOR", "DATA_DIR", "SECRET_KEY"] as const;
+): Pick<Config, "dataDir" | "secretKey" | "proxy"> & { readonly baseUrl: string } {
+  const names = ["COZE_API_BASE", "COZE_FLAVOR", ...PROXY_NAMES, "DATA_DIR", "SECRET_KEY"] as const;
   const { values, problems } = readVariables(env, readFile, names);
   problems.push(...hostedProblems(values));
   if (values.COZE_FLAVOR === "studio") {
@@ -137,6 +146,7 @@ export function loadLoginConfig(
   return {
     baseUrl: toBaseUrl(values),
     dataDir: toStorageConfig(values).dataDir,
+    ...toProxyConfig(values),
     ...(values.SECRET_KEY !== undefined && { secretKey: values.SECRET_KEY }),
   };
 }
@@ -196,6 +206,7 @@ export function secretsOf({
   slack,
   secretKey,
   redisUrl,
+  proxy,
 }: Pick<Config, "coze"> & Partial<Config>): readonly string[] {
   const tokens = [
     ...signInSecrets(coze.signIn),
@@ -204,7 +215,8 @@ export function secretsOf({
     slack?.appToken,
     slack?.signingSecret,
   ];
-  const secrets = [...tokens, secretKey, ...(redisUrl === undefined ? [] : passwordsOf(redisUrl))];
+  const passwords = [redisUrl, proxy?.url].flatMap((url) => (url === undefined ? [] : passwordsOf(url)));
+  const secrets = [...tokens, secretKey, ...passwords];
   return secrets.filter((secret) => secret !== undefined);
 }
 
@@ -441,6 +453,12 @@ function toStorageConfig(values: Values): StorageConfig {
   };
 }
 
+const PROXY_NAMES = ["HTTPS_PROXY", "NO_PROXY"] as const;
+
+function toProxyConfig({ HTTPS_PROXY: url, NO_PROXY: except = "" }: Values): Pick<Config, "proxy"> {
+  return url === undefined ? {} : { proxy: { url, except } };
+}
+
 function toBaseUrl(values: Values): string {
   return values.COZE_API_BASE ?? "https://api.coze.cn";
 }
@@ -485,6 +503,7 @@ function toConfig(values: Values): Config {
     ...toStorageConfig(values),
     ...(values.SECRET_KEY !== undefined && { secretKey: values.SECRET_KEY }),
     coze: toCozeConfig(values),
+    ...toProxyConfig(values),
     ...(values.DISCORD_BOT_TOKEN !== undefined && {
       discord: {
         token: values.DISCORD_BOT_TOKEN,

@@ -5,6 +5,10 @@ import type { Adapter, AdapterTools } from "./core/ports.ts";
 export async function openAdapters(config: Config, tools: AdapterTools): Promise<readonly Adapter[]> {
   const adapters: Adapter[] = [];
   if (config.discord !== undefined) {
+    if (config.proxy !== undefined) {
+      const { tunnelGateway } = await import("../adapters/discord/tunnel-gateway.ts");
+      tunnelGateway(config.proxy);
+    }
     const { createDiscordAdapter } = await import("../adapters/discord/index.ts");
     const log = tools.log.child({ platform: "discord" });
     adapters.push(createDiscordAdapter(config.discord, { ...tools, log }));

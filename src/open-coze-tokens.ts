@@ -29,6 +29,7 @@ export async function openCozeTokens(
   { log }: { readonly log: Log },
 ): Promise<CozeTokens> {
   const { signIn, baseUrl } = config.coze;
+  const { proxy } = config;
   switch (signIn.kind) {
     case "token":
       return {
@@ -40,7 +41,7 @@ export async function openCozeTokens(
       };
     case "jwt": {
       const { privateKey, accountId, ...app } = signIn;
-      const endpoint = new OAuthEndpoint({ baseUrl });
+      const endpoint = new OAuthEndpoint({ baseUrl, proxy });
       const source = createJwtTokenSource({
         ...{ endpoint, log, app: { ...app, privateKey: parsePrivateKey(privateKey) } },
         ...(accountId !== undefined && { accountId }),
@@ -54,7 +55,7 @@ export async function openCozeTokens(
       };
     }
     case "stored": {
-      const endpoint = new OAuthEndpoint({ baseUrl });
+      const endpoint = new OAuthEndpoint({ baseUrl, proxy });
       const store = openSignInStore(config.dataDir, await openBridgeSealer(config));
       const source = new StoredTokenSource({ endpoint, log, store });
       return {

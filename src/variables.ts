@@ -69,6 +69,8 @@ export const VARIABLE_NAMES = [
   "SLACK_SIGNING_SECRET",
   "SLACK_API_URL",
   "SLACK_CHANNEL_STYLE",
+  "HTTPS_PROXY",
+  "NO_PROXY",
   "HOST",
   "PORT",
   "DATA_DIR",
@@ -224,6 +226,26 @@ export const VARIABLES: Readonly<Record<VariableName, Variable>> = {
     help: {
       en: "edit (everybody sees the answer grow) or native (Slack's own stream, live for the asker only)",
       zh: "edit（所有人都能看到回答逐步生成）或 native（Slack 自带的流式输出，只有提问者实时看到）",
+    },
+  },
+  HTTPS_PROXY: {
+    aliases: ["https_proxy"],
+    // It may hold a password.
+    secret: true,
+    schema: z.url({ protocol: /^https?$/ }).refine((text) => URL.parse(text)?.pathname === "/"),
+    help: {
+      en:
+        "the address of an HTTP proxy that Coze, Discord and Slack are reached through, e.g. http://127.0.0.1:7890; " +
+        "socks:// is not taken, take the program's HTTP port",
+      zh: "访问扣子、Discord、Slack 所用的 HTTP 代理地址，例如 http://127.0.0.1:7890；不支持 socks://，请填代理软件的 HTTP 端口",
+    },
+  },
+  NO_PROXY: {
+    aliases: ["no_proxy"],
+    schema: z.string(),
+    help: {
+      en: "hosts that are reached without the proxy, with commas between them, e.g. api.coze.cn",
+      zh: "不走代理的主机，用英文逗号分隔，例如 api.coze.cn",
     },
   },
   HOST: {

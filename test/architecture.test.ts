@@ -8,14 +8,14 @@ const ROOT = join(import.meta.dirname, "..");
 const RULES: readonly { from: RegExp; may: RegExp }[] = [
   { from: /^src\/core\//, may: /^src\/core\// },
   { from: /^src\/markdown\//, may: /^(src\/markdown\/|src\/core\/|package|node:)/ },
-  { from: /^src\/(coze|queue|store|http)\//, may: /^(src\/core\/|package|node:)/ },
+  { from: /^src\/(coze|queue|store|http)\//, may: /^(src\/core\/|src\/agent\.ts|package|node:)/ },
   {
     from: /^adapters\/discord\//,
-    may: /^(adapters\/discord\/|src\/core\/|src\/markdown\/|src\/wire\.ts|package|node:)/,
+    may: /^(adapters\/discord\/|src\/core\/|src\/markdown\/|src\/(wire|agent)\.ts|package|node:)/,
   },
   {
     from: /^adapters\/slack\//,
-    may: /^(adapters\/slack\/|src\/core\/|src\/markdown\/|src\/wire\.ts|package|node:)/,
+    may: /^(adapters\/slack\/|src\/core\/|src\/markdown\/|src\/(wire|agent)\.ts|package|node:)/,
   },
   // The command line and the composition root know everybody, but never the sandbox: the image has none.
   { from: /^src\//, may: /^(src\/|adapters\/|package|node:)/ },

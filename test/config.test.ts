@@ -5,6 +5,7 @@ import {
   configuredServices,
   type Environment,
   loadConfig,
+  loadCozeConfig,
   loadLoginConfig,
   loadStorageConfig,
   secretsOf,
@@ -237,6 +238,29 @@ describe("configuration", () => {
   it.each(["http://127.0.0.1:6379", "127.0.0.1:6379", "redis://"])("does not take %s for a Redis", (url) => {
     expect(problemsOf({ ...COZE, ...DISCORD, REDIS_URL: url })).toContain("REDIS_URL does not fit: redis://");
   });
+
+  it("takes an HTTP proxy with its exceptions, for commands too, and hides its password", () => {
+    const HTTPS_PROXY = "http://me:pass%2Fword@127.0.0.1:7890";
+    const proxy = { url: HTTPS_PROXY, except: "api.coze.cn" };
+    const env = { ...COZE, ...DISCORD, HTTPS_PROXY, no_proxy: "api.coze.cn" };
+    const config = loadConfig(env, noFiles);
+    expect(config.proxy).toEqual(proxy);
+    expect(secretsOf(config)).toEqual(expect.arrayContaining(["pass%2Fword", "pass/word"]));
+    expect(loadCozeConfig(env, noFiles).proxy).toEqual(proxy);
+    expect(loadLoginConfig(env, noFiles).proxy).toEqual(proxy);
+    const inSmall = { ...env, HTTPS_PROXY: "", https_proxy: "http://10.0.0.1:8080/" };
+    expect(loadConfig(inSmall, noFiles).proxy?.url).toBe("http://10.0.0.1:8080/");
+    expect(loadConfig({ ...COZE, ...DISCORD, NO_PROXY: "*" }, noFiles)).not.toHaveProperty("proxy");
+  });
+
+  it.each(["127.0.0.1:7890", "socks5://127.0.0.1:7890", "http://127.0.0.1:7890/pac", "http://"])(
+    "refuses the proxy %s, and says what to write",
+    (url) => {
+      const problems = problemsOf({ ...COZE, ...DISCORD, HTTPS_PROXY: url });
+      expect(problems).toContain("HTTPS_PROXY does not fit: the address of an HTTP proxy");
+      expect(problems).toContain("e.g. http://127.0.0.1:7890;");
+    },
+  );
 
   it("reads times with their units, and 0 for off", () => {
     const times = { SHUTDOWN_GRACE: "250ms", CATCHUP_WINDOW: "24h", MERGE_BURST: "0" };

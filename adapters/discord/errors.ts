@@ -1,4 +1,5 @@
 import { DiscordAPIError, HTTPError, RateLimitError } from "discord.js";
+import { neverConnected } from "../../src/agent.ts";
 import { BridgeError, type ErrorCode, PlatformError } from "../../src/core/errors.ts";
 
 interface Reaction {
@@ -37,16 +38,6 @@ const REACTIONS: Readonly<Record<number, Reaction>> = {
   130000: { code: "PLATFORM_UNREACHABLE", retryable: true, retryAfterMs: OVERLOADED_WAIT_MS },
   40333: { code: "PLATFORM_RATE_LIMITED", retryable: true, retryAfterMs: BANNED_WAIT_MS },
 };
-
-/** The request never left: another try cannot double anything. */
-const NOT_SENT: ReadonlySet<string> = new Set([
-  "ECONNREFUSED",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "ENETUNREACH",
-  "EHOSTUNREACH",
-  "UND_ERR_CONNECT_TIMEOUT",
-]);
 
 /** What `@discordjs/rest` says once it has thrown its token away after a 401 (discord.md §1.3). */
 const TOKEN_DROPPED = "Expected token to be set";
@@ -110,7 +101,7 @@ function unanswered(error: unknown, call: string): PlatformError {
     const text = `Discord refused the bot token before "${call}"; restart with a valid DISCORD_BOT_TOKEN`;
     return platformError(text, error, { code: "PLATFORM_AUTH" });
   }
-  if (NOT_SENT.has(systemCode(error))) {
+  if (neverConnected(error)) {
     const reaction: Reaction = { code: "PLATFORM_UNREACHABLE", retryable: true };
     return platformError(`Discord cannot be reached for "${call}"`, error, reaction);
   }
@@ -118,12 +109,6 @@ function unanswered(error: unknown, call: string): PlatformError {
     code: "PLATFORM_UNKNOWN_OUTCOME",
     retryable: true,
   });
-}
-
-function systemCode(error: unknown): string {
-  if (!(error instanceof Error)) return "";
-  const { code } = error as { readonly code?: unknown };
-  return typeof code === "string" ? code : systemCode(error.cause);
 }
 
 function platformError(

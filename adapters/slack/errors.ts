@@ -4,6 +4,7 @@ import {
   WebAPIRateLimitedError,
   WebAPIRequestError,
 } from "@slack/web-api";
+import { neverConnected } from "../../src/agent.ts";
 import { type ErrorCode, PlatformError } from "../../src/core/errors.ts";
 
 /** What Slack, or the way to it, said to one call. */
@@ -79,14 +80,6 @@ function codeOf({ error, httpStatus, cause }: SlackFailure): ErrorCode {
   if (httpStatus !== undefined) return "PLATFORM_UNKNOWN_OUTCOME";
   // Without a connection nothing can have happened; after one, anything can.
   return neverConnected(cause) ? "PLATFORM_UNREACHABLE" : "PLATFORM_UNKNOWN_OUTCOME";
-}
-
-const NOT_CONNECTED = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|UND_ERR_CONNECT_TIMEOUT)$/;
-
-function neverConnected(error: unknown, depth = 0): boolean {
-  if (!(error instanceof Error) || depth > 4) return false;
-  const code: unknown = "code" in error ? error.code : undefined;
-  return (typeof code === "string" && NOT_CONNECTED.test(code)) || neverConnected(error.cause, depth + 1);
 }
 
 /** Turns what a WebClient call threw into our error. @see docs/reference/slack.md §8.3 */

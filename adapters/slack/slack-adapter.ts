@@ -144,6 +144,7 @@ export class SlackAdapter implements Adapter {
         logger: toSdkLogger(log),
         clientOptions: webClientOptions(settings.apiUrl, log),
       }),
+      proxy: tools.proxy,
       deliver,
       log,
       now: () => tools.clock.now(),

@@ -1,6 +1,8 @@
 import type { SocketModeOptions } from "@slack/socket-mode";
+import type { Dispatcher } from "undici";
+import { createAgent } from "../../src/agent.ts";
 import { PlatformError } from "../../src/core/errors.ts";
-import type { AdapterHealth, Log } from "../../src/core/ports.ts";
+import type { AdapterHealth, HttpProxy, Log } from "../../src/core/ports.ts";
 import { toPlatformError } from "./errors.ts";
 import { GuardedSocket } from "./guarded-socket.ts";
 import type { AckResponse, SlackDelivery } from "./receiver.ts";
@@ -8,6 +10,7 @@ import type { AckResponse, SlackDelivery } from "./receiver.ts";
 export interface SocketModeSettings {
   /** Fresh on each call: the SDK writes into what it gets (slack.md §6.5). */
   readonly clientOptions: () => SocketModeOptions;
+  readonly proxy: HttpProxy | undefined;
   readonly deliver: (delivery: SlackDelivery) => Promise<AckResponse>;
   readonly log: Log;
   /** Ms on a monotonic clock. */
@@ -19,6 +22,8 @@ export interface SocketModeSettings {
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
+/** Until a connection through a proxy stands, in ms. */
+const CONNECT_MS = 10_000;
 /** A socket whose `hello` does not come in this time is given up, in ms. */
 const HELLO_TIMEOUT_MS = 10_000;
 /** A socket that Slack warned about is listened to for at most this long after its successor, in ms. */
@@ -44,6 +49,8 @@ interface SlackEnvelope {
  */
 export class SocketMode implements AsyncDisposable {
   readonly #settings: SocketModeSettings;
+  /** Where a proxy is used: the SDK connects its sockets directly unless it is told, whatever everybody else does. */
+  readonly #agent: Dispatcher | undefined;
   readonly #abort = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
   /** The socket that new envelopes are expected on. */
@@ -55,6 +62,8 @@ export class SocketMode implements AsyncDisposable {
 
   constructor(settings: SocketModeSettings) {
     this.#settings = settings;
+    const { proxy } = settings;
+    this.#agent = proxy === undefined ? undefined : createAgent({ connectMs: CONNECT_MS, proxy });
   }
 
   /**
@@ -83,6 +92,7 @@ export class SocketMode implements AsyncDisposable {
     // What was received is stored and acknowledged before its socket goes.
     await Promise.allSettled(this.#running);
     await Promise.all(sockets.map(closeSocket));
+    await this.#agent?.destroy();
   }
 
   /** Opens the next socket; only then the one before is let go. */
@@ -115,7 +125,11 @@ export class SocketMode implements AsyncDisposable {
 
   async #openNext(): Promise<void> {
     const socket: GuardedSocket = new GuardedSocket(
-      { ...this.#settings.clientOptions(), autoReconnectEnabled: false },
+      {
+        ...this.#settings.clientOptions(),
+        ...(this.#agent !== undefined && { dispatcher: this.#agent }),
+        autoReconnectEnabled: false,
+      },
       { onDisconnectFrame: (reason) => this.#onDisconnectFrame(socket, reason) },
     );
     socket.on("slack_event", (envelope: SlackEnvelope) => this.#track(this.#onEnvelope(envelope)));

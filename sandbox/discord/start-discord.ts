@@ -31,6 +31,8 @@ export interface DiscordOptions {
   readonly token?: string;
   /** How long a call is on its way to the service, and its answer back, each in ms, default 0. */
   readonly oneWayMs?: number;
+  /** Where the bot finds gateway and files, default here; another one leads here through a proxy. */
+  readonly publicOrigin?: string;
   /** Default 41,250, as Discord's. */
   readonly heartbeatMs?: number;
   /** Whether the application may ask for message content, default false. */
@@ -132,7 +134,8 @@ class StandIn implements DiscordStandIn {
     this.limits = new Limits(this.#clock, options.limits ?? true);
     this.world = new World(this.#clock);
     this.world.messageContent = options.messageContent ?? false;
-    this.world.cdnUrl = `http://${host}/cdn`;
+    const { publicOrigin: origin = `http://${host}` } = options;
+    this.world.cdnUrl = `${origin}/cdn`;
     this.general = this.world.addChannel("general").id;
     this.gateway = new Gateway({
       world: this.world,
@@ -142,7 +145,8 @@ class StandIn implements DiscordStandIn {
       heartbeatMs: options.heartbeatMs ?? 41_250,
       identifyGapMs: options.identifyGapMs ?? 0,
     });
-    this.gateway.url = `ws://${host}/gateway`;
+    const gatewayUrl = `${origin.replace("http", "ws")}/gateway`;
+    this.gateway.url = gatewayUrl;
     const interactions = new Interactions(this.#clock, this.world.ids, options.answerWithinMs ?? 3_000);
     const onChange = (place: string): void => {
       for (const listener of this.#listeners) listener(place);
@@ -154,7 +158,7 @@ class StandIn implements DiscordStandIn {
       nonceWindowMs: options.nonceWindowMs ?? 300_000,
       tellsResponseId: options.tellsResponseId ?? true,
       listsNonces: options.listsNonces ?? false,
-      gatewayUrl: () => `ws://${host}/gateway`,
+      gatewayUrl: () => gatewayUrl,
     });
   }
 

@@ -47,6 +47,8 @@ export interface SlackStandInOptions {
   readonly limits?: boolean;
   /** How long a call is on its way to the service, and its answer back, each in ms, default 0. */
   readonly oneWayMs?: number;
+  /** Where the app finds sockets, files and response addresses, default here; another one leads here through a proxy. */
+  readonly publicOrigin?: string;
   /** Default all that the manifest asks for. */
   readonly scopes?: readonly string[];
   /** Events the app is subscribed to, default mentions, DMs and the messages of channels. */
@@ -91,6 +93,7 @@ export class SlackStandIn implements PlatformStandIn {
   readonly #limits: Limits;
   readonly #uploads: Uploads;
   #origin = "";
+  #publicOrigin = "";
 
   constructor(options: SlackStandInOptions) {
     this.#options = options;
@@ -121,7 +124,7 @@ export class SlackStandIn implements PlatformStandIn {
       retryMs: options.retryMs ?? [100, 60_000, 300_000],
     });
     const echo: UploadsOptions["echo"] = (kind, channel, message) => this.#echo(kind, channel, message);
-    this.#messages = new Messages(this.workspace, switches, echo, () => this.#origin);
+    this.#messages = new Messages(this.workspace, switches, echo, () => this.#publicOrigin);
     this.#uploads = new Uploads({ workspace: this.workspace, switches, echo });
     this.#responseUrls = new ResponseUrls(this.workspace);
     this.#people = new People({
@@ -138,7 +141,7 @@ export class SlackStandIn implements PlatformStandIn {
         ],
       ),
       scopes: this.scopes,
-      origin: () => this.#origin,
+      origin: () => this.#publicOrigin,
     });
     const bot = this.workspace.bot.userId;
     this.general = this.workspace.addChannel("general", "channel", [bot]).id;
@@ -156,6 +159,7 @@ export class SlackStandIn implements PlatformStandIn {
     const address = this.#server.address();
     if (address === null || typeof address === "string") throw new Error("no port");
     this.#origin = `http://127.0.0.1:${address.port}`;
+    this.#publicOrigin = this.#options.publicOrigin ?? this.#origin;
   }
 
   /** Base of the Web API, for `SLACK_API_URL`. */
@@ -271,8 +275,8 @@ export class SlackStandIn implements PlatformStandIn {
       {
         workspace: this.workspace,
         messages: this.#messages,
-        origin: this.#origin,
-        newSocketUrl: () => `${this.#origin.replace("http", "ws")}${this.sockets.newTicket()}`,
+        origin: this.#publicOrigin,
+        newSocketUrl: () => `${this.#publicOrigin.replace("http", "ws")}${this.sockets.newTicket()}`,
         uploads: this.#uploads,
         tokens: { bot: this.botToken, app: this.appToken, scopes: this.scopes },
       },

@@ -31,8 +31,8 @@ export async function authLogin(
   { env, terminal, signal }: { env: Environment; terminal: Terminal } & Abortable,
 ): Promise<ExitCode> {
   const config = loadLoginConfig(env, (path) => readFileSync(path, "utf8"));
-  const { baseUrl, dataDir } = config;
-  await using endpoint = new OAuthEndpoint({ baseUrl });
+  const { baseUrl, dataDir, proxy } = config;
+  await using endpoint = new OAuthEndpoint({ baseUrl, proxy });
   // Opened before anybody signs in: a folder that can't be written to is told now.
   const store = openSignInStore(dataDir, await openBridgeSealer(config));
   (await store.lock({ signal }))[Symbol.dispose]();

@@ -57,6 +57,7 @@ export async function runCozeCommand(command: CozeCommand, options: CozeCommandO
     await using coze = createCozeClient({
       ...{ baseUrl, flavor, chatsPerSecond, log, tokens: tokens.source },
       gates: new Gates(OWN_CLOCK),
+      proxy: config.proxy,
     });
     return await dispatch(command, {
       ...options,

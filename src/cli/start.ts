@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Role, runApp } from "../app.ts";
 import { type Config, type Environment, loadConfig, secretsOf } from "../config.ts";
-import { BridgeError } from "../core/errors.ts";
+import { BridgeError, type ErrorCode } from "../core/errors.ts";
 import type { Clock } from "../core/gate.ts";
 import { createLog } from "../log.ts";
 import { EXIT, type ExitCode, exitCodeFor } from "./exit-code.ts";
@@ -28,6 +28,11 @@ export interface StartOptions {
   readonly leaseMs?: number | undefined;
 }
 
+const UNANSWERED: readonly ErrorCode[] = [
+  "PLATFORM_UNREACHABLE",
+  "PLATFORM_UNKNOWN_OUTCOME",
+  "COZE_UNREACHABLE",
+];
 /** Closing everything may take this much longer than SHUTDOWN_GRACE, in ms. */
 const CLOSING_MS = 10_000;
 
@@ -64,7 +69,7 @@ export async function start(options: StartOptions): Promise<ExitCode> {
       return EXIT.ok;
     }
     log.error({ err: error }, "bridge stopped");
-    say(inWords(error));
+    say([inWords(error), ...wayOut(error, config)].join("\n"));
     return exitCodeFor(error);
   }
 }
@@ -73,6 +78,22 @@ export async function start(options: StartOptions): Promise<ExitCode> {
 function inWords(error: unknown): string {
   if (!(error instanceof BridgeError)) return error instanceof Error ? error.message : String(error);
   return `${error.message}\n中文说明见 docs/errors.zh-CN.md 中的 ${error.code}`;
+}
+
+/** What to look at first where nobody answers: in many networks the way to the platforms leads through a proxy. */
+function wayOut(error: unknown, { proxy }: Config): readonly string[] {
+  if (!(error instanceof BridgeError) || !UNANSWERED.includes(error.code)) return [];
+  if (proxy === undefined) {
+    return [
+      "Where this network needs a proxy, set HTTPS_PROXY (docs/setup.md).",
+      "如果本机要通过代理才能访问，请填写 HTTPS_PROXY（见 docs/setup.zh-CN.md）。",
+    ];
+  }
+  const { host } = new URL(proxy.url);
+  return [
+    `HTTPS_PROXY is ${host}: check that it runs there, and takes the user and password in it if it wants any.`,
+    `HTTPS_PROXY 是 ${host}：请确认代理正在运行；如果它需要用户名和密码，请确认填写正确。`,
+  ];
 }
 
 function isAbort(error: unknown): boolean {

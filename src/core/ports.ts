@@ -67,11 +67,20 @@ export interface AdapterTools {
   /** On that clock; a bucket's name begins with the platform's. */
   readonly gates: Gates;
   readonly download: Download;
+  readonly proxy?: HttpProxy | undefined;
   readonly sealer: Sealer;
   /** Durable state of the adapter's own, under spaces that begin with its platform's name, e.g. `discord-seen`. */
   readonly store: Store;
   readonly leases: Leases;
   readonly catchUp: CatchUpLimits;
+}
+
+/** Where the world is reached through, where it can't be reached directly. */
+export interface HttpProxy {
+  /** `http:` or `https:`, with user and password if it wants them: a secret. It must tunnel (CONNECT). */
+  readonly url: string;
+  /** Hosts that are reached directly: names, `.suffixes` and ports, with commas between them, as `NO_PROXY` has them. */
+  readonly except: string;
 }
 
 /** What is looked for of the time in which nobody listened. */

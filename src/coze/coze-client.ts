@@ -1,6 +1,6 @@
 import type { Dispatcher } from "undici";
 import type { Gates } from "../core/gate.ts";
-import type { Log } from "../core/ports.ts";
+import type { HttpProxy, Log } from "../core/ports.ts";
 import { AudioApi } from "./api/audio.ts";
 import { BotsApi } from "./api/bots.ts";
 import { ChatsApi } from "./api/chats.ts";
@@ -28,7 +28,8 @@ export interface CozeClientOptions {
   /** What the plan of the token's owner allows. */
   readonly chatsPerSecond: number;
   readonly timeouts?: Partial<CozeTimeouts>;
-  /** Instead of connections of its own, e.g. a proxy; not closed by the client. */
+  readonly proxy?: HttpProxy | undefined;
+  /** Instead of connections of its own; not closed by the client. */
   readonly dispatcher?: Dispatcher;
 }
 
@@ -49,7 +50,7 @@ export interface CozeClient extends AsyncDisposable {
 
 /** A client for one Coze under one identity. */
 export function createCozeClient(options: CozeClientOptions): CozeClient {
-  const { baseUrl, tokens, log, timeouts, dispatcher } = options;
+  const { baseUrl, tokens, log, timeouts, proxy, dispatcher } = options;
   const flavor = flavorOf(options.flavor ?? "hosted");
   const pacer = new CozePacer(options.gates, options.chatsPerSecond);
   const http = new CozeHttp({
@@ -57,6 +58,7 @@ export function createCozeClient(options: CozeClientOptions): CozeClient {
     tokens,
     flavor,
     timeouts: { ...DEFAULT_TIMEOUTS, ...timeouts },
+    proxy,
     ...(dispatcher !== undefined && { dispatcher }),
   });
   return {

@@ -1,3 +1,4 @@
+import { hasNoTunnel, neverConnected } from "../agent.ts";
 import { CozeError, type CozeErrorOptions } from "../core/errors.ts";
 import { toPlainLine } from "../core/plain-line.ts";
 import { regionHint } from "./auth/region.ts";
@@ -122,26 +123,14 @@ function meaningOfStatus(httpStatus: number): CodeMeaning {
   return httpStatus >= 400 ? no("COZE_BAD_REQUEST") : unsure("COZE_FAILED");
 }
 
-/** Errors of the transport that prove that no byte of the request arrived. */
-const NOT_CONNECTED = new Set([
-  "ECONNREFUSED",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "UND_ERR_CONNECT_TIMEOUT",
-]);
-
 /** A failure below HTTP. A connection that never stood is a refusal; one that broke leaves the outcome open. */
 export function toTransportError(error: unknown, facts: CallFacts): CozeError {
-  const code = transportCode(error);
-  const arrived =
-    !NOT_CONNECTED.has(code) && !/^(CERT_|ERR_TLS|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/.test(code);
-  return new CozeError("COZE_UNREACHABLE", words(facts, `no answer, ${code || "connection lost"}`), {
+  const why = hasNoTunnel(error) ? "the proxy refuses, see HTTPS_PROXY" : transportCode(error);
+  return new CozeError("COZE_UNREACHABLE", words(facts, `no answer, ${why || "connection lost"}`), {
     ...options(facts),
     cause: error,
     retryable: true,
-    outcome: arrived ? "unknown" : "refused",
+    outcome: neverConnected(error) ? "refused" : "unknown",
   });
 }
 

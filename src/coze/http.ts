@@ -1,8 +1,9 @@
 import { Readable } from "node:stream";
-import { type Agent, type Dispatcher, request } from "undici";
+import { type Dispatcher, request } from "undici";
 import type { z } from "zod";
+import { createAgent, KEPT_OPEN_MS } from "../agent.ts";
 import { CozeError } from "../core/errors.ts";
-import type { Abortable } from "../core/ports.ts";
+import type { Abortable, HttpProxy } from "../core/ports.ts";
 import type { TokenSource } from "./auth/token-source.ts";
 import { BodyReader } from "./body-reader.ts";
 import { Deadline } from "./deadline.ts";
@@ -17,7 +18,7 @@ import {
 } from "./errors.ts";
 import { demandCall, type Flavor, failureInText, unknownCall } from "./flavor.ts";
 import { parseJsonObject } from "./json.ts";
-import { createAgent, type OpenResponse, toOpenResponse, USER_AGENT } from "./open-response.ts";
+import { type OpenResponse, toOpenResponse, USER_AGENT } from "./open-response.ts";
 import { chatSchema } from "./wire/chats.ts";
 import { envelopeSchema } from "./wire/envelope.ts";
 
@@ -72,7 +73,8 @@ export interface CozeHttpOptions {
   readonly tokens: TokenSource;
   readonly timeouts: CozeTimeouts;
   readonly flavor: Flavor;
-  /** Used instead of connections of our own, e.g. a proxy; not closed by us. */
+  readonly proxy?: HttpProxy | undefined;
+  /** Used instead of connections of our own; not closed by us. */
   readonly dispatcher?: Dispatcher;
 }
 
@@ -82,13 +84,6 @@ interface CallOptions {
   /** The answer may take as long as a whole chat: uploads, workflows. */
   readonly patient?: boolean;
 }
-
-/**
- * How long an unused connection is kept, in ms: people who talk ask again within it, and a new connection costs two or three
- * ways to Coze and back before anything is asked. Balancers close theirs after a minute as a rule. One that is closed just
- * as it is used again costs the look for the lost chat (`askCoze`).
- */
-const KEPT_OPEN_MS = 50_000;
 
 /** Tokens whose traces are still removed from what Coze says: the one in use, and those it replaced. */
 const REMEMBERED_TOKENS = 4;
@@ -104,7 +99,7 @@ export class CozeHttp implements AsyncDisposable {
   readonly timeouts: CozeTimeouts;
   readonly flavor: Flavor;
   readonly #options: CozeHttpOptions;
-  readonly #agent: Agent | undefined;
+  readonly #agent: Dispatcher | undefined;
   /** The last tokens used, as Coze might repeat them in its words. */
   #used: readonly string[] = [];
 
@@ -112,9 +107,10 @@ export class CozeHttp implements AsyncDisposable {
     this.#options = options;
     this.timeouts = options.timeouts;
     this.flavor = options.flavor;
-    const { connectMs } = options.timeouts;
-    const keepMs = KEPT_OPEN_MS;
-    this.#agent = options.dispatcher === undefined ? createAgent({ connectMs, keepMs }) : undefined;
+    const { proxy, dispatcher, timeouts } = options;
+    // A connection that is closed just as it is used again costs the look for the lost chat (`askCoze`).
+    const agentOptions = { connectMs: timeouts.connectMs, keepMs: KEPT_OPEN_MS, proxy };
+    this.#agent = dispatcher === undefined ? createAgent(agentOptions) : undefined;
   }
 
   /**

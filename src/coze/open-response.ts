@@ -1,26 +1,10 @@
 import { pipeline, type Readable } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
-import { Agent, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
 import { type CallFacts, toGatewayError } from "./errors.ts";
 
 /** Who we say we are. */
 export const USER_AGENT = "coze-bridge";
-
-/**
- * Connections of our own. HTTP/1.1: one socket per running answer, so that a reset cuts one answer only. All time-outs
- * but the connection's are a `Deadline`'s.
- *
- * @param keepMs - How long an unused connection is kept at most; default the HTTP client's own few seconds.
- */
-export function createAgent({ connectMs, keepMs }: { connectMs: number; keepMs?: number }): Agent {
-  return new Agent({
-    allowH2: false,
-    connect: { timeout: connectMs },
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    ...(keepMs !== undefined && { keepAliveTimeout: keepMs, keepAliveMaxTimeout: keepMs }),
-  });
-}
 
 /** A response whose body is still to be read. */
 export interface OpenResponse {

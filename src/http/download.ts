@@ -2,9 +2,10 @@ import { lookup } from "node:dns";
 import { mkdtemp, open, rm } from "node:fs/promises";
 import type { LookupFunction } from "node:net";
 import { join } from "node:path";
-import { Agent, request } from "undici";
+import { type Dispatcher, request } from "undici";
+import { createAgent } from "../agent.ts";
 import { BridgeError } from "../core/errors.ts";
-import type { Download, LocalFile } from "../core/ports.ts";
+import type { Download, HttpProxy, LocalFile } from "../core/ports.ts";
 import { createAddressGuard } from "./private-addresses.ts";
 
 export interface DownloadSettings {
@@ -16,6 +17,8 @@ export interface DownloadSettings {
   readonly timeoutMs?: number;
   /** The machine's proxy maps public names into 198.18.0.0/15; default false. */
   readonly allowFakeIps?: boolean;
+  /** Resolves the names of files' hosts, so that no address is looked at. */
+  readonly proxy?: HttpProxy | undefined;
   /** Name resolution, default the system's. */
   readonly lookup?: LookupFunction;
 }
@@ -38,7 +41,7 @@ export function createDownload(settings: DownloadSettings): Download {
     const timeoutMs = settings.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const timeout = AbortSignal.timeout(timeoutMs);
     const both = AbortSignal.any([signal, timeout]);
-    const agent = createAgent(settings, target.trusted);
+    const agent = openAgent(settings, target.trusted);
     try {
       return await fetchFile(target.url, {
         agent,
@@ -83,7 +86,7 @@ class ForbiddenAddress extends Error {
 }
 
 /** One connection per file. The address that was checked is the one connected to: no second resolution. */
-function createAgent(settings: DownloadSettings, trusted: boolean): Agent {
+function openAgent(settings: DownloadSettings, trusted: boolean): Dispatcher {
   const resolve = settings.lookup ?? lookup;
   const isForbidden = createAddressGuard({ allowFakeIps: settings.allowFakeIps ?? false });
   const guarded: LookupFunction = (hostname, options, callback) => {
@@ -96,16 +99,12 @@ function createAgent(settings: DownloadSettings, trusted: boolean): Agent {
       }
     });
   };
-  return new Agent({
-    allowH2: false,
-    connect: { timeout: CONNECT_MS, ...(!trusted && { lookup: guarded }) },
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  });
+  const { proxy } = settings;
+  return createAgent({ connectMs: CONNECT_MS, proxy, ...(!trusted && { lookup: guarded }) });
 }
 
 interface FetchFileOptions {
-  readonly agent: Agent;
+  readonly agent: Dispatcher;
   readonly headers: Readonly<Record<string, string>>;
   readonly maxBytes: number;
   readonly signal: AbortSignal;

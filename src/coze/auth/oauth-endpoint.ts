@@ -1,10 +1,11 @@
-import { type Agent, type Dispatcher, request } from "undici";
+import { type Dispatcher, request } from "undici";
 import type { z } from "zod";
+import { createAgent } from "../../agent.ts";
 import { CozeError } from "../../core/errors.ts";
-import type { Abortable } from "../../core/ports.ts";
+import type { Abortable, HttpProxy } from "../../core/ports.ts";
 import { Deadline } from "../deadline.ts";
 import { type CallFacts, timedOut, toGatewayError, toTransportError } from "../errors.ts";
-import { createAgent, headerOf, USER_AGENT } from "../open-response.ts";
+import { headerOf, USER_AGENT } from "../open-response.ts";
 import {
   type OAuthAnswer,
   type OAuthRefusal,
@@ -18,6 +19,7 @@ export interface OAuthEndpointOptions {
   /** The API's host, without a trailing slash. */
   readonly baseUrl: string;
   readonly timeouts?: Partial<OAuthTimeouts>;
+  readonly proxy?: HttpProxy | undefined;
   /** Used instead of connections of our own; not closed by us. */
   readonly dispatcher?: Dispatcher;
   /** Ms since the epoch, default the machine's clock. */
@@ -65,14 +67,16 @@ export class OAuthEndpoint implements AsyncDisposable {
   readonly now: () => number;
   readonly #options: OAuthEndpointOptions;
   readonly #timeouts: OAuthTimeouts;
-  readonly #agent: Agent | undefined;
+  readonly #agent: Dispatcher | undefined;
 
   constructor(options: OAuthEndpointOptions) {
     this.baseUrl = options.baseUrl.replace(/\/+$/, "");
     this.now = options.now ?? Date.now;
     this.#options = options;
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
-    this.#agent = options.dispatcher === undefined ? createAgent(this.#timeouts) : undefined;
+    const { connectMs } = this.#timeouts;
+    this.#agent =
+      options.dispatcher === undefined ? createAgent({ connectMs, proxy: options.proxy }) : undefined;
   }
 
   /** Asks for tokens. @throws {CozeError} also when they are refused. */
