@@ -18,6 +18,27 @@ export interface Exchange {
   readonly at: number;
 }
 
+/**
+ * How long a stand-in keeps a connection that nobody uses, in ms: balancers do so for about a minute. Node's own five seconds
+ * would make each question in a quiet chat begin with new ones.
+ */
+export const KEPT_OPEN_MS = 65_000;
+
+/** Ways there and back before a new connection carries anything: TCP's, and those of TLS 1.3 (RFC 8446 §2). */
+const HANDSHAKE_WAYS = 4;
+
+/** Connections that have carried a request. */
+export class Handshakes {
+  readonly #done = new WeakSet<object>();
+
+  /** How long a request has waited for its connection before it could be sent, in ms. */
+  waitMs(socket: object, oneWayMs: number): number {
+    if (this.#done.has(socket)) return 0;
+    this.#done.add(socket);
+    return HANDSHAKE_WAYS * oneWayMs;
+  }
+}
+
 /** How many exchanges are kept; older ones are dropped, listeners saw them. */
 const MAX_EXCHANGES = 20_000;
 

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { request } from "undici";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { createAgent, hasNoTunnel, neverConnected } from "../src/agent.ts";
 
 /** A proxy that asks everybody for a password, and an ordinary server in one. */
@@ -63,6 +63,9 @@ it("what is excepted, and plain http, goes past the proxy", async () => {
     expect(await failureOf(`https://127.0.0.1:${port}/`, agent)).toMatchObject({ code: "ECONNREFUSED" });
     await agent.destroy();
   }
+  // Which the HTTP client would look at by itself.
+  vi.stubEnv("http_proxy", `http://127.0.0.1:${port}`);
+  onTestFinished(() => void vi.unstubAllEnvs());
   const agent = createAgent({ connectMs: 1_000, proxy: { url, except: "" } });
   expect(await (await request(url, { dispatcher: agent })).body.text()).toBe("direct");
   expect(stubborn.asked).toEqual([]);

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type Fault, Faults, REAL_CLOCK, type StandInClock, Traffic } from "../stand-in.ts";
+import { type Fault, Faults, KEPT_OPEN_MS, REAL_CLOCK, type StandInClock, Traffic } from "../stand-in.ts";
 import { Accounts, STAND_IN_USER, STAND_IN_WORKSPACE } from "./accounts.ts";
 import { AudioService } from "./audio.ts";
 import { audioRoutes } from "./audio-routes.ts";
@@ -150,7 +150,7 @@ class HttpCozeStandIn implements CozeStandIn {
       this.#manners = hostedManners(this.switches);
     }
     // A body over the limit, or a bug of ours: the socket is cut, so that nobody waits for it.
-    this.#server = createServer((request, response) => {
+    this.#server = createServer({ keepAliveTimeout: KEPT_OPEN_MS }, (request, response) => {
       const { socket } = request;
       this.#handle(request, response).catch(() => socket.resetAndDestroy());
     });

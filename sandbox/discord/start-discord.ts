@@ -4,7 +4,9 @@ import {
   type ChatView,
   type Fault,
   Faults,
+  Handshakes,
   isDocument,
+  KEPT_OPEN_MS,
   type PlatformStandIn,
   REAL_CLOCK,
   type SeenMessage,
@@ -84,7 +86,7 @@ export interface DiscordStandIn extends PlatformStandIn {
 
 /** Starts the stand-in. Disposing it ends every connection. */
 export async function startDiscord(options: DiscordOptions = {}): Promise<DiscordStandIn> {
-  const server = createServer();
+  const server = createServer({ keepAliveTimeout: KEPT_OPEN_MS });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(options.port ?? 0, "127.0.0.1", resolve);
@@ -120,6 +122,7 @@ class StandIn implements DiscordStandIn {
   readonly #clock: StandInClock;
   readonly #rest: RestApi;
   readonly #people = new Map<string, Person>();
+  readonly #handshakes = new Handshakes();
   readonly #parts: PeopleParts;
   readonly #listeners = new Set<(place: string) => void>();
   #closeServer: () => Promise<void> = () => Promise.resolve();
@@ -306,7 +309,7 @@ class StandIn implements DiscordStandIn {
     const name = `${method} ${path}`;
     const { body, files, bytes } = await readBody(request);
     const oneWayMs = this.#options.oneWayMs ?? 0;
-    await this.#pause(oneWayMs);
+    await this.#pause(this.#handshakes.waitMs(request.socket, oneWayMs) + oneWayMs);
     const fault = this.faults.take(name);
     if (await this.#misbehaveFirst(fault, name, body, response)) return;
     const answer = this.#answer({ request, method, path, url, body, files, bytes });

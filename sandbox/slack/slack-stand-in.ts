@@ -6,6 +6,8 @@ import {
   type Exchange,
   type Fault,
   Faults,
+  Handshakes,
+  KEPT_OPEN_MS,
   type PlatformStandIn,
   REAL_CLOCK,
   type StandInClock,
@@ -92,6 +94,7 @@ export class SlackStandIn implements PlatformStandIn {
   readonly #responseUrls: ResponseUrls;
   readonly #limits: Limits;
   readonly #uploads: Uploads;
+  readonly #handshakes = new Handshakes();
   #origin = "";
   #publicOrigin = "";
 
@@ -147,7 +150,7 @@ export class SlackStandIn implements PlatformStandIn {
     this.general = this.workspace.addChannel("general", "channel", [bot]).id;
     this.random = this.workspace.addChannel("random", "channel", []).id;
     this.secret = this.workspace.addChannel("secret", "group", []).id;
-    this.#server = createServer((request, response) => {
+    this.#server = createServer({ keepAliveTimeout: KEPT_OPEN_MS }, (request, response) => {
       this.#serve(request, response).catch((error: unknown) => response.destroy(error as Error));
     });
     this.#server.on("upgrade", (request, socket, head) => this.sockets.upgrade(request, socket, head));
@@ -220,7 +223,8 @@ export class SlackStandIn implements PlatformStandIn {
     const url = new URL(request.url ?? "/", this.#origin);
     const name = `${request.method} ${callName(url.pathname)}`;
     const call: HttpCall = { request, url, name, body: await readBytes(request) };
-    await this.#pass(this.#options.oneWayMs ?? 0);
+    const oneWayMs = this.#options.oneWayMs ?? 0;
+    await this.#pass(this.#handshakes.waitMs(request.socket, oneWayMs) + oneWayMs);
     const fault = this.faults.take(name);
     if (fault?.do === "hang") return fault.met?.();
     if (fault?.do === "reset") return void request.socket.destroy();
@@ -237,7 +241,7 @@ export class SlackStandIn implements PlatformStandIn {
       response: shown.json ?? shown.body.toString("utf8", 0, 2_000),
       headers: shown.headers,
     });
-    await this.#pass(this.#options.oneWayMs ?? 0);
+    await this.#pass(oneWayMs);
     response.writeHead(shown.status, shown.headers).end(shown.body);
   }
 

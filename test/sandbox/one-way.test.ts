@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Agent, request } from "undici";
 import { expect, it } from "vitest";
 import { startDiscord } from "../../sandbox/discord/start-discord.ts";
 import { startSlack } from "../../sandbox/slack/slack-stand-in.ts";
@@ -34,6 +36,24 @@ it("a call to Discord is on its way before it is seen, and its answer as long af
   const { there, back } = await waysOf(discord, url, { headers, body: { content: "hello" } });
   expect(there).toBeGreaterThanOrEqual(AT_LEAST_MS);
   expect(back).toBeGreaterThanOrEqual(AT_LEAST_MS);
+});
+
+it("a new connection is on its way four times before it carries a call, and carries the next one at once", async () => {
+  await using slack = await startSlack({ oneWayMs: ONE_WAY_MS });
+  const agent = new Agent();
+  const timeCall = async (): Promise<number> => {
+    const sentAt = performance.now();
+    const { body } = await request(`${slack.apiUrl}api.test`, { method: "POST", dispatcher: agent });
+    await body.text();
+    const tookMs = performance.now() - sentAt;
+    // The connection is free once its client knows that, too.
+    await sleep(ONE_WAY_MS);
+    return tookMs;
+  };
+  const first = await timeCall();
+  expect(first).toBeGreaterThanOrEqual(6 * AT_LEAST_MS);
+  expect(await timeCall()).toBeLessThan(first - 3 * ONE_WAY_MS);
+  await agent.close();
 });
 
 it("a call to Slack is on its way before it is seen, and its answer as long after", async () => {
