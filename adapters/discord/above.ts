@@ -1,25 +1,19 @@
-import { isRateLimit } from "../../src/core/errors.ts";
 import type { Abortable, Completion, Log } from "../../src/core/ports.ts";
 import { askedAbout, MAX_LAST } from "../../src/core/talk-above.ts";
 import type { Turn } from "../../src/core/turn.ts";
 import { parseAddress } from "./address.ts";
+import { type ChannelParts, type ListQuery, listMessages } from "./channel-messages.ts";
 import { isLater } from "./followed-places.ts";
-import { parseMessage, type WireFullContent, type WireMessage, type WireUser } from "./gateway-events.ts";
+import type { WireFullContent, WireMessage, WireUser } from "./gateway-events.ts";
 import { filesIn, nameOf, toAttachment, wholeContentOf } from "./message-content.ts";
 import { triggerOf } from "./normalize.ts";
-import type { DiscordPacer } from "./pacer.ts";
-import type { DiscordRest } from "./rest-client.ts";
 
-export interface AboveParts {
-  readonly rest: DiscordRest;
-  readonly pacer: DiscordPacer;
+export interface AboveParts extends ChannelParts {
   readonly log: Log;
 }
 
 /** How long a question waits for what stands above it, in ms; then it is asked without. */
 const WAIT_MS = 2_000;
-/** After a refusal that does not say for how long, in ms. */
-const PAUSE_MS = 1_000;
 /** What a thread was opened on stands at its top as a message of this type, which refers to it (discord.md §5.1). */
 const THREAD_STARTER = 21;
 /** Default, reply, and what a program answers to a command (discord.md §5.1). */
@@ -37,11 +31,11 @@ export async function readAbove(turn: Turn, parts: AboveParts, { signal }: Abort
   if (address.kind !== "message") return {};
   const { channelId, messageId } = address;
   const patience = AbortSignal.any([signal, AbortSignal.timeout(WAIT_MS)]);
-  const list = (query: Record<string, string>): Promise<readonly WireMessage[]> =>
-    listMessages(channelId, query, parts, patience);
+  const list = async (query: ListQuery): Promise<readonly WireMessage[]> =>
+    (await listMessages(channelId, query, parts, { signal: patience })).messages;
   try {
-    const last = await list({ before: messageId, limit: String(MAX_LAST) });
-    const beginning = last.length < MAX_LAST ? [] : await list({ after: "0", limit: "1" }).catch(() => []);
+    const last = await list({ before: messageId, limit: MAX_LAST });
+    const beginning = last.length < MAX_LAST ? [] : await list({ after: "0", limit: 1 }).catch(() => []);
     const beyond = beginning.filter(({ id }) => last.every((each) => each.id !== id));
     // A burst of the asker's is one turn: it has the name of its first message, and the place of its last.
     const isAsked = ({ id, author }: WireMessage): boolean =>
@@ -67,32 +61,4 @@ export async function readAbove(turn: Turn, parts: AboveParts, { signal }: Abort
 function spokenIn(message: WireMessage): Spoken | undefined {
   if (SAYS_SOMETHING.has(message.type)) return message;
   return message.type === THREAD_STARTER ? (message.referenced_message ?? undefined) : undefined;
-}
-
-/** Oldest first. */
-async function listMessages(
-  channelId: string,
-  query: Record<string, string>,
-  { rest, pacer }: AboveParts,
-  signal: AbortSignal,
-): Promise<readonly WireMessage[]> {
-  const gate = pacer.list(channelId);
-  await gate.acquire("first", { signal });
-  const route: `/${string}` = `/channels/${channelId}/messages`;
-  const call = {
-    method: "GET",
-    route,
-    query: new URLSearchParams(query),
-    name: "list messages",
-    signal,
-  } as const;
-  const { data } = await rest.main(call).catch((error: unknown) => {
-    if (isRateLimit(error)) gate.refused(error.retryAfterMs ?? PAUSE_MS);
-    throw error;
-  });
-  const listed: readonly unknown[] = Array.isArray(data) ? data : [];
-  return listed
-    .map((each) => parseMessage(each))
-    .filter((message) => message !== undefined)
-    .toSorted((one, other) => (isLater(one.id, other.id) ? 1 : -1));
 }

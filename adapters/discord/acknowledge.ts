@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { PlatformError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
+import { sleep } from "../../src/core/sleep.ts";
 import { NO_MENTIONS } from "./mentions.ts";
 import { type Command, timeOfId } from "./normalize.ts";
 import type { DiscordRest } from "./rest-client.ts";
-import { sleep } from "./sleep.ts";
 
 /** An answer within 3 s, or the token dies (discord.md §1.6). */
 export const ACKNOWLEDGE_WITHIN_MS = 3_000;

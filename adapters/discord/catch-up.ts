@@ -1,12 +1,14 @@
 import { BridgeError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
 import type { CatchUpLimits, Log } from "../../src/core/ports.ts";
+import { sleep } from "../../src/core/sleep.ts";
+import { repeated } from "../../src/core/tries.ts";
+import { LONGEST_PAGE, listMessages } from "./channel-messages.ts";
 import { type FollowedPlaces, isLater, type Place } from "./followed-places.ts";
-import { parseMessage, type WireMessage } from "./gateway-events.ts";
+import type { WireMessage } from "./gateway-events.ts";
 import { idOfTime, timeOfId } from "./normalize.ts";
 import type { DiscordPacer } from "./pacer.ts";
 import type { DiscordRest } from "./rest-client.ts";
-import { sleep } from "./sleep.ts";
 
 export interface CatchUpOptions {
   readonly places: FollowedPlaces;
@@ -26,15 +28,12 @@ export interface CatchUpOptions {
   readonly signal: AbortSignal;
 }
 
-/** Discord's most (discord.md §3.6). */
-const PAGE = 100;
 /** A place where more than this was written within the window is read no further. */
 const MAX_PAGES = 10;
 /** Places looked through at once: a lost session shall not take all calls for itself (discord.md §1.2). */
 const AT_ONCE = 4;
-/** Tries of one page. */
-const MAX_TRIES = 5;
-const FIRST_PAUSE_MS = 250;
+/** Between the tries of one page, in ms. */
+const PAUSES_MS = [500, 1_000, 2_000, 4_000];
 /** After so long a place is looked through again that could not be, in ms. */
 const AGAIN_MS = 30_000;
 
@@ -305,15 +304,10 @@ export class CatchUp {
     const found: WireMessage[] = [];
     let after = this.#withinWindow(seen);
     for (let page = 0; page < MAX_PAGES; page += 1) {
-      const { data } = await this.#page(channelId, after);
-      const raw: readonly unknown[] = Array.isArray(data) ? data : [];
-      // A fetched message does not say its guild (discord.md §3.6).
-      const messages = raw.map((each) => parseMessage({ ...Object(each), guild_id: guildId }));
-      const known = messages.filter((message) => message !== undefined);
-      known.sort((one, other) => (isLater(one.id, other.id) ? 1 : -1));
-      found.push(...known);
-      after = this.#withinWindow(known.at(-1)?.id ?? after);
-      if (raw.length < PAGE || known.length === 0) break;
+      const { messages, isFull } = await this.#page(channelId, after);
+      found.push(...messages.map((message) => ({ ...message, guild_id: guildId })));
+      after = this.#withinWindow(messages.at(-1)?.id ?? after);
+      if (!isFull || messages.length === 0) break;
     }
     return found.filter(({ id }) => this.#withinWindow(id) === id);
   }
@@ -326,19 +320,13 @@ export class CatchUp {
     return isLater(id, oldest) ? id : oldest;
   }
 
-  async #page(channelId: string, after: string): ReturnType<DiscordRest["main"]> {
-    const { rest, pacer, signal } = this.#options;
-    const gate = pacer.list(channelId);
-    const query = new URLSearchParams({ after, limit: String(PAGE) });
-    const route: `/${string}` = `/channels/${channelId}/messages`;
-    for (let tries = 1; ; tries += 1) {
-      await gate.acquire("first", { signal });
-      try {
-        return await rest.main({ method: "GET", route, query, name: "list messages", signal });
-      } catch (error) {
-        if (!(error instanceof BridgeError) || !error.retryable || tries >= MAX_TRIES) throw error;
-        gate.refused(error.retryAfterMs ?? FIRST_PAUSE_MS * 2 ** tries);
-      }
-    }
+  #page(channelId: string, after: string): ReturnType<typeof listMessages> {
+    const { clock, signal } = this.#options;
+    const query = { after, limit: LONGEST_PAGE };
+    return repeated(() => listMessages(channelId, query, this.#options, { signal }), {
+      pausesMs: PAUSES_MS,
+      sleep: (ms) => sleep(clock, ms, signal),
+      signal,
+    });
   }
 }

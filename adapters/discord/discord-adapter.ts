@@ -17,6 +17,7 @@ import type {
   Reply,
 } from "../../src/core/ports.ts";
 import { PromisedReply } from "../../src/core/promised-reply.ts";
+import { sleep } from "../../src/core/sleep.ts";
 import type { Attachment, Turn } from "../../src/core/turn.ts";
 import { readAbove } from "./above.ts";
 import { type Address, type MessageAddress, parseAddress } from "./address.ts";
@@ -32,7 +33,6 @@ import { DiscordPacer } from "./pacer.ts";
 import { responseOf } from "./responses.ts";
 import { DiscordRest } from "./rest-client.ts";
 import type { DiscordSettings } from "./settings.ts";
-import { sleep } from "./sleep.ts";
 import { openThread } from "./thread.ts";
 import { TypingSign } from "./typing-sign.ts";
 import { WaitingSign } from "./waiting-sign.ts";
@@ -69,7 +69,11 @@ export class DiscordAdapter implements Adapter {
     });
     this.#closedPlaces = new ClosedPlaces(() => tools.clock.now());
     this.#busyChannels = new BusyChannels(tools);
-    this.#waiting = new WaitingSign(this.#rest, this.#pacer);
+    this.#waiting = new WaitingSign({
+      rest: this.#rest,
+      pacer: this.#pacer,
+      sleep: (ms, signal) => sleep(tools.clock, ms, signal),
+    });
   }
 
   async openIntake(onTurn: OnTurn, options: OpenIntakeOptions): Promise<AsyncDisposable> {

@@ -11,6 +11,8 @@ import {
 import { BridgeError, isRateLimit, PlatformError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
 import type { AdapterHealth, Log } from "../../src/core/ports.ts";
+import { sleep } from "../../src/core/sleep.ts";
+import { untilAborted } from "../../src/core/until-aborted.ts";
 import { EndableStrategy } from "./endable-strategy.ts";
 import { noLoginLeft, toLoginError } from "./errors.ts";
 import { applicationFlags, parseDispatch, parseReady, type WireReady } from "./gateway-events.ts";
@@ -102,19 +104,14 @@ export class GatewayClient {
    */
   async login({ signal }: { signal: AbortSignal }): Promise<void> {
     signal.throwIfAborted();
-    const aborted = Promise.withResolvers<never>();
-    const abort = (): void => aborted.reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
     try {
-      await Promise.race([this.#logIn(), aborted.promise]);
+      await untilAborted(this.#logIn(), signal);
       if (this.#ready === undefined) throw new Error("logged in without READY");
       this.#unattended = true;
       this.#options.onLogin();
     } catch (error) {
       await this.#end();
       throw signal.aborted ? error : toLoginError(error);
-    } finally {
-      signal.removeEventListener("abort", abort);
     }
   }
 
@@ -237,15 +234,7 @@ export class GatewayClient {
 
   /** Ends early when the signal fires. */
   #pause(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        cancel();
-        signal.removeEventListener("abort", end);
-        resolve();
-      };
-      const cancel = this.#options.clock.after(ms, end);
-      signal.addEventListener("abort", end, { once: true });
-    });
+    return sleep(this.#options.clock, ms, signal).catch(() => undefined);
   }
 
   /** Logs changes only: while Discord is away the library tries twice a second (discord.md §3.4). */

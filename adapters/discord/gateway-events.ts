@@ -50,6 +50,10 @@ export interface WireMessage extends WireFullContent {
   readonly edited_timestamp?: string | undefined;
   readonly author: WireUser;
   readonly webhook_id?: string | undefined;
+  /** Of a message of ours that was made a moment ago (discord.md §2.3). */
+  readonly nonce?: string | number | undefined;
+  /** The command that it answers. */
+  readonly interaction_metadata?: { readonly id: string } | undefined;
   readonly member?: { readonly nick?: string | undefined } | undefined;
   readonly message_reference?:
     | {
@@ -154,6 +158,8 @@ const messageSchema = z.object({
   edited_timestamp: optional(z.string()),
   author: userSchema,
   webhook_id: optional(z.string()),
+  nonce: optional(z.union([z.string(), z.number()])),
+  interaction_metadata: ifReadable(z.object({ id: z.string() })),
   member: ifReadable(z.object({ nick: ifReadable(z.string()) })),
   message_reference: ifReadable(
     z.object({

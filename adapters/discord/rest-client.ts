@@ -6,8 +6,10 @@ import {
   type RESTOptions,
   type RequestMethod,
 } from "discord.js";
+import { z } from "zod";
 import { PlatformError } from "../../src/core/errors.ts";
 import type { RateHeaders } from "../../src/core/pacer.ts";
+import type { Abortable } from "../../src/core/ports.ts";
 import { isBan, toPlatformError } from "./errors.ts";
 
 /** One call of Discord's API. */
@@ -36,6 +38,8 @@ export interface DiscordAnswer {
   /** What the headers said about the bucket, if they did. */
   readonly rate: RateHeaders | undefined;
 }
+
+const ownUser = z.object({ id: z.string() });
 
 type Response = Awaited<ReturnType<RESTOptions["makeRequest"]>>;
 
@@ -81,6 +85,7 @@ export class DiscordRest {
   readonly #speed: number;
   readonly #onOverallLimit: RestOptions["onOverallLimit"];
   #skewMs: number | undefined;
+  #ownId: string | undefined;
   /** Discord's edge turned this address away: until then nothing goes out, by our clock. */
   #bannedUntil = 0;
 
@@ -120,6 +125,14 @@ export class DiscordRest {
   /** For interim edits. @throws {PlatformError}, or the signal's reason. */
   draft(call: DiscordCall): Promise<DiscordAnswer> {
     return this.#call(this.#draft, call);
+  }
+
+  /** Id of the bot's own user, asked for once. @throws {PlatformError}, or the signal's reason. */
+  async ownId({ signal }: Abortable): Promise<string | undefined> {
+    if (this.#ownId !== undefined) return this.#ownId;
+    const { data } = await this.main({ method: "GET", route: "/users/@me", name: "get own user", signal });
+    this.#ownId = ownUser.safeParse(data).data?.id;
+    return this.#ownId;
   }
 
   /** Stops the timers of both. */

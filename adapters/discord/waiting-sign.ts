@@ -1,20 +1,23 @@
 import { BridgeError } from "../../src/core/errors.ts";
-import type { Gate } from "../../src/core/gate.ts";
+import { pacedCall } from "../../src/core/paced-call.ts";
 import type { Abortable } from "../../src/core/ports.ts";
+import { repeated } from "../../src/core/tries.ts";
 import { untilAborted } from "../../src/core/until-aborted.ts";
-import type { DiscordPacer } from "./pacer.ts";
-import type { DiscordRest } from "./rest-client.ts";
+import type { ChannelParts } from "./channel-messages.ts";
 
 /** ⏳ */
 const HOURGLASS = encodeURIComponent("\u23f3");
-/** Tries to take it away again; one that stays would lie. */
-const MAX_TRIES = 5;
-const FIRST_PAUSE_MS = 250;
+/** Between the tries to take it away again, in ms; one that stays would lie. */
+const PAUSES_MS = [500, 1_000, 2_000, 4_000];
 
 /** A message of somebody who waits. */
 interface Question {
   readonly channelId: string;
   readonly messageId: string;
+}
+
+interface SignParts extends ChannelParts {
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 interface Adding {
@@ -25,15 +28,13 @@ interface Adding {
 
 /** An hourglass at a question whose turn has not come. Cosmetic: nothing of it ever fails. */
 export class WaitingSign {
-  readonly #rest: DiscordRest;
-  readonly #pacer: DiscordPacer;
+  readonly #parts: SignParts;
   /** By channel, the end of the call on its way: two at once could arrive closer together than they left. */
   readonly #sending = new Map<string, Promise<unknown>>();
   readonly #adding = new Map<string, Adding>();
 
-  constructor(rest: DiscordRest, pacer: DiscordPacer) {
-    this.#rest = rest;
-    this.#pacer = pacer;
+  constructor(parts: SignParts) {
+    this.#parts = parts;
   }
 
   async add(question: Question, { signal }: Abortable): Promise<void> {
@@ -51,19 +52,17 @@ export class WaitingSign {
     const adding = this.#adding.get(question.messageId);
     adding?.stop.abort();
     if (adding !== undefined && !(await adding.done)) return;
-    for (let tries = 1; tries <= MAX_TRIES; tries += 1) {
-      const outcome = await this.#send("DELETE", question, { signal, unwanted: signal });
-      if (!(outcome instanceof BridgeError) || !outcome.retryable) return;
-      this.#gate(question).refused(outcome.retryAfterMs ?? FIRST_PAUSE_MS * 2 ** tries);
-    }
+    const take = (): Promise<void> => this.#send("DELETE", question, { signal, unwanted: signal });
+    const sleep = (ms: number): Promise<void> => this.#parts.sleep(ms, signal);
+    await repeated(take, { pausesMs: PAUSES_MS, sleep, signal }).catch(() => undefined);
   }
 
   /** Once sent it is waited for: called back, it could still arrive, after it was taken away. */
   async #put(question: Question, signal: AbortSignal, stop: AbortSignal): Promise<boolean> {
     const unwanted = AbortSignal.any([signal, stop]);
-    const outcome = await this.#send("PUT", question, { signal, unwanted });
-    return (
-      outcome === "sent" || (outcome instanceof BridgeError && outcome.code === "PLATFORM_UNKNOWN_OUTCOME")
+    return this.#send("PUT", question, { signal, unwanted }).then(
+      () => true,
+      (error: unknown) => error instanceof BridgeError && error.code === "PLATFORM_UNKNOWN_OUTCOME",
     );
   }
 
@@ -72,15 +71,16 @@ export class WaitingSign {
    * could come closer together than they left.
    *
    * @param unwanted - Its turn came, or the process ends: nothing is sent from then on.
-   * @returns What went wrong, if something did.
+   * @throws {PlatformError}, or a signal's reason.
    */
   async #send(
     method: "PUT" | "DELETE",
     question: Question,
     { signal, unwanted }: { signal: AbortSignal; unwanted: AbortSignal },
-  ): Promise<"sent" | "not sent" | BridgeError> {
+  ): Promise<void> {
     const { channelId, messageId } = question;
-    const gate = this.#gate(question);
+    const { rest, pacer } = this.#parts;
+    const gate = pacer.reactions(channelId);
     const before = this.#sending.get(channelId);
     const { promise: answered, resolve: onAnswered } = Promise.withResolvers<void>();
     const over = Promise.all([before, answered]);
@@ -88,18 +88,14 @@ export class WaitingSign {
     const route: `/${string}` = `/channels/${channelId}/messages/${messageId}/reactions/${HOURGLASS}/@me`;
     try {
       await untilAborted(before, unwanted);
-      await gate.acquire("first", { signal: unwanted });
-      await this.#rest.main({ method, route, name: "show waiting", signal }).finally(() => gate.drained());
-      return "sent";
-    } catch (error) {
-      return error instanceof BridgeError ? error : "not sent";
+      await pacedCall(
+        { gate, permit: "first" },
+        () => rest.main({ method, route, name: "show waiting", signal }).finally(() => gate.drained()),
+        { signal: unwanted },
+      );
     } finally {
       onAnswered();
       if (this.#sending.get(channelId) === over) this.#sending.delete(channelId);
     }
-  }
-
-  #gate({ channelId }: Question): Gate {
-    return this.#pacer.reactions(channelId);
   }
 }

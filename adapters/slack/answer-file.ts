@@ -3,8 +3,9 @@ import { request } from "undici";
 import { z } from "zod";
 import { ANSWER_FILE_NAME, answerFile, type MessageLimit } from "../../src/core/answer-file.ts";
 import type { AnswerState } from "../../src/core/answer-state.ts";
-import { isRateLimit, PlatformError } from "../../src/core/errors.ts";
-import { closedForMs, Tries } from "../../src/core/tries.ts";
+import { PlatformError } from "../../src/core/errors.ts";
+import { pacedCall } from "../../src/core/paced-call.ts";
+import { Tries } from "../../src/core/tries.ts";
 import type { ReplyTarget } from "./edit-writer.ts";
 import { retryAfterOf, toPlatformError, toPlatformFailure } from "./errors.ts";
 import { FILE_HOST } from "./files.ts";
@@ -196,13 +197,7 @@ export class AnswerFile {
     // A file that is shared counts as a message of its channel (slack.md §1.9).
     const isPost = method === "files.completeUploadExternal";
     const gate = isPost ? pacer.post(team, place.channel) : pacer.method(team, "files");
-    await gate.acquire("final", { signal });
-    try {
-      return await api.call(method, schema, args, { signal });
-    } catch (error) {
-      if (isRateLimit(error)) gate.refused(closedForMs(error));
-      throw error;
-    }
+    return pacedCall({ gate, permit: "final" }, () => api.call(method, schema, args, { signal }), { signal });
   }
 
   async #load(): Promise<Slot> {

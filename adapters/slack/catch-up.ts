@@ -1,6 +1,7 @@
-import { BridgeError, isRateLimit } from "../../src/core/errors.ts";
+import { BridgeError } from "../../src/core/errors.ts";
 import { catchUpNotice } from "../../src/core/notices.ts";
 import type { OnTurn } from "../../src/core/ports.ts";
+import { type RepeatedOptions, repeated } from "../../src/core/tries.ts";
 import type { IncomingTurn } from "../../src/core/turn.ts";
 import { type HistoryMessage, readHistory } from "./history.ts";
 import type { Normalized, SlackSelf } from "./normalize.ts";
@@ -11,8 +12,8 @@ import type { FollowedPlace, Threads } from "./threads.ts";
 /** Places looked at, the latest first; at 45 looks a minute that takes less than six minutes. */
 const MOST = { channels: 150, threads: 100 };
 const MAX_PAGES = 5;
-const MAX_TRIES = 5;
-const PAUSE_MS = 3_000;
+/** Between two tries where a queue is full for a moment, or Slack in trouble, in ms: nobody else asks for these questions. */
+const PAUSES_MS = [3_000, 6_000, 9_000, 12_000];
 /** After so long a place is looked at again that could not be, in ms. */
 const AGAIN_MS = 30_000;
 /** The store that holds the places is away for a moment, e.g. while Redis is started again. */
@@ -186,7 +187,7 @@ async function read(
   const after = Number(seen) > from ? seen : from.toFixed(6);
   const where = { channel, ...(thread !== undefined && { thread }) };
   const query = { ...where, team: self.teamId, after, maxPages: MAX_PAGES, permit: "edit" } as const;
-  const messages = await repeat(context, () => readHistory(context, query, { signal }), { signal });
+  const messages = await repeated(() => readHistory(context, query, { signal }), tries(context, signal));
   // Slack gives a thread's root along with its replies.
   return (messages ?? []).filter(({ ts }) => Number(ts) > Number(after));
 }
@@ -233,7 +234,7 @@ async function take(
   turn: IncomingTurn,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
-  await repeat(context, () => onTurn(turn), { signal });
+  await repeated(() => onTurn(turn), tries(context, signal));
   await markSeen(threads, place, tsOf(turn));
   if (place.thread === undefined && !place.channel.startsWith("D")) {
     await threads.join(place.channel, tsOf(turn));
@@ -269,23 +270,10 @@ export async function isLeftOut({ tools }: SlackContext, { dedupeKey }: Incoming
   return (await tools.store.get(LEFT_SPACE, dedupeKey)) !== undefined;
 }
 
-function tsOf({ dedupeKey }: IncomingTurn): string {
-  return dedupeKey.split(":").at(-1) ?? "";
+function tries({ sleep }: SlackContext, signal: AbortSignal): RepeatedOptions {
+  return { pausesMs: PAUSES_MS, sleep, signal };
 }
 
-/** A queue that is full for a moment, a Slack in trouble: nobody else asks again for these questions. */
-async function repeat<T>(
-  context: SlackContext,
-  work: () => Promise<T>,
-  { signal }: { signal: AbortSignal },
-): Promise<T> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await work();
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof BridgeError) || tries >= MAX_TRIES) throw error;
-      if (!isRateLimit(error)) await context.sleep(PAUSE_MS * tries, signal);
-    }
-  }
+function tsOf({ dedupeKey }: IncomingTurn): string {
+  return dedupeKey.split(":").at(-1) ?? "";
 }

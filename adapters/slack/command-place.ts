@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { isRateLimit, PlatformError } from "../../src/core/errors.ts";
+import { PlatformError } from "../../src/core/errors.ts";
+import { pacedCall } from "../../src/core/paced-call.ts";
 import type { Locale, Turn } from "../../src/core/turn.ts";
 import type { SlackAddress } from "./address.ts";
 import { toInertText } from "./neutralize.ts";
@@ -69,25 +70,21 @@ async function postQuestion(
   { signal }: { signal: AbortSignal },
 ): Promise<string | undefined> {
   const gate = context.pacer.post(address.team, channel);
-  await gate.acquire("first", { signal });
+  const args = {
+    channel,
+    text: questionText(address, turn.locale),
+    unfurl_links: false,
+    unfurl_media: false,
+    parse: "none",
+    metadata: questionMetadata(turn.reference),
+  };
   try {
-    const answer = await context.api.call(
-      "chat.postMessage",
-      posted,
-      {
-        channel,
-        text: questionText(address, turn.locale),
-        unfurl_links: false,
-        unfurl_media: false,
-        parse: "none",
-        metadata: questionMetadata(turn.reference),
-      },
-      { signal },
-    );
-    return answer.ts;
+    const call = (): Promise<{ ts: string }> =>
+      context.api.call("chat.postMessage", posted, args, { signal });
+    const { ts } = await pacedCall({ gate, permit: "first" }, call, { signal });
+    return ts;
   } catch (error) {
     if (!(error instanceof PlatformError)) throw error;
-    if (isRateLimit(error)) gate.refused(error.retryAfterMs ?? 1_000);
     if (refusals.test(error.platformCode ?? "")) return undefined;
     throw error;
   }

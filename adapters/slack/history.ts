@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { isRateLimit, PlatformError } from "../../src/core/errors.ts";
+import { pacedCall } from "../../src/core/paced-call.ts";
 import type { Permit } from "../../src/core/pacer.ts";
+import { closedForMs } from "../../src/core/tries.ts";
 import { ifReadable, optional, readableOf } from "../../src/wire.ts";
 import type { SlackContext } from "./slack-context.ts";
 
@@ -107,7 +109,6 @@ async function readPage(
 ): Promise<z.infer<typeof page>> {
   const slow = isSlow({ latches }, team);
   const gate = pacer.method(team, slow ? "slowHistory" : "history");
-  await gate.acquire(permit, { signal });
   const args = {
     channel,
     limit: slow ? Math.min(SMALL_PAGE, pageSize) : pageSize,
@@ -116,18 +117,14 @@ async function readPage(
     ...(after !== undefined && { oldest: after, inclusive: false }),
     ...(cursor !== undefined && { cursor }),
   };
+  const method = `conversations.${thread === undefined ? "history" : "replies"}`;
   try {
-    return await api.call(`conversations.${thread === undefined ? "history" : "replies"}`, page, args, {
-      signal,
-    });
+    return await pacedCall({ gate, permit }, () => api.call(method, page, args, { signal }), { signal });
   } catch (error) {
-    if (isRateLimit(error)) {
-      const waitMs = error.retryAfterMs ?? 1_000;
-      gate.refused(waitMs);
-      if (!slow && waitMs >= LIMITED_FROM_MS) {
-        latches.turnOff(FAST, team, error);
-        pacer.method(team, "slowHistory").refused(waitMs);
-      }
+    const waitMs = isRateLimit(error) ? closedForMs(error) : 0;
+    if (!slow && waitMs >= LIMITED_FROM_MS) {
+      latches.turnOff(FAST, team, error);
+      pacer.method(team, "slowHistory").refused(waitMs);
     }
     throw error;
   }

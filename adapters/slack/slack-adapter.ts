@@ -15,6 +15,7 @@ import type {
   OpenReplyOptions,
   Reply,
 } from "../../src/core/ports.ts";
+import { sleep } from "../../src/core/sleep.ts";
 import type { Attachment, Turn } from "../../src/core/turn.ts";
 import { readAbove } from "./above.ts";
 import { parseAddress } from "./address.ts";
@@ -67,7 +68,7 @@ export class SlackAdapter implements Adapter {
       latches: new Latches(log),
       self: (options) => this.#whoAmI(options),
       onGone: (dedupeKey) => this.#intake?.onStoppedReply(dedupeKey),
-      sleep: (ms, signal) => sleep(tools, ms, signal),
+      sleep: (ms, signal) => sleep(tools.clock, ms, signal),
     };
     const quick = new SlackWebApi({
       apiUrl: settings.apiUrl,
@@ -260,22 +261,4 @@ interface SocketOptions {
   readonly deliver: (delivery: SlackDelivery) => Promise<AckResponse>;
   readonly intake: SlackIntake;
   readonly onFatal: OpenIntakeOptions["onFatal"];
-}
-
-function sleep(tools: AdapterTools, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise<void>((resolve, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason);
-      return;
-    }
-    const abort = (): void => {
-      cancel();
-      reject(signal.reason);
-    };
-    const cancel = tools.clock.after(ms, () => {
-      signal.removeEventListener("abort", abort);
-      resolve();
-    });
-    signal.addEventListener("abort", abort, { once: true });
-  });
 }

@@ -3,6 +3,7 @@ import type { Dispatcher } from "undici";
 import { createAgent } from "../../src/agent.ts";
 import { PlatformError } from "../../src/core/errors.ts";
 import type { AdapterHealth, HttpProxy, Log } from "../../src/core/ports.ts";
+import { untilAborted } from "../../src/core/until-aborted.ts";
 import { toPlatformError } from "./errors.ts";
 import { GuardedSocket } from "./guarded-socket.ts";
 import type { AckResponse, SlackDelivery } from "./receiver.ts";
@@ -222,14 +223,11 @@ async function waitForHello(socket: GuardedSocket, signal: AbortSignal): Promise
   const timeout = AbortSignal.timeout(HELLO_TIMEOUT_MS);
   const either = AbortSignal.any([signal, timeout]);
   try {
-    await new Promise<void>((resolve, reject) => {
-      either.addEventListener("abort", () => reject(either.reason), { once: true });
-      // The SDK rejects with nothing when the socket closes before the greeting.
-      socket.start().then(
-        () => resolve(),
-        (error: unknown) => reject(error ?? new Error("socket closed before hello")),
-      );
+    // The SDK rejects with nothing when the socket closes before the greeting.
+    const greeted = socket.start().catch((error: unknown) => {
+      throw error ?? new Error("socket closed before hello");
     });
+    await untilAborted(greeted, either);
   } catch (error) {
     await closeSocket(socket);
     throw error;

@@ -1,7 +1,9 @@
-import { isRateLimit, PlatformError } from "../../src/core/errors.ts";
+import { PlatformError } from "../../src/core/errors.ts";
 import { noticeFor, withReference } from "../../src/core/notices.ts";
+import { pacedCall } from "../../src/core/paced-call.ts";
 import { openDm } from "./command-place.ts";
 import type { ReplyTarget } from "./edit-writer.ts";
+import { NOTICE_MARK } from "./own-messages.ts";
 import type { SlackContext } from "./slack-context.ts";
 import { anything } from "./web-api.ts";
 
@@ -49,14 +51,13 @@ async function post(
   { signal }: { signal: AbortSignal },
 ): Promise<boolean> {
   const gate = pacer.post(team, args.channel);
-  await gate.acquire("final", { signal });
+  const post = { ...args, unfurl_links: false, unfurl_media: false, parse: "none", metadata: NOTICE_MARK };
   try {
-    await api.call("chat.postMessage", anything, { ...args, unfurl_links: false, parse: "none" }, { signal });
+    const call = (): Promise<unknown> => api.call("chat.postMessage", anything, post, { signal });
+    await pacedCall({ gate, permit: "final" }, call, { signal });
     return true;
   } catch (error) {
-    if (!(error instanceof PlatformError)) throw error;
-    if (isRateLimit(error)) gate.refused(error.retryAfterMs ?? 1_000);
-    if (error.retryable) throw error;
+    if (!(error instanceof PlatformError) || error.retryable) throw error;
     return false;
   }
 }

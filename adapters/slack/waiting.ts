@@ -1,4 +1,6 @@
-import { isRateLimit, PlatformError } from "../../src/core/errors.ts";
+import { PlatformError } from "../../src/core/errors.ts";
+import { pacedCall } from "../../src/core/paced-call.ts";
+import { repeated } from "../../src/core/tries.ts";
 import type { Locale, Turn } from "../../src/core/turn.ts";
 import { parseAddress, type SlackAddress } from "./address.ts";
 import type { SlackContext } from "./slack-context.ts";
@@ -10,8 +12,8 @@ const FEATURE = "reactions";
 /** A sign that comes late is no use, in ms; one that stays too long is wrong. */
 const ADD_PATIENCE_MS = 3_000;
 const REMOVE_PATIENCE_MS = 120_000;
-const MAX_TRIES = 4;
-const PAUSE_MS = 1_000;
+/** Between the tries, in ms. */
+const PAUSES_MS = [1_000, 2_000, 3_000];
 
 /** Slack's words for "it is so already" (slack.md §1.8), or for a question that is gone. */
 const DONE =
@@ -44,23 +46,22 @@ async function react(
   { team, channel, message }: SlackAddress,
   { waiting, signal }: { waiting: boolean; signal: AbortSignal },
 ): Promise<boolean> {
+  if (latches.isOff(FEATURE, team)) return false;
   const gate = pacer.method(team, waiting ? "react" : "unreact");
-  for (let tries = 1; !latches.isOff(FEATURE, team); tries += 1) {
-    await gate.acquire("first", { signal });
-    try {
-      const args = { channel, timestamp: message, name: SIGN };
-      await api.call(waiting ? "reactions.add" : "reactions.remove", anything, args, { signal });
-      return true;
-    } catch (error) {
-      if (!(error instanceof PlatformError)) throw error;
-      if (DONE.test(error.platformCode ?? "")) return true;
-      if (error.code === "PLATFORM_PERMISSION") latches.turnOff(FEATURE, team, error);
-      else if (!error.retryable || tries >= MAX_TRIES) throw error;
-      else if (isRateLimit(error)) gate.refused(error.retryAfterMs ?? PAUSE_MS);
-      else await sleep(PAUSE_MS * tries, signal);
-    }
+  const method = waiting ? "reactions.add" : "reactions.remove";
+  const args = { channel, timestamp: message, name: SIGN };
+  const call = (): Promise<unknown> =>
+    pacedCall({ gate, permit: "first" }, () => api.call(method, anything, args, { signal }), { signal });
+  try {
+    await repeated(call, { pausesMs: PAUSES_MS, sleep, signal });
+    return true;
+  } catch (error) {
+    if (!(error instanceof PlatformError)) throw error;
+    if (DONE.test(error.platformCode ?? "")) return true;
+    if (error.code !== "PLATFORM_PERMISSION") throw error;
+    latches.turnOff(FEATURE, team, error);
+    return false;
   }
-  return false;
 }
 
 async function setStatus(

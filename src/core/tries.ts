@@ -1,4 +1,4 @@
-import { type BridgeError, isRateLimit } from "./errors.ts";
+import { BridgeError, isRateLimit } from "./errors.ts";
 
 /** Failures in a row before a reply gives up. */
 const MAX_FAILURES = 6;
@@ -37,6 +37,32 @@ export class Tries {
     if (isRateLimit(error)) return gated ? 0 : Math.min(LONGEST_PAUSE_MS, closedForMs(error));
     const backOff = FIRST_PAUSE_MS * 2 ** Math.max(0, this.#failures - 1);
     return Math.min(LONGEST_PAUSE_MS, error.retryAfterMs ?? backOff);
+  }
+}
+
+export interface RepeatedOptions {
+  /** Between two tries, in ms: one more try than there are pauses. */
+  readonly pausesMs: readonly number[];
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Does a single piece of work again after a failure that may pass. A refusal is waited out at its gate.
+ *
+ * @throws the last failure, or the signal's reason.
+ */
+export async function repeated<T>(work: () => Promise<T>, options: RepeatedOptions): Promise<T> {
+  const { pausesMs, sleep, signal } = options;
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      signal.throwIfAborted();
+      const pauseMs = pausesMs[tries];
+      if (pauseMs === undefined || !(error instanceof BridgeError) || !error.retryable) throw error;
+      if (!isRateLimit(error)) await sleep(Math.max(pauseMs, error.retryAfterMs ?? 0), signal);
+    }
   }
 }
 

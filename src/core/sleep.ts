@@ -1,6 +1,6 @@
-import type { Clock } from "../../src/core/gate.ts";
+import type { Clock } from "./gate.ts";
 
-/** Waits on a clock of ours. Rejects with the signal's reason. */
+/** Waits on a clock of ours, in ms. Rejects with the signal's reason. */
 export function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
