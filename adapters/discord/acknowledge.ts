@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { PlatformError } from "../../src/core/errors.ts";
 import type { Clock } from "../../src/core/gate.ts";
+import type { Abortable } from "../../src/core/ports.ts";
 import { sleep } from "../../src/core/sleep.ts";
 import { NO_MENTIONS } from "./mentions.ts";
 import { type Command, timeOfId } from "./normalize.ts";
@@ -25,15 +26,26 @@ const callbackSchema = z.object({
 });
 
 /**
- * How an acknowledgement ended: `taken`, perhaps with the id of the response; `late`, the token is dead.
+ * How an acknowledgement ended: `taken`, perhaps with the id of the response; not taken, the token is dead.
  */
 export type Acknowledgement =
   | { readonly taken: true; readonly responseId: string | undefined }
   | { readonly taken: false };
 
-/** Whether Discord has certainly given up on it already; asking would only cost a call. */
-export function isDead(interactionId: string, rest: DiscordRest): boolean {
-  return rest.knowsTime && rest.ageMs(timeOfId(interactionId)) > ACKNOWLEDGE_WITHIN_MS;
+/**
+ * Whether Discord has certainly given up on it already. A clock of ours that was set meanwhile makes each new one look old, so
+ * Discord is asked for the time before one is dropped.
+ */
+export async function isLate(
+  { interactionId }: Pick<Command, "interactionId">,
+  rest: DiscordRest,
+  options: Abortable,
+): Promise<boolean> {
+  const looksLate = (): boolean =>
+    rest.knowsTime && rest.ageMs(timeOfId(interactionId)) > ACKNOWLEDGE_WITHIN_MS;
+  if (!looksLate()) return false;
+  await rest.learnTime(options);
+  return looksLate();
 }
 
 /**

@@ -13,7 +13,7 @@ import type {
   Sealer,
   Store,
 } from "../../src/core/ports.ts";
-import { acknowledge, isDead } from "./acknowledge.ts";
+import { acknowledge, isLate } from "./acknowledge.ts";
 import { toJson } from "./address.ts";
 import { registerCommand } from "./commands.ts";
 import { FollowedPlaces } from "./followed-places.ts";
@@ -253,7 +253,7 @@ export class DiscordIntake implements AsyncDisposable {
       return;
     }
     const { command } = outcome;
-    if (isDead(command.interactionId, rest)) {
+    if (await isLate(command, rest, { signal: this.#closing.signal })) {
       log.info({ interactionId: command.interactionId }, "interaction came too late");
       return;
     }

@@ -86,6 +86,8 @@ export class DiscordRest {
   readonly #onOverallLimit: RestOptions["onOverallLimit"];
   #skewMs: number | undefined;
   #ownId: string | undefined;
+  /** Under way. */
+  #learning: Promise<void> | undefined;
   /** Discord's edge turned this address away: until then nothing goes out, by our clock. */
   #bannedUntil = 0;
 
@@ -133,6 +135,25 @@ export class DiscordRest {
     const { data } = await this.main({ method: "GET", route: "/users/@me", name: "get own user", signal });
     this.#ownId = ownUser.safeParse(data).data?.id;
     return this.#ownId;
+  }
+
+  /** Asks Discord for the time, where ours may have been set meanwhile. Never rejects: then what was known stays. */
+  learnTime(options: Abortable): Promise<void> {
+    this.#learning ??= this.main({
+      method: "GET",
+      route: "/gateway",
+      name: "ask for the time",
+      auth: false,
+      ...options,
+    })
+      .then(
+        () => undefined,
+        () => undefined,
+      )
+      .finally(() => {
+        this.#learning = undefined;
+      });
+    return this.#learning;
   }
 
   /** Stops the timers of both. */

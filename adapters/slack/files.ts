@@ -53,14 +53,16 @@ export async function fetchSlackFile(
       return await fetchOnce(context, attachment, url, options);
     } catch (error) {
       const wait = NOT_READY_MS[tries];
-      if (!isNotReady(error) || wait === undefined) throw error;
+      if (!isNotReady(error)) throw error;
+      // It was waited for: nobody has to try again.
+      if (wait === undefined) throw new BridgeError(error.code, error.message, { cause: error });
       await context.sleep(wait, options.signal);
       url = await loadUrl(context, attachment, options);
     }
   }
 }
 
-function isNotReady(error: unknown): boolean {
+function isNotReady(error: unknown): error is BridgeError {
   return error instanceof BridgeError && (error.code === "FILE_EMPTY" || error.code === "FILE_GONE");
 }
 

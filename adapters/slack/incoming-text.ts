@@ -16,7 +16,9 @@ export function mentions(text: string, user: string): boolean {
 export function withoutMention(text: string, user: string): string {
   const found = new RegExp(`<@${user}(?:\\|[^<>\\n]*)?>[,:：，]?`).exec(text);
   if (found === null) return text.trim();
-  const before = text.slice(0, found.index).replace(/[ \t]+$/, "");
+  let end = found.index;
+  while (end > 0 && /[ \t]/.test(text.charAt(end - 1))) end -= 1;
+  const before = text.slice(0, end);
   const after = text.slice(found.index + found[0].length).replace(/^[ \t]+/, "");
   // Its line stays one of its own: what stands there may be code or a list.
   const isAtBorder = /(?:^|\n)$/.test(before) || /^(?:\n|$)/.test(after);

@@ -457,9 +457,7 @@ export class NativeReply implements Reply {
         this.#ended(segment);
         return false;
       case "stopped_by_user":
-        segment.open = false;
-        this.#stoppedByUser = true;
-        this.#context.onGone(this.#options.target.dedupeKey);
+        this.#stoppedByReader(segment);
         return false;
       case "msg_too_long":
         segment.full = true;
@@ -477,6 +475,13 @@ export class NativeReply implements Reply {
     // Sent again it might stand there twice. It is taken for sent, and put right at the end.
     this.#repair = true;
     return true;
+  }
+
+  /** Slack says so below it: nothing is shown there any more. */
+  #stoppedByReader(segment: Segment): void {
+    segment.open = false;
+    this.#stoppedByUser = true;
+    this.#context.onGone(this.#options.target.dedupeKey);
   }
 
   /** Slack ended it, and with it the cards that were under way. */
@@ -508,6 +513,8 @@ export class NativeReply implements Reply {
       if (!(error instanceof PlatformError)) throw error;
       this.#heed("stopStream", error);
       if (error.retryable) throw error;
+      // Its event may still be on its way.
+      if (error.platformCode === "stopped_by_user") return this.#stoppedByReader(segment);
       // It is over already, by an earlier try of ours or by Slack: what it should show is written by an edit, as it is where
       // Slack takes nothing of the stream any more.
       if (error.platformCode !== "message_not_in_streaming_state" && !this.#mustEdit) throw error;

@@ -111,6 +111,9 @@ export class RestApi {
     const messages = { bucket: "4b2a6cf26c5a8f1e" };
     const hook = { counter: "webhook", bucket: "9f1e27ad30b5c846", open: true };
     return [
+      route("GET /gateway", () => ({ status: 200, body: { url: this.#options.gatewayUrl() } }), {
+        open: true,
+      }),
       route("GET /gateway/bot", () => this.#gatewayBot()),
       route("GET /users/@me", () => ok({ ...this.#options.world.bot, mfa_enabled: false, locale: "en-US" })),
       route("GET /applications/@me", () => ok(this.#application())),

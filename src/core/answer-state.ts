@@ -126,6 +126,8 @@ const MAX_ANSWER_CHARACTERS = 100_000;
 const MAX_ANSWERS = 100;
 
 /** The first half of a surrogate pair whose second half comes with the next delta (coze-api.md §22.9). */
+/** What a reader sees something of: white space, format characters and the letters that are drawn as nothing show none. */
+const VISIBLE = /[^\s\p{Cf}\u115f\u1160\u2800\u3164\uffa0]/u;
 const HALF_CHARACTER = /[\ud800-\udbff]$/;
 
 export const EMPTY_ANSWER: AnswerState = {
@@ -264,7 +266,7 @@ function withCall(tools: readonly ToolProgress[], messageId: string, name: strin
 
 function withFollowUp(followUps: readonly string[], text: string): readonly string[] {
   const wanted = followUps.length < MAX_FOLLOW_UPS && text.trim() !== "" && !followUps.includes(text);
-  return wanted ? [...followUps, text] : followUps;
+  return wanted ? [...followUps, text.toWellFormed()] : followUps;
 }
 
 function settleFirst(tools: readonly ToolProgress[]): readonly ToolProgress[] {
@@ -276,7 +278,7 @@ function settleFirst(tools: readonly ToolProgress[]): readonly ToolProgress[] {
 function toolName(content: string): string {
   const call = parseObject(content);
   const name = call["name"] ?? call["api_name"] ?? call["plugin_name"];
-  return typeof name === "string" ? name : "";
+  return typeof name === "string" ? name.toWellFormed() : "";
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> {
@@ -296,8 +298,9 @@ export function answerMarkdown(state: AnswerState): string {
       (answer) => answer.contentType === "text" || answer.contentType === "unknown" || !answer.completed,
     )
     .map(({ text, completed }) => (completed ? text : text.replace(HALF_CHARACTER, "")))
-    .filter((text) => text.trim() !== "")
-    .join("\n\n");
+    .filter((text) => VISIBLE.test(text))
+    .join("\n\n")
+    .toWellFormed();
 }
 
 /** Whether text has come since: only that says how fast an answer comes. */

@@ -8,8 +8,8 @@ export const LINE_END: RegExp = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/;
  * that is known.
  */
 export function questionText({ text, quote }: Pick<Turn, "text" | "quote">): string {
-  if (quote === undefined) return text;
+  if (quote === undefined) return text.toWellFormed();
   const author = quote.author.replaceAll(/\s+/g, " ").trim();
   const lines = [...(author === "" ? [] : [`${author}:`]), ...quote.text.split(LINE_END)];
-  return [...lines.map((line) => `> ${line}`), "", text].join("\n").trim();
+  return [...lines.map((line) => `> ${line}`), "", text].join("\n").trim().toWellFormed();
 }

@@ -17,9 +17,16 @@ export function boundUrls(node: Text, source: string): readonly Edit[] {
   const text = source.slice(start, end);
   return [...text.matchAll(BARE_URL)].flatMap(({ index, 0: found }): readonly Edit[] => {
     if (!/[\u2e80-\uffef]/.test(text.charAt(index + found.length))) return [];
-    const url = found.includes("(") ? found : found.replace(/[).,:;!?'*_\]]+$/, "");
+    const url = found.includes("(") ? found : withoutMarks(found);
     return [{ start: start + index, end: start + index + url.length, text: `<${url}>` }];
   });
+}
+
+/** An address without the marks that end its sentence. */
+function withoutMarks(url: string): string {
+  let end = url.length;
+  while (end > 0 && ").,:;!?'*_]".includes(url.charAt(end - 1))) end -= 1;
+  return url.slice(0, end);
 }
 
 /** Where an address begins, or the beginning of one, that may go on behind the text. */

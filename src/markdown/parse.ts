@@ -7,6 +7,7 @@ import { cjkFriendlyExtension } from "micromark-extension-cjk-friendly";
 import { gfmStrikethroughCjkFriendly } from "micromark-extension-cjk-friendly-gfm-strikethrough";
 import { gfmTable } from "micromark-extension-gfm-table";
 import { gfmTaskListItem } from "micromark-extension-gfm-task-list-item";
+import { containerBudget, TooManyContainers, WITHOUT_CONTAINERS } from "./container-budget.ts";
 import { tameMarkdown } from "./tame.ts";
 
 /** Texts whose trees are kept: drawing looks at the same end of an answer several times, each for another question. */
@@ -41,12 +42,23 @@ export function parseMarkdown(markdown: string): Root {
   const known = trees.get(markdown);
   if (known !== undefined) return known;
   const options = RULE_OF_TABLE.test(markdown) ? WITH_TABLES : WITHOUT_TABLES;
-  const tree = fromMarkdown(tameMarkdown(markdown), options);
+  const tree = parseWithin(tameMarkdown(markdown), options);
   if (markdown.length > LONGEST_KEPT) return tree;
   const oldest = trees.keys().next().value;
   if (trees.size >= KEPT_TREES && oldest !== undefined) trees.delete(oldest);
   trees.set(markdown, tree);
   return tree;
+}
+
+/** Where there are too many quotes and list items, they are read as plain lines. */
+function parseWithin(markdown: string, options: Options): Root {
+  const extensions = options.extensions ?? [];
+  try {
+    return fromMarkdown(markdown, { ...options, extensions: [...extensions, containerBudget()] });
+  } catch (error) {
+    if (!(error instanceof TooManyContainers)) throw error;
+    return fromMarkdown(markdown, { ...options, extensions: [...extensions, WITHOUT_CONTAINERS] });
+  }
 }
 
 /**

@@ -85,7 +85,14 @@ async function takeFolder(folder: string, options: HoldOptions): Promise<FileLoc
   }
 }
 
+/** No fault of the folder's rights: it may be usable again by itself. */
+const MAY_PASS = /^(EMFILE|ENFILE|ENOSPC|EDQUOT|EIO|EAGAIN|ENOMEM)$/;
+
 function unusable(folder: string, cause: Error & { code: string }): BridgeError {
+  if (MAY_PASS.test(cause.code)) {
+    const text = `DATA_DIR ${folder} can't be used just now (${cause.code}): ${cause.message}.`;
+    return new BridgeError("QUEUE_UNAVAILABLE", text, { cause, retryable: true });
+  }
   const who = process.getuid === undefined ? "" : ` It must be writable for user ${process.getuid()}.`;
   return new BridgeError("CONFIG_INVALID", `DATA_DIR ${folder} can't be used (${cause.code}).${who}`, {
     cause,

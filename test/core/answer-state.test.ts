@@ -123,6 +123,21 @@ describe("text", () => {
     expect(answerMarkdown(reduceAnswer(half, delta("\udc4d")))).toBe("Hi 👍");
   });
 
+  it("shows no character that is only half there, whoever left it out", () => {
+    for (const text of ["a \ud83d b", "\udc4d a", "a \ud83d"]) {
+      expect(answerMarkdown(fold(message(text))).isWellFormed()).toBe(true);
+    }
+    expect(answerMarkdown(fold(message("a \ud83d b")))).toBe("a \ufffd b");
+  });
+
+  it.each(["\u200b\u200d", "\ufeff \n", "\u3164", "\u2800\u115f\uffa0"])(
+    "takes what nobody sees (%j) for nothing",
+    (text) => {
+      expect(answerMarkdown(fold(message(text)))).toBe("");
+      expect(answerMarkdown(fold(message(`${text}a`)))).toBe(`${text}a`);
+    },
+  );
+
   it("§22.15 takes no late delta into a completed message", () => {
     expect(answerMarkdown(fold(message("Done."), delta(" late")))).toBe("Done.");
   });
@@ -422,7 +437,7 @@ describe("any sequence of events", () => {
         const shown = state.answers
           .map(({ text: part, completed }) => (completed ? part : part.replace(/[\ud800-\udbff]$/, "")))
           .filter((part) => part.trim() !== "");
-        expect(answerMarkdown(state)).toBe(shown.join("\n\n"));
+        expect(answerMarkdown(state)).toBe(shown.join("\n\n").toWellFormed());
       }),
     );
   });

@@ -324,6 +324,17 @@ describe("the three seconds", () => {
     expect(calls(discord, HOOK_EDIT)).toHaveLength(1);
   });
 
+  it.each([-1, 1])("are taken also after our clock was set by %i hour", async (hours) => {
+    let shift = 0;
+    await using bridge = await open({ wallNow: () => clock.now() + shift });
+    await expect.poll(() => discord.commands).toHaveLength(1);
+    shift = hours * 60 * MINUTE;
+    discord.person("Ada").slash(discord.general, { question: "why?" });
+    const reply = await bridge.reply(await turnOf(bridge));
+    await reply.finish(done("Because."));
+    expect(fromBot()).toMatchObject([{ text: "Because." }]);
+  });
+
   it("§11.15 an old one that a resume brings is not even tried", async () => {
     await using bridge = await open();
     discord.gateway.drop();

@@ -100,6 +100,17 @@ it("§14.49 waits for an upload that is not ready yet", async () => {
   expect(file.bytes).toBe(13);
 });
 
+it("waits once for a file that stays empty or away: nobody has to try again", async () => {
+  await using bridge = await openBridge();
+  const empty = await upload(bridge, { ...PDF, bytes: Buffer.alloc(0) });
+  await expect(empty()).rejects.toMatchObject({ code: "FILE_EMPTY", retryable: false });
+  expect(bridge.fetched).toHaveLength(5);
+  const late = await upload(bridge, PDF);
+  bridge.slack.faults.plan("GET /files-pri", { do: "answer", status: 503 }, 5);
+  await expect(late()).rejects.toMatchObject({ code: "FILE_GONE", retryable: false });
+  expect(bridge.fetched).toHaveLength(10);
+});
+
 it("§14.24 tells apart what is deleted, kept elsewhere, and only a stub", async () => {
   await using bridge = await openBridge();
   const odd = async (fields: Record<string, unknown>): Promise<() => Promise<LocalFile>> =>

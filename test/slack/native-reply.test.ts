@@ -29,6 +29,8 @@ let texts: Map<string, string>;
 /** Messages that still grow. */
 let open: Set<string>;
 let handedOver: number;
+/** Questions whose reader has stopped the answer. */
+let gone: string[];
 /** Calls that have ended, and how. */
 let calls: string[];
 let begun: number;
@@ -41,6 +43,7 @@ function begin(): void {
   texts = new Map();
   open = new Set();
   handedOver = 0;
+  gone = [];
   calls = [];
   begun = 0;
 }
@@ -95,7 +98,7 @@ function aReply(options: { messages?: number; save?: () => Promise<void> } = {})
     latches: new Latches(LOG),
     tools: { clock, store: { set: () => Promise.resolve(true), get: () => Promise.resolve(undefined) } },
     sleep: (ms: number, signal: AbortSignal) => clock.sleep(ms, signal),
-    onGone: () => undefined,
+    onGone: (dedupeKey: string) => void gone.push(dedupeKey),
   };
   const edits: Reply = {
     show: () => undefined,
@@ -261,6 +264,19 @@ it("says by an edit what is said at the end where Slack has ended the stream", a
   await clock.settle(reply.finish(aContent("Hello.", { notice: "It broke off." })));
   expect(handedOver).toBe(1);
 });
+
+it.each(["chat.appendStream", "chat.stopStream"])(
+  "ends where %s says that its reader has stopped it",
+  async (method) => {
+    const reply = aReply();
+    reply.show(aContent("Hello."));
+    await clock.advance(500);
+    fails(method, "stopped_by_user");
+    await clock.settle(reply.finish(aContent("Hello. Here I am.", { notice: "It was stopped." })));
+    expect(calls.at(-1)).toBe(`${method} stopped_by_user`);
+    expect([gone, handedOver]).toEqual([["slack:T1:C1:1.0"], 0]);
+  },
+);
 
 it("says once that the rest comes as a file, though nobody knows whether it arrived", async () => {
   const reply = aReply({ messages: 1 });

@@ -323,4 +323,7 @@ it("takes no time for tokens that nobody closes", () => {
   expect(mentionedUsers(text)).toEqual(["U00FAKEBOT01"]);
   expect(mentionedUsers("<@U1|not closed <@U2>")).toEqual(["U2"]);
   expect(withoutMention(text, "U00FAKEBOT01")).toHaveLength(250_000);
+  // Nor for white space before a mention; each blank took a look at all that follow.
+  const blanks = `a${" ".repeat(200_000)}b \t<@U00FAKEBOT01> c`;
+  expect(withoutMention(blanks, "U00FAKEBOT01")).toBe(`a${" ".repeat(200_000)}b c`);
 });
