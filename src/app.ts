@@ -48,6 +48,8 @@ export interface AppOptions {
   /** Origins that files may be fetched from besides the platforms' own. */
   readonly trustedOrigins: readonly string[];
   readonly onReady: (port: number) => void;
+  /** Told what the operator has to mend although the bridge runs: Coze does not take how it is asked. */
+  readonly onBadSetting: (error: BridgeError) => void;
   readonly role: Role;
   /** What paces the platforms, default the machine's own; the sandbox lets hours of limits pass in minutes. */
   readonly clock?: Clock | undefined;
@@ -180,7 +182,7 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   options.onReady(server.port);
   // What a Coze Studio says to that call, nothing tells.
   if (role !== "intake" && flavor === "hosted") {
-    void checkBot(config.coze.botId, { bots: coze.bots, log, signal: shutdown });
+    void checkBot(config.coze.botId, { bots: coze.bots, log, onBad: options.onBadSetting, signal: shutdown });
   }
   if (!shutdown.aborted) await Promise.race([once(shutdown, "abort"), fatal.promise]);
   log.info({}, "bridge is stopping");

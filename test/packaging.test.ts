@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
+import { OLDEST_NODE } from "../src/cli/demand-node.ts";
 import { runProgram } from "../src/cli/program.ts";
 import { loadConfig } from "../src/config.ts";
 import { parseDuration } from "../src/duration.ts";
@@ -13,6 +14,7 @@ const read = (file: string): string => readFileSync(join(ROOT, file), "utf8");
 const manifest = z
   .object({
     bin: z.record(z.string(), z.string()),
+    engines: z.object({ node: z.string() }),
     scripts: z.record(z.string(), z.string()),
     devDependencies: z.record(z.string(), z.string()),
     dependencies: z.record(z.string(), z.string()),
@@ -62,6 +64,7 @@ it("starts what package.json calls coze-bridge, by the command that never plays"
   const entry = /ENTRYPOINT \["node", "--enable-source-maps", "(.+)"\]/.exec(dockerfile)?.[1];
   expect(`./${entry}`).toBe(manifest.bin["coze-bridge"]);
   expect(existsSync(join(ROOT, "src/cli/main.ts"))).toBe(true);
+  expect(manifest.engines.node).toBe(`>=${OLDEST_NODE.join(".")}`);
   expect(dockerfile).toMatch(/^CMD \["start"\]$/m);
 });
 

@@ -61,6 +61,7 @@ export async function start(options: StartOptions): Promise<ExitCode> {
       clock,
       leaseMs,
       onReady: options.onReady ?? (() => undefined),
+      onBadSetting: (error) => say(`Questions may fail · 提问可能会失败\n${inWords(error)}`),
     });
     return await Promise.race([running.then(() => EXIT.ok), late]);
   } catch (error) {

@@ -14,13 +14,20 @@ const BAD_SIGNS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "COZE_TIMEOUT",
 ]);
 
+export interface CheckBotParts {
+  readonly bots: Pick<BotsApi, "retrieve">;
+  readonly log: Log;
+  /** Called when questions may fail. */
+  readonly onBad: (error: CozeError) => void;
+}
+
 /**
  * Looks whether the bot can be asked, so that a wrong token, host or bot is not found out by whoever asks first. Tells the
  * log; never rejects.
  */
 export async function checkBot(
   botId: string,
-  { bots, log, signal }: { readonly bots: Pick<BotsApi, "retrieve">; readonly log: Log } & Abortable,
+  { bots, log, onBad, signal }: CheckBotParts & Abortable,
 ): Promise<void> {
   try {
     const { name } = await bots.retrieve(botId, { signal });
@@ -28,7 +35,9 @@ export async function checkBot(
   } catch (error) {
     if (signal.aborted) return;
     const isBad = error instanceof CozeError && BAD_SIGNS.has(error.code);
-    if (isBad) log.error({ err: error, botId }, "questions may fail: Coze could not be asked for the bot");
-    else log.debug({ err: error, botId }, "the bot could not be looked at");
+    if (isBad) {
+      log.error({ err: error, botId }, "questions may fail: Coze could not be asked for the bot");
+      onBad(error);
+    } else log.debug({ err: error, botId }, "the bot could not be looked at");
   }
 }

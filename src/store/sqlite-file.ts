@@ -85,18 +85,20 @@ async function takeFolder(folder: string, options: HoldOptions): Promise<FileLoc
   }
 }
 
-/** No fault of the folder's rights: it may be usable again by itself. */
+/** No fault of the folder's: it may be usable again by itself. */
 const MAY_PASS = /^(EMFILE|ENFILE|ENOSPC|EDQUOT|EIO|EAGAIN|ENOMEM)$/;
+const NO_FOLDER = /^(EEXIST|ENOTDIR)$/;
 
-function unusable(folder: string, cause: Error & { code: string }): BridgeError {
-  if (MAY_PASS.test(cause.code)) {
-    const text = `DATA_DIR ${folder} can't be used just now (${cause.code}): ${cause.message}.`;
+/** What the operating system's refusal of a folder means to who runs us. */
+export function unusable(folder: string, cause: Error & { code: string }): BridgeError {
+  const { code } = cause;
+  if (MAY_PASS.test(code)) {
+    const text = `DATA_DIR ${folder} can't be used just now (${code})`;
     return new BridgeError("QUEUE_UNAVAILABLE", text, { cause, retryable: true });
   }
   const who = process.getuid === undefined ? "" : ` It must be writable for user ${process.getuid()}.`;
-  return new BridgeError("CONFIG_INVALID", `DATA_DIR ${folder} can't be used (${cause.code}).${who}`, {
-    cause,
-  });
+  const remedy = NO_FOLDER.test(code) ? " It must be a folder." : who;
+  return new BridgeError("CONFIG_INVALID", `DATA_DIR ${folder} can't be used (${code}).${remedy}`, { cause });
 }
 
 /** Whether the operating system refused a file. */

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { expect, it } from "vitest";
 import { STAND_IN_BOT, STAND_IN_TOKEN, startCoze } from "../../sandbox/coze/coze-stand-in.ts";
 import { tempFolder } from "./temp-folder.ts";
@@ -30,6 +31,23 @@ it.each(["utf8", "utf16le"] as const)(
     const lines = Object.entries(settings(coze.url)).map(([name, value]) => `${name}="${value}"\r\n`);
     await writeFile(join(dir.path, ".env"), `\uFEFF${lines.join("")}`, encoding);
     expect(await begin(dir.path, ["workspaces"]).ended).toMatchObject({ code: 0, err: "" });
+  },
+);
+
+it.each(["20.20.2", "24.14.0"])(
+  "says in both languages that Node %s is too old, before it loads anything",
+  async (version) => {
+    const lie = `Object.defineProperty(process.versions, "node", { value: "${version}" })`;
+    const args = ["--import", `data:text/javascript,${encodeURIComponent(lie)}`, MAIN, "--help"];
+    const child = spawn(process.execPath, args, { env: {}, stdio: ["ignore", "ignore", "pipe"] });
+    const closed = once(child, "close").then(([code]) => code as number | null);
+    const said = await text(child.stderr);
+    expect(await closed).toBe(78);
+    expect(said.split("\n")).toMatchObject([
+      expect.stringContaining(`needs Node 24.15 or newer, and this is ${version}.`),
+      expect.stringContaining(`需要 Node 24.15 或更新的版本，当前是 ${version}。`),
+      "",
+    ]);
   },
 );
 

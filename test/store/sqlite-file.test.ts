@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, describe, expect, it, type Mock, vi } from "vitest";
 import { openSqliteQueue } from "../../src/queue/sqlite-queue.ts";
-import { openSqliteFile, type SqliteFile } from "../../src/store/sqlite-file.ts";
+import { openSqliteFile, type SqliteFile, unusable } from "../../src/store/sqlite-file.ts";
 import { MIGRATIONS } from "../../src/store/sqlite-schema.ts";
 import { makeTestFolder, makeTestLog, openTestFile } from "../queue/embedded.ts";
 
@@ -207,6 +207,17 @@ it("refuses a file of a newer version, untouched, and frees the folder", async (
   }
   await using again = await openSqliteFile(folder.path, { log: makeTestLog(), signal, migrations: newer });
   expect(again.prepare("SELECT count(*) AS n FROM future").get()?.["n"]).toBe(0);
+});
+
+it.each([
+  ["EMFILE", "QUEUE_UNAVAILABLE", "just now"],
+  ["ENOSPC", "QUEUE_UNAVAILABLE", "just now"],
+  ["EACCES", "CONFIG_INVALID", "It must be writable for user"],
+  ["ENOTDIR", "CONFIG_INVALID", "It must be a folder."],
+])("tells a folder that %s keeps from it as %s", (code, meaning, words) => {
+  const error = unusable("/data", Object.assign(new Error("no"), { code }));
+  expect(error).toMatchObject({ code: meaning, retryable: meaning === "QUEUE_UNAVAILABLE" });
+  expect(error.message).toContain(words);
 });
 
 it("leaves a file as it was when a migration fails half-way", async () => {

@@ -76,6 +76,6 @@ export class ExpiryWatch implements AsyncDisposable {
     if (endsAt === undefined || due === undefined) return;
     const fields = { endsAt: new Date(endsAt).toISOString(), note: remedy };
     if (due === 0) log.error(fields, "coze sign-in has ended");
-    else log.warn({ ...fields, days: due }, "coze sign-in ends soon");
+    else log.warn({ ...fields, days: Math.ceil((endsAt - now()) / DAY_MS) }, "coze sign-in ends soon");
   }
 }

@@ -52,9 +52,12 @@ it("each step is told once, and the steps begin anew with a new end", async () =
   expect(log.lines).toHaveLength(4);
   await pass(clock, 20);
   expect(log.lines.slice(4).map(({ fields }) => fields)).toMatchObject([{ days: 14 }]);
+  endsAt = clock.now() + 4.5 * DAY;
+  await pass(clock, 0.3);
+  expect(log.lines.at(-1)?.fields).toMatchObject({ days: 5 });
   await watch[Symbol.asyncDispose]();
   await pass(clock, 20);
-  expect(log.lines).toHaveLength(5);
+  expect(log.lines).toHaveLength(6);
   expect(clock.timers).toBe(0);
 });
 
