@@ -91,7 +91,7 @@ function reactionToStatus(status: number, withoutCode: boolean): Reaction {
 
 /** Whether Discord's edge refused the address itself, not the call. */
 export function isBan(error: BridgeError): boolean {
-  return error.code === "PLATFORM_RATE_LIMITED" && error.retryAfterMs === BANNED_WAIT_MS;
+  return error instanceof PlatformError && error.code === "PLATFORM_RATE_LIMITED" && error.httpStatus === 403;
 }
 
 /** No answer came: time-out, lost connection, or never sent. */

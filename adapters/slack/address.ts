@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { PlatformError } from "../../src/core/errors.ts";
+import { BridgeError } from "../../src/core/errors.ts";
 import type { Json } from "../../src/core/json.ts";
 
 /** Where a reply goes, as the turn carries it. */
@@ -38,14 +38,11 @@ const schema: z.ZodType<SlackAddress> = z.object({
   unmet: z.boolean().exactOptional(),
 });
 
-/** @throws {PlatformError} `PLATFORM_REJECTED` when another version of the bridge wrote something we cannot read. */
+/** @throws {BridgeError} `TURN_UNREADABLE` when another version of the bridge wrote something we cannot read. */
 export function parseAddress(address: Json): SlackAddress {
   const result = schema.safeParse(address);
   if (result.success) return result.data;
-  throw new PlatformError("PLATFORM_REJECTED", "the turn's Slack address cannot be read", {
-    platform: "slack",
-    cause: result.error,
-  });
+  throw new BridgeError("TURN_UNREADABLE", "the turn's Slack address is unreadable", { cause: result.error });
 }
 
 /** The asker of a turn, where their profile was not looked up; for an address that cannot be read, nobody. */

@@ -227,10 +227,10 @@ class ThreadReply implements Reply {
     const { channel, thread } = place;
     this.#isLate ||= status.isLate;
     let { messageKeys } = await this.#inner.finish(content);
-    // Refused, the file leaves its part to the messages.
     // Without text, what an earlier start showed stays, and the file that it promises.
     const stays = continuesAnswer && answerMarkdown(content.answer) === "";
     const isSettled = stays || (await file.settle(content.answer, { signal }));
+    // Refused, the file leaves its part to the messages: drawn anew, since a reply draws each content once.
     if (!isSettled) ({ messageKeys } = await this.#inner.finish({ ...content }));
     if (this.#isLate && !signal.aborted) await status.clear({ signal });
     return { messageKeys: [messageKey(channel, thread), ...messageKeys] };

@@ -17,7 +17,7 @@ export type Part = { readonly [key: string]: Json };
 export interface PartWriter {
   /**
    * Cuts the content into messages; none when there is nothing to show yet. The same content gives the same, unless a
-   * call failed in between.
+   * call failed in between or a file takes a part of it.
    */
   render(content: ReplyContent, options: { final: boolean }): readonly Part[];
   /** @returns The message's id. Called again after an unknown outcome, so it must be repeatable. */

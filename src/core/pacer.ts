@@ -12,7 +12,7 @@ export interface BucketLimits {
   readonly tokensPerSecond: number;
   /** Shortest time between two edits of one reply, in ms. */
   readonly minGapMs: number;
-  /** How long the burst is stretched over, in s; default 1.5. */
+  /** How long the burst is stretched over, in s; default {@link SPEND_SECONDS}. */
   readonly spendSeconds?: number;
   /** Part of a token that is waited for beyond what a call needs; default {@link MARGIN_TOKENS}. */
   readonly marginTokens?: number;

@@ -170,7 +170,8 @@ export interface Reply {
    */
   show(content: ReplyContent): void;
   /**
-   * Writes the last state and resolves when it is on screen, whole. Nothing is shown afterwards.
+   * Writes the last state and resolves when it is on screen, whole. Nothing is shown afterwards. It may be called again: after
+   * a failure, or when what the messages have to hold has changed.
    *
    * @throws {PlatformError} when it could not be delivered.
    */

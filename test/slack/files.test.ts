@@ -103,11 +103,11 @@ it("§14.49 waits for an upload that is not ready yet", async () => {
 it("waits once for a file that stays empty or away: nobody has to try again", async () => {
   await using bridge = await openBridge();
   const empty = await upload(bridge, { ...PDF, bytes: Buffer.alloc(0) });
-  await expect(empty()).rejects.toMatchObject({ code: "FILE_EMPTY", retryable: false });
+  await expect(empty()).rejects.toMatchObject({ retryable: false, cause: { code: "FILE_EMPTY" } });
   expect(bridge.fetched).toHaveLength(5);
   const late = await upload(bridge, PDF);
   bridge.slack.faults.plan("GET /files-pri", { do: "answer", status: 503 }, 5);
-  await expect(late()).rejects.toMatchObject({ code: "FILE_GONE", retryable: false });
+  await expect(late()).rejects.toMatchObject({ retryable: false, cause: { code: "FILE_GONE" } });
   expect(bridge.fetched).toHaveLength(10);
 });
 
