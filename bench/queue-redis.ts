@@ -8,7 +8,7 @@ import { randomUUID } from "node:crypto";
 import { Queue, Worker } from "bullmq";
 import type { Log, NewTurn, TurnQueue } from "../src/core/ports.ts";
 import { openBullmqQueue } from "../src/queue/bullmq-queue.ts";
-import { connectRedis } from "../src/queue/redis-client.ts";
+import { connectRedis } from "../src/redis/redis-client.ts";
 import { type ProcessLine, startBridgeProcess } from "../test/queue/bridge-process.ts";
 import { startRedis } from "../test/redis-server.ts";
 

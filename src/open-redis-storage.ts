@@ -3,7 +3,7 @@ import { deadLettersOf } from "./control/dead-letters.ts";
 import type { Storage, StorageArchive, StorageOptions } from "./open-storage.ts";
 import { openBullmqQueue } from "./queue/bullmq-queue.ts";
 import { createRedisQueueArchive } from "./queue/redis-archive.ts";
-import { connectRedis } from "./queue/redis-client.ts";
+import { connectRedis } from "./redis/redis-client.ts";
 import { createRedisStoreArchive } from "./store/redis-archive.ts";
 import { createRedisBuckets } from "./store/redis-buckets.ts";
 import { createRedisLeases } from "./store/redis-leases.ts";

@@ -15,10 +15,16 @@ import type {
   WorkOptions,
 } from "../core/ports.ts";
 import { RecentIds } from "../core/recent-ids.ts";
+import {
+  type ConnectRedis,
+  connectRedis,
+  describeRedis,
+  toQueueError,
+  unavailable,
+} from "../redis/redis-client.ts";
 import { BELL_QUEUE, type Bell, BullmqConsumer, NEVER } from "./bullmq-consumer.ts";
 import type { BullmqRun } from "./bullmq-run.ts";
 import { type Delivered, Mailbox, type TurnLabel } from "./mailbox.ts";
-import { type ConnectRedis, connectRedis, describeRedis, toQueueError, unavailable } from "./redis-client.ts";
 import { judgeRedis, MEMORY_FULL_SHARE, memoryShare, parseInfo, readRedisFacts } from "./redis-health.ts";
 import { toJsonText } from "./sqlite-run.ts";
 import type { QueueBounds } from "./turn-table.ts";

@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { BridgeError } from "../core/errors.ts";
-import { unavailable } from "./redis-client.ts";
+import { unavailable } from "../redis/redis-client.ts";
 
 /** From here on new turns are refused, while workers go on; from the lower one on it is said (queue.md §7). */
 export const MEMORY_FULL_SHARE = 0.85;

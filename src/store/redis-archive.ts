@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import type { Json } from "../core/json.ts";
 import type { Archive, StoreRecord } from "../core/ports.ts";
-import { scanKeys } from "./scan-keys.ts";
+import { scanKeys } from "../redis/scan-keys.ts";
 
 /** Everything that the store on Redis holds (`redis-store.ts` has its keys). The connection stays the caller's. */
 export function createRedisStoreArchive({

@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import { BridgeError } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
 import type { SetOptions, Store } from "../core/ports.ts";
-import { scanKeys } from "./scan-keys.ts";
+import { scanKeys } from "../redis/scan-keys.ts";
 import { SETTLED_MS, SettlingWrites } from "./settling-writes.ts";
 
 export interface RedisStoreOptions {

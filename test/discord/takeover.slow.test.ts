@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { type DiscordStandIn, startDiscord } from "../../sandbox/discord/start-discord.ts";
 import type { OpenIntakeOptions } from "../../src/core/ports.ts";
-import { connectRedis } from "../../src/queue/redis-client.ts";
+import { connectRedis } from "../../src/redis/redis-client.ts";
 import { createRedisLeases } from "../../src/store/redis-leases.ts";
 import { MemoryStore } from "../core/platform-double.ts";
 import { makeTestLog } from "../queue/embedded.ts";

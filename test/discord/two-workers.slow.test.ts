@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { startDiscord } from "../../sandbox/discord/start-discord.ts";
-import { connectRedis } from "../../src/queue/redis-client.ts";
+import { connectRedis } from "../../src/redis/redis-client.ts";
 import { createRedisBuckets } from "../../src/store/redis-buckets.ts";
 import { makeTestLog } from "../queue/embedded.ts";
 import { startRedis } from "../redis-server.ts";

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import type { ConnectRedis } from "../../src/queue/redis-client.ts";
+import type { ConnectRedis } from "../../src/redis/redis-client.ts";
 import { Connections } from "./on-redis.ts";
 
 /** Commands that change nothing, or only set a connection up: dying at them shows nothing new. */

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { Redis } from "ioredis";
 import type { TurnQueue } from "../../src/core/ports.ts";
 import { type BullmqQueueOptions, openBullmqQueue } from "../../src/queue/bullmq-queue.ts";
-import { type ConnectRedis, connectRedis } from "../../src/queue/redis-client.ts";
+import { type ConnectRedis, connectRedis } from "../../src/redis/redis-client.ts";
 import type { OpenedQueue, QueueBackend } from "../contract/queue-contract.ts";
 import { makeTestLog } from "./embedded.ts";
 

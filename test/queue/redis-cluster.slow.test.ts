@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { openBullmqQueue } from "../../src/queue/bullmq-queue.ts";
-import { connectRedis } from "../../src/queue/redis-client.ts";
+import { connectRedis } from "../../src/redis/redis-client.ts";
 import { createRedisStore } from "../../src/store/redis-store.ts";
 import { aNewTurn, describeQueueContract } from "../contract/queue-contract.ts";
 import { describeStoreContract } from "../contract/store-contract.ts";

@@ -9,7 +9,7 @@ import { z } from "zod";
 import { BridgeError } from "../../src/core/errors.ts";
 import { type Log, RetryLater, type Run, type TurnQueue } from "../../src/core/ports.ts";
 import { openBullmqQueue } from "../../src/queue/bullmq-queue.ts";
-import { type ConnectRedis, connectRedis } from "../../src/queue/redis-client.ts";
+import { type ConnectRedis, connectRedis } from "../../src/redis/redis-client.ts";
 import { aNewTurn } from "../contract/queue-contract.ts";
 
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => SILENT };

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import { MAILBOX_SCRIPTS, type MailboxScript } from "../../src/queue/mailbox-scripts.ts";
-import { type ConnectRedis, connectRedis } from "../../src/queue/redis-client.ts";
+import { type ConnectRedis, connectRedis } from "../../src/redis/redis-client.ts";
 
 /** A connection whose commands can get stuck on their way, in order. */
 export class SlowLink {

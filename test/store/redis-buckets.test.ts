@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Clock, Gate } from "../../src/core/gate.ts";
 import { type Bucket, type BucketLimits, fullBucket, refill, spend } from "../../src/core/pacer.ts";
 import type { BucketView, SharedBucket, SharedBuckets } from "../../src/core/shared-bucket.ts";
-import { connectRedis } from "../../src/queue/redis-client.ts";
+import { connectRedis } from "../../src/redis/redis-client.ts";
 import { createRedisBuckets } from "../../src/store/redis-buckets.ts";
 import { type LogLine, makeTestLog } from "../queue/embedded.ts";
 import { startRedis, type TestRedis } from "../redis-server.ts";

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Leases } from "../../src/core/ports.ts";
-import { connectRedis } from "../../src/queue/redis-client.ts";
+import { connectRedis } from "../../src/redis/redis-client.ts";
 import { createRedisLeases } from "../../src/store/redis-leases.ts";
 import { describeLeaseContract } from "../contract/lease-contract.ts";
 import { makeTestLog } from "../queue/embedded.ts";

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { connectRedis } from "../../src/queue/redis-client.ts";
+import { connectRedis } from "../../src/redis/redis-client.ts";
 import { createRedisStore } from "../../src/store/redis-store.ts";
 import { describeStoreContract, type StoreBackend } from "../contract/store-contract.ts";
 import { makeTestLog } from "../queue/embedded.ts";
