@@ -8,13 +8,11 @@ import type {
   TurnQueue,
   TurnRecord,
 } from "../core/ports.ts";
+import { scanKeys } from "../redis/scan-keys.ts";
 import { DEDUPE_MS } from "./bullmq-queue.ts";
 
-/** Turns and keys looked at per step. */
+/** Turns looked at per step. */
 const PAGE = 200;
-const SCAN_COUNT = 500;
-/** Characters that mean something in a SCAN pattern. */
-const PATTERN_CHARACTERS = /[*?[\]\\]/g;
 
 /**
  * What the mailboxes hold (`mailbox-scripts.ts` has their keys), one script per line that is loaded. A turn whose key
@@ -129,17 +127,20 @@ class RedisQueueArchive implements QueueArchive {
 
   async *#seen(): AsyncIterable<SeenRecord> {
     const root = `${this.#root}dup:`;
-    const match = `${root.replace(PATTERN_CHARACTERS, "\\$&")}*`;
-    for await (const found of this.#redis.scanStream({ match, count: SCAN_COUNT })) {
-      for (const name of found as readonly string[]) {
-        const [id, leftMs] = await Promise.all([this.#redis.get(name), this.#redis.pttl(name)]);
-        if (id === null) continue;
-        const at = leftMs >= 0 ? undefined : await this.#redis.hget(`${this.#root}turn:${id}`, "at");
-        // Without an end: as long as its turn is unfinished, then for the rest of the window.
-        const until = at === undefined ? Date.now() + leftMs : Number(at ?? Date.now()) + DEDUPE_MS;
-        yield { kind: "seen", key: name.slice(root.length), id: Number(id), until };
-      }
+    for await (const names of scanKeys(this.#redis, root)) {
+      const found = await Promise.all(names.map((name) => this.#findSeen(name.slice(root.length))));
+      yield* found.filter((record) => record !== undefined);
     }
+  }
+
+  async #findSeen(key: string): Promise<SeenRecord | undefined> {
+    const name = `${this.#root}dup:${key}`;
+    const [id, leftMs] = await Promise.all([this.#redis.get(name), this.#redis.pttl(name)]);
+    if (id === null) return undefined;
+    const at = leftMs >= 0 ? undefined : await this.#redis.hget(`${this.#root}turn:${id}`, "at");
+    // Without an end: as long as its turn is unfinished, then for the rest of the window.
+    const until = at === undefined ? Date.now() + leftMs : Number(at ?? Date.now()) + DEDUPE_MS;
+    return { kind: "seen", key, id: Number(id), until };
   }
 
   /** Ids of a sorted set, in its order. */
