@@ -65,8 +65,6 @@ const ACCEPT_DEADLINE_MS = 2_000;
 
 /** Questions found by catch-up, per place; what is beyond is named in one notice. */
 const CATCH_UP_PER_PLACE = 20;
-/** Platforms repeat an event for minutes; a catch-up must not answer twice what it sees twice. */
-const MIN_DEDUPE_MS = 24 * 60 * 60_000;
 
 /** Messages of one asker that may run as one turn. */
 const MAX_MERGE = 10;
@@ -89,9 +87,8 @@ export async function runApp(config: Config, options: AppOptions): Promise<void>
   const tempDir = join(config.dataDir, "tmp");
   const warning = await leftBehind(config, { log, signal: shutdown });
   if (warning !== undefined) log.warn({ note: warning }, "what was stored before REDIS_URL is not used");
-  const dedupeMs = Math.max(MIN_DEDUPE_MS, 2 * config.catchUpWindowMs);
   const { queue, store, leases, buckets, serveControl } = stack.use(
-    await openStorage(config, { log, signal: shutdown, dedupeMs, leaseMs }),
+    await openStorage(config, { log, signal: shutdown, leaseMs }),
   );
   // What a killed process had fetched is fetched again.
   await rm(tempDir, { recursive: true, force: true });

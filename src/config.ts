@@ -80,6 +80,8 @@ export interface StorageConfig {
   readonly dataDir: string;
   /** Queue and store on Redis; in a file of `dataDir` when absent. */
   readonly redisUrl?: string;
+  /** How long a key is known after its turn was accepted, in ms; the queue's own default when absent. */
+  readonly dedupeMs?: number;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -90,7 +92,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * @throws {BridgeError} `CONFIG_INVALID`, as {@link loadConfig} does.
  */
 export function loadStorageConfig(env: Environment, readFile: (path: string) => string): StorageConfig {
-  const { values, problems } = readVariables(env, readFile, ["DATA_DIR", "REDIS_URL"]);
+  const { values, problems } = readVariables(env, readFile, ["DATA_DIR", "REDIS_URL", "CATCHUP_WINDOW"]);
   demandNone(problems);
   return toStorageConfig(values);
 }
@@ -446,11 +448,22 @@ function missing({ has }: { has: (name: VariableName) => boolean }): Words[] {
   return problems;
 }
 
+/** Platforms repeat an event for minutes; a catch-up must not answer twice what it sees twice. */
+const MIN_DEDUPE_MS = 24 * 60 * 60_000;
+
 function toStorageConfig(values: Values): StorageConfig {
   return {
     dataDir: values.DATA_DIR ?? "./data",
+    dedupeMs: Math.max(MIN_DEDUPE_MS, 2 * toCatchUpWindowMs(values)),
     ...(values.REDIS_URL !== undefined && { redisUrl: values.REDIS_URL }),
   };
+}
+
+/** Slack repeats for about 6 minutes (slack.md §3.4); what is much older than this nobody waits for any more. */
+const CATCH_UP_WINDOW_MS = 15 * 60_000;
+
+function toCatchUpWindowMs(values: Values): number {
+  return parseDuration(values.CATCHUP_WINDOW ?? "") ?? CATCH_UP_WINDOW_MS;
 }
 
 const PROXY_NAMES = ["HTTPS_PROXY", "NO_PROXY"] as const;
@@ -526,8 +539,7 @@ function toConfig(values: Values): Config {
     logLevel: LOG_LEVELS.find((level) => level === values.LOG_LEVEL) ?? "info",
     concurrency: Number(values.WORKER_CONCURRENCY ?? "200"),
     shutdownGraceMs: parseDuration(values.SHUTDOWN_GRACE ?? "") ?? 25_000,
-    // Slack repeats for about 6 minutes (slack.md §3.4); what is much older than this nobody waits for any more.
-    catchUpWindowMs: parseDuration(values.CATCHUP_WINDOW ?? "") ?? 15 * 60_000,
+    catchUpWindowMs: toCatchUpWindowMs(values),
     mergeBurstMs: parseDuration(values.MERGE_BURST ?? "") ?? 1_500,
     streamStyles: parseStreamStyles(values.STREAM_STYLE ?? "") ?? { usual: "live", elsewhere: new Map() },
   };

@@ -16,16 +16,20 @@ const STORE_TIMEOUT_MS = 5_000;
 /** Nobody's text waits longer for a token, in ms. */
 const BUCKETS_TIMEOUT_MS = 300;
 
+export interface RedisStorageOptions extends StorageOptions {
+  /** As of `StorageConfig`. */
+  readonly dedupeMs: number | undefined;
+}
+
 /** Opens queue and store on Redis. Loaded only when it is used. @throws {BridgeError} as {@link openBullmqQueue}. */
 export async function openRedisStorage(
   url: string,
-  { log, dedupeMs, leaseMs }: StorageOptions,
+  { log, dedupeMs, leaseMs }: RedisStorageOptions,
 ): Promise<Storage> {
   await using stack = new AsyncDisposableStack();
   const queue = stack.use(
     await openBullmqQueue({
-      ...{ url, log, prefix: PREFIX },
-      ...(dedupeMs !== undefined && { dedupeMs }),
+      ...{ url, log, prefix: PREFIX, dedupeMs },
       ...(leaseMs !== undefined && { leaseMs }),
     }),
   );
@@ -43,7 +47,10 @@ export async function openRedisStorage(
     commandTimeoutMs: BUCKETS_TIMEOUT_MS,
   });
   stack.defer(() => counters.disconnect());
-  const deadLetters = deadLettersOf(queue, createRedisQueueArchive({ redis, prefix: PREFIX, queue }));
+  const deadLetters = deadLettersOf(
+    queue,
+    createRedisQueueArchive({ redis, prefix: PREFIX, queue, dedupeMs }),
+  );
   const opened = stack.move();
   return {
     queue,
@@ -58,12 +65,15 @@ export async function openRedisStorage(
 }
 
 /** Opens all that is stored on Redis. @throws {BridgeError} as {@link openBullmqQueue}. */
-export async function openRedisArchive(url: string, { log }: StorageOptions): Promise<StorageArchive> {
-  const queue = await openBullmqQueue({ url, log, prefix: PREFIX });
+export async function openRedisArchive(
+  url: string,
+  { log, dedupeMs }: RedisStorageOptions,
+): Promise<StorageArchive> {
+  const queue = await openBullmqQueue({ url, log, prefix: PREFIX, dedupeMs });
   const redis = connectRedis(url, { log, name: "archive", prefix: PREFIX });
   return {
     driver: "redis",
-    queue: createRedisQueueArchive({ redis, prefix: PREFIX, queue }),
+    queue: createRedisQueueArchive({ redis, prefix: PREFIX, queue, dedupeMs }),
     store: createRedisStoreArchive({ redis, prefix: PREFIX }),
     async [Symbol.asyncDispose]() {
       await close(redis);

@@ -23,8 +23,6 @@ import { createSqliteStore } from "./store/sqlite-store.ts";
 
 export interface StorageOptions extends Abortable {
   readonly log: Log;
-  /** How long a key is known after its turn was accepted, in ms; the queue's own default when absent. */
-  readonly dedupeMs?: number;
   /** How long a worker on Redis may be silent before its turns are taken over, in ms; the queue's own when absent. */
   readonly leaseMs?: number | undefined;
   /** How long to wait for another process that has the file, in ms. */
@@ -67,13 +65,14 @@ export function hasStorage({ dataDir, redisUrl }: StorageConfig): boolean {
  */
 export async function openStorage(config: StorageConfig, options: StorageOptions): Promise<Storage> {
   const { log } = options;
+  const { dedupeMs } = config;
   if (config.redisUrl !== undefined) {
     const { openRedisStorage } = await import("./open-redis-storage.ts");
-    return openRedisStorage(config.redisUrl, options);
+    return openRedisStorage(config.redisUrl, { ...options, dedupeMs });
   }
   await using stack = new AsyncDisposableStack();
   const file = stack.use(await openSqliteFile(config.dataDir, options));
-  const queue = stack.use(await openSqliteQueue({ file, ...options }));
+  const queue = stack.use(await openSqliteQueue({ file, log, dedupeMs }));
   const deadLetters = deadLettersOf(queue, createSqliteQueueArchive(file));
   const opened = stack.move();
   return {
@@ -97,7 +96,7 @@ export async function openStorageArchive(
 ): Promise<StorageArchive> {
   if (config.redisUrl !== undefined) {
     const { openRedisArchive } = await import("./open-redis-storage.ts");
-    return openRedisArchive(config.redisUrl, options);
+    return openRedisArchive(config.redisUrl, { ...options, dedupeMs: config.dedupeMs });
   }
   const file = await openSqliteFile(config.dataDir, options);
   return {

@@ -62,6 +62,7 @@ describe("configuration", () => {
       },
       http: { host: "127.0.0.1", port: 8080 },
       dataDir: "./data",
+      dedupeMs: 86_400_000,
       logLevel: "info",
       concurrency: 200,
       shutdownGraceMs: 25_000,
@@ -293,10 +294,20 @@ describe("configuration", () => {
   });
 
   it("needs no tokens to find queue and store, but what is set must fit", () => {
-    expect(loadStorageConfig({}, noFiles)).toEqual({ dataDir: "./data" });
+    expect(loadStorageConfig({}, noFiles)).toEqual({ dataDir: "./data", dedupeMs: 86_400_000 });
     const found = loadStorageConfig({ DATA_DIR: "/d", REDIS_URL_FILE: "/r" }, () => "redis://r");
-    expect(found).toEqual({ dataDir: "/d", redisUrl: "redis://r" });
+    expect(found).toMatchObject({ dataDir: "/d", redisUrl: "redis://r" });
     expect(() => loadStorageConfig({ REDIS_URL: "nonsense" }, noFiles)).toThrow("REDIS_URL does not fit");
+  });
+
+  it("knows keys for twice as long as it looks back, and for a day at least", () => {
+    for (const [window, dedupeMs] of [
+      ["0", 86_400_000],
+      ["12h", 86_400_000],
+      ["13h", 93_600_000],
+    ] as const) {
+      expect(loadStorageConfig({ CATCHUP_WINDOW: window }, noFiles)).toMatchObject({ dedupeMs });
+    }
   });
 
   it("tells which services have credentials", () => {

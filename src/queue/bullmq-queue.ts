@@ -55,7 +55,7 @@ export interface BullmqQueueOptions {
   /** Ms since the epoch; default the system's clock. Ages and the dedupe window go by the clock of Redis. */
   readonly now?: () => number;
   /** How long a key is known after its turn was accepted, in ms; default 24 h, and always until it is finished. */
-  readonly dedupeMs?: number;
+  readonly dedupeMs?: number | undefined;
   /** Unfinished turns taken, in one conversation and in all; default 100 and 100,000. Beyond: `QUEUE_FULL`. */
   readonly bounds?: QueueBounds;
   /** How long a worker may be silent before its turns are taken over, in ms; default 10 s, shorter in tests. */

@@ -62,6 +62,8 @@ export interface RedisQueueArchiveOptions {
   readonly prefix: string;
   /** The queue itself, open on the same Redis. */
   readonly queue: Pick<TurnQueue, "stats" | "pause">;
+  /** The queue's; its default when absent. */
+  readonly dedupeMs?: number | undefined;
 }
 
 /** Everything that the queue on Redis holds. Waits of parked conversations are left out: they start at once. */
@@ -73,13 +75,15 @@ class RedisQueueArchive implements QueueArchive {
   readonly #redis: Redis;
   readonly #root: string;
   readonly #queue: Pick<TurnQueue, "stats" | "pause">;
+  readonly #dedupeMs: number;
   /** Added to each id that is loaded, so that it is new here; known from the first load on. */
   #shift: number | undefined;
 
-  constructor({ redis, prefix, queue }: RedisQueueArchiveOptions) {
+  constructor({ redis, prefix, queue, dedupeMs = DEDUPE_MS }: RedisQueueArchiveOptions) {
     this.#redis = redis;
     this.#root = `{${prefix}}:`;
     this.#queue = queue;
+    this.#dedupeMs = dedupeMs;
   }
 
   async isEmpty(): Promise<boolean> {
@@ -139,7 +143,7 @@ class RedisQueueArchive implements QueueArchive {
     if (id === null) return undefined;
     const at = leftMs >= 0 ? undefined : await this.#redis.hget(`${this.#root}turn:${id}`, "at");
     // Without an end: as long as its turn is unfinished, then for the rest of the window.
-    const until = at === undefined ? Date.now() + leftMs : Number(at ?? Date.now()) + DEDUPE_MS;
+    const until = at === undefined ? Date.now() + leftMs : Number(at ?? Date.now()) + this.#dedupeMs;
     return { kind: "seen", key, id: Number(id), until };
   }
 

@@ -37,7 +37,7 @@ export interface SqliteQueueOptions {
   /** Ms since the epoch; default the system's clock. */
   readonly now?: () => number;
   /** How long a key is known after its turn was accepted, in ms; default 24 h, and always until it is finished. */
-  readonly dedupeMs?: number;
+  readonly dedupeMs?: number | undefined;
   /** Unfinished turns taken, in one conversation and in all; default 100 and 100,000. Beyond: `QUEUE_FULL`. */
   readonly bounds?: QueueBounds;
 }

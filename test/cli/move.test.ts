@@ -6,8 +6,8 @@ import type { CommandTools } from "../../src/cli/command-tools.ts";
 import { exportAll } from "../../src/cli/export.ts";
 import { importAll } from "../../src/cli/import.ts";
 import { runStoredCommand } from "../../src/cli/stored-command.ts";
-import type { StorageConfig } from "../../src/config.ts";
-import type { NewTurn, TurnQueue } from "../../src/core/ports.ts";
+import { loadStorageConfig, type StorageConfig } from "../../src/config.ts";
+import type { NewTurn, QueueRecord, TurnQueue } from "../../src/core/ports.ts";
 import { leftBehind, openStorage } from "../../src/open-storage.ts";
 import { makeTestFolder, makeTestLog } from "../queue/embedded.ts";
 import { startRedis } from "../redis-server.ts";
@@ -25,17 +25,21 @@ function envOf(place: string): Record<string, string> {
   return place.startsWith("redis:") ? { REDIS_URL: place } : { DATA_DIR: place };
 }
 
-async function run(folder: string, command: (config: StorageConfig, tools: CommandTools) => Promise<number>) {
+async function run(
+  folder: string,
+  command: (config: StorageConfig, tools: CommandTools) => Promise<number>,
+  settings: Record<string, string> = {},
+) {
   const err: string[] = [];
   const code = await runStoredCommand(
     async (config, tools) => (await command(config, tools)) as 0, // any exit code
-    { env: envOf(folder), write: () => undefined, say: (text) => err.push(text), signal },
+    { env: { ...envOf(folder), ...settings }, write: () => undefined, say: (text) => err.push(text), signal },
   );
   return { code, err: err.join("\n") };
 }
 
 /** Exports a folder; what it wrote to stdout. */
-async function exported(folder: string) {
+async function exported(folder: string, settings: Record<string, string> = {}) {
   let out = "";
   const stdout = new Writable({
     write(chunk, _encoding, done) {
@@ -43,7 +47,11 @@ async function exported(folder: string) {
       done();
     },
   });
-  const result = await run(folder, (config, tools) => exportAll(undefined, config, { ...tools, stdout }));
+  const result = await run(
+    folder,
+    (config, tools) => exportAll(undefined, config, { ...tools, stdout }),
+    settings,
+  );
   return { ...result, out };
 }
 
@@ -163,6 +171,33 @@ it("carries everything to Redis and back", async () => {
   await checkMoved(target.path);
   await checkMoved(redis.url);
 });
+
+it("carries keys that are known for longer, because the bridge looks back for longer", async () => {
+  await using redis = await startRedis({ aof: false });
+  await using folder = await makeTestFolder();
+  const settings = { CATCHUP_WINDOW: "168h" };
+  {
+    const config = loadStorageConfig({ ...envOf(redis.url), ...settings }, () => "");
+    await using storage = await openStorage(config, tools);
+    await storage.queue.enqueue(turn(1, "a"));
+  }
+  const { out } = await exported(redis.url, settings);
+  expect(knownForMs(out)).toBe(2 * 168 * 60 * 60 * 1_000);
+  expect(await imported(folder.path, out)).toMatchObject({ code: 0 });
+  expect(knownForMs((await exported(folder.path)).out)).toBe(knownForMs(out));
+});
+
+/** From when the only turn was accepted until its key is forgotten. */
+function knownForMs(text: string): number {
+  // As `export` wrote it.
+  const lines = text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { queue?: QueueRecord });
+  const records = lines.flatMap(({ queue }) => queue ?? []);
+  const at = records.find((record) => record.kind === "turn")?.at ?? Number.NaN;
+  return (records.find((record) => record.kind === "seen")?.until ?? Number.NaN) - at;
+}
 
 it("carries a dead letter to Redis that can be shown and retried there", async () => {
   await using redis = await startRedis({ aof: false });
