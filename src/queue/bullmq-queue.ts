@@ -30,7 +30,6 @@ import { toJsonText } from "./sqlite-run.ts";
 import type { QueueBounds } from "./turn-table.ts";
 import { type UnsettledTurn, UnsettledTurns } from "./unsettled-turns.ts";
 
-const DEFAULT_PREFIX = "coze-bridge";
 /** Platforms repeat an event for minutes, catch-up after a long outage sees a day (design.md §8). */
 export const DEDUPE_MS: number = 24 * 60 * 60 * 1_000;
 const DEFAULT_BOUNDS: QueueBounds = { perConversation: 100, total: 100_000 };
@@ -50,8 +49,8 @@ export interface BullmqQueueOptions {
   /** `redis://` or `rediss://`. */
   readonly url: string;
   readonly log: Log;
-  /** Names our keys; two bridges on one Redis need two. Default `coze-bridge`. */
-  readonly prefix?: string;
+  /** Names our keys; two bridges on one Redis need two. */
+  readonly prefix: string;
   /** Ms since the epoch; default the system's clock. Ages and the dedupe window go by the clock of Redis. */
   readonly now?: () => number;
   /** How long a key is known after its turn was accepted, in ms; default 24 h, and always until it is finished. */
@@ -60,8 +59,6 @@ export interface BullmqQueueOptions {
   readonly bounds?: QueueBounds;
   /** How long a worker may be silent before its turns are taken over, in ms; default 10 s, shorter in tests. */
   readonly leaseMs?: number;
-  /** Accept a Redis that may drop keys. Default false. */
-  readonly allowEviction?: boolean;
   readonly connect?: ConnectRedis;
 }
 
@@ -73,16 +70,14 @@ export interface BullmqQueueOptions {
  * @see docs/reference/queue.md §3
  */
 export async function openBullmqQueue(options: BullmqQueueOptions): Promise<TurnQueue> {
-  const { url, log, now = Date.now, connect = connectRedis } = options;
+  const { url, log, prefix, now = Date.now, connect = connectRedis } = options;
   const target = describeRedis(url);
-  const prefix = options.prefix ?? DEFAULT_PREFIX;
   demandPrefix(prefix);
   const redis = connect(url, { log, prefix, name: "queue" });
   const words = connect(url, { log, prefix, name: "cancel" });
   try {
     const facts = await within(readRedisFacts(redis, now), CONNECT_WAIT_MS, target);
-    const allowEviction = options.allowEviction ?? false;
-    const { refusal, notes } = judgeRedis(facts, target, { allowEviction });
+    const { refusal, notes } = judgeRedis(facts, target);
     if (refusal !== undefined) throw refusal;
     for (const note of notes) log.warn({ redis: target, note }, "Redis is not set up as it should be");
     const { aheadMs } = facts;
@@ -135,7 +130,7 @@ class BullmqQueue implements TurnQueue {
   #sweepTimer: NodeJS.Timeout | undefined;
 
   constructor({ redis, words, target, aheadMs, runId }: Connections, options: BullmqQueueOptions) {
-    const { prefix = DEFAULT_PREFIX, dedupeMs = DEDUPE_MS, bounds = DEFAULT_BOUNDS } = options;
+    const { prefix, dedupeMs = DEDUPE_MS, bounds = DEFAULT_BOUNDS } = options;
     this.#redis = redis;
     this.#words = words;
     this.#target = target;
@@ -471,8 +466,7 @@ class BullmqQueue implements TurnQueue {
     const [facts, stats] = await Promise.all([readRedisFacts(this.#redis, this.#now), this.stats()]);
     this.#memoryShare = memoryShare(facts.info);
     this.#aheadMs = facts.aheadMs;
-    const allowEviction = this.#options.allowEviction ?? false;
-    const { refusal, ok, notes } = judgeRedis(facts, this.#target, { allowEviction });
+    const { refusal, ok, notes } = judgeRedis(facts, this.#target);
     const more = refusal === undefined ? [...notes] : [refusal.message, ...notes];
     if (stats.paused) more.push("the queue is paused");
     if (stats.dead > 0) more.push(`${stats.dead} dead letters`);

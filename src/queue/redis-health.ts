@@ -56,25 +56,17 @@ export function memoryShare(info: RedisFacts["info"]): number {
  *
  * @see docs/reference/queue.md §7
  */
-export function judgeRedis(
-  facts: RedisFacts,
-  target: string,
-  { allowEviction }: { allowEviction: boolean },
-): Verdict {
+export function judgeRedis(facts: RedisFacts, target: string): Verdict {
   const { info } = facts;
   const troubles = findTroubles(info);
   return {
-    refusal: findRefusal(facts, target, allowEviction),
+    refusal: findRefusal(facts, target),
     ok: troubles.length === 0,
-    notes: [...troubles, ...findWarnings(facts, allowEviction)],
+    notes: [...troubles, ...findWarnings(facts)],
   };
 }
 
-function findRefusal(
-  { info, database }: RedisFacts,
-  target: string,
-  allowEviction: boolean,
-): BridgeError | undefined {
+function findRefusal({ info, database }: RedisFacts, target: string): BridgeError | undefined {
   const version = info["redis_version"] ?? "an unknown version";
   if (isTooOld(version)) {
     return refuse(
@@ -89,7 +81,7 @@ function findRefusal(
   if (info["role"] !== undefined && info["role"] !== "master") {
     return unavailable(target, "it is a read-only replica, REDIS_URL must name the primary");
   }
-  if (evicts(info) && !allowEviction) {
+  if (evicts(info)) {
     const policy = info["maxmemory_policy"];
     return refuse(
       `Redis at ${target} may silently drop accepted messages (maxmemory-policy ${policy}): set maxmemory-policy noeviction`,
@@ -118,9 +110,8 @@ function findTroubles(info: RedisFacts["info"]): readonly string[] {
   return troubles;
 }
 
-function findWarnings({ info, appendfsync, aheadMs }: RedisFacts, allowEviction: boolean): readonly string[] {
+function findWarnings({ info, appendfsync, aheadMs }: RedisFacts): readonly string[] {
   const notes: string[] = [];
-  if (evicts(info) && allowEviction) notes.push("Redis may silently drop accepted messages: set noeviction");
   if (info["aof_enabled"] !== "1") {
     notes.push("a restart of Redis loses accepted messages: switch its append-only file on (appendonly yes)");
   } else if (appendfsync === "no") {

@@ -319,7 +319,7 @@ it.each([
   ["is a replica", { args: ["--replicaof", "127.0.0.1", "1"] }, "QUEUE_UNAVAILABLE"],
 ])("does not open on a Redis that %s", async (_what, options, code) => {
   await using server = await startRedis(options);
-  const opening = openBullmqQueue({ url: server.url, log: makeTestLog() });
+  const opening = openBullmqQueue({ url: server.url, prefix: "test", log: makeTestLog() });
   await expect(opening).rejects.toMatchObject({ code });
 });
 
@@ -327,7 +327,7 @@ it("does not open where the password is wrong, and does not tell it", async () =
   const password = "not-" + "the-one";
   await using server = await startRedis({ args: ["--requirepass", "the-real-one"] });
   const url = `redis://:${password}@127.0.0.1:${server.port}`;
-  const failure: unknown = await openBullmqQueue({ url, log: makeTestLog() }).catch(
+  const failure: unknown = await openBullmqQueue({ url, prefix: "test", log: makeTestLog() }).catch(
     (error: unknown) => error,
   );
   expect(failure).toMatchObject({ code: "QUEUE_UNAVAILABLE" });
@@ -338,7 +338,7 @@ it("does not open where the password is wrong, and does not tell it", async () =
 it("warns at start of a Redis that forgets at its restart", async () => {
   await using server = await startRedis({ aof: false });
   const log = makeTestLog();
-  await using queue = await openBullmqQueue({ url: server.url, log });
+  await using queue = await openBullmqQueue({ url: server.url, prefix: "test", log });
   expect(JSON.stringify(log.lines)).toContain("switch its append-only file on");
   expect((await queue.health()).ok).toBe(true);
 });

@@ -22,7 +22,7 @@ function judge(changes: Partial<Record<keyof typeof SOUND | "cluster_enabled", s
     database: 0,
     ...more,
   };
-  return judgeRedis(facts, "host:6379", { allowEviction: false });
+  return judgeRedis(facts, "host:6379");
 }
 
 it("has nothing to say about a Redis that is set up well", () => {
@@ -56,19 +56,10 @@ it("refuses a numbered database of a Cluster, which has none", () => {
   expect(judge({}, { database: 2 }).refusal).toBeUndefined();
 });
 
-it("refuses a Redis that drops keys when it is full, unless told otherwise", () => {
+it("refuses a Redis that drops keys when it is full", () => {
   const evicting = { maxmemory: "1000000", maxmemory_policy: "allkeys-lru" };
   expect(judge(evicting).refusal).toMatchObject({ code: "CONFIG_INVALID", retryable: false });
   expect(judge(evicting).refusal?.message).toContain("set maxmemory-policy noeviction");
-  const facts: RedisFacts = {
-    info: { ...SOUND, ...evicting },
-    appendfsync: "always",
-    aheadMs: 0,
-    database: 0,
-  };
-  const allowed = judgeRedis(facts, "host:6379", { allowEviction: true });
-  expect(allowed.refusal).toBeUndefined();
-  expect(allowed.notes.join()).toContain("may silently drop");
   // Without a limit nothing is ever dropped.
   expect(judge({ maxmemory_policy: "allkeys-lru" }).refusal).toBeUndefined();
 });
