@@ -24,9 +24,9 @@ import {
 } from "../redis/redis-client.ts";
 import { BELL_QUEUE, type Bell, BullmqConsumer, NEVER } from "./bullmq-consumer.ts";
 import type { BullmqRun } from "./bullmq-run.ts";
+import { parseJson, toJsonText } from "./json-text.ts";
 import { type Delivered, Mailbox, type TurnLabel } from "./mailbox.ts";
 import { judgeRedis, MEMORY_FULL_SHARE, memoryShare, parseInfo, readRedisFacts } from "./redis-health.ts";
-import { toJsonText } from "./sqlite-run.ts";
 import type { QueueBounds } from "./turn-table.ts";
 import { type UnsettledTurn, UnsettledTurns } from "./unsettled-turns.ts";
 
@@ -250,7 +250,7 @@ class BullmqQueue implements TurnQueue {
       // Each round lost is another's change, so this ends.
       for (;;) {
         const before = await this.#mailbox.waiting(id);
-        const changed = before === undefined ? undefined : change(JSON.parse(before) as Json);
+        const changed = before === undefined ? undefined : change(parseJson(before));
         if (before === undefined || changed === undefined) return false;
         const after = toJsonText(changed, "turn");
         const answer = await this.#mailbox.amend(id, { before, after, key });

@@ -1,8 +1,8 @@
 import type { Json } from "../core/json.ts";
 import { type QueuedTurn, type Run, RunAborted } from "../core/ports.ts";
+import { parseJson, toJsonText } from "./json-text.ts";
 import { type Begun, headOf, type Mailbox, type Owned } from "./mailbox.ts";
 import type { Outcome } from "./outcome.ts";
-import { toJsonText } from "./sqlite-run.ts";
 
 /** How long a handler that was told to leave its run may still take, in ms. */
 const PATIENCE_MS = 5_000;
@@ -122,9 +122,4 @@ export class BullmqRun implements Run {
       throw error;
     }
   }
-}
-
-function parseJson(text: string): Json {
-  // JSON.parse returns nothing else.
-  return JSON.parse(text) as Json;
 }

@@ -10,6 +10,7 @@ import type {
 } from "../core/ports.ts";
 import { scanKeys } from "../redis/scan-keys.ts";
 import { DEDUPE_MS } from "./bullmq-queue.ts";
+import { parseJson } from "./json-text.ts";
 
 /** Turns looked at per step. */
 const PAGE = 200;
@@ -106,7 +107,7 @@ class RedisQueueArchive implements QueueArchive {
 
   async deadPayload(id: string): Promise<Json | undefined> {
     const payload = await this.#redis.hget(`${this.#root}grave:${id}`, "payload");
-    return payload === null ? undefined : toJson(payload);
+    return payload === null ? undefined : parseJson(payload);
   }
 
   /** Conversation after conversation, since only a mailbox has the order inside it. */
@@ -229,7 +230,7 @@ function toTurnRecord({ id, fields }: Stored): TurnRecord {
     starts: Number(fields["starts"] ?? 0),
     tries: Number(fields["tries"] ?? 0),
     crashes: Number(fields["crashes"] ?? 0),
-    ...(state !== undefined && { state: toJson(state) }),
+    ...(state !== undefined && { state: parseJson(state) }),
   };
 }
 
@@ -244,12 +245,7 @@ function toFacts({ id, fields }: Stored): Omit<DeadRecord, "kind" | "error" | "a
     id,
     key: fields["key"] ?? "",
     conversation: fields["lane"] ?? "",
-    payload: toJson(fields["payload"] ?? "null"),
+    payload: parseJson(fields["payload"] ?? "null"),
     ...(group !== undefined && { merge: { group, at: Number(fields["written"]) } }),
   };
-}
-
-/** Only JSON is ever written there. */
-function toJson(text: string): Json {
-  return JSON.parse(text) as Json;
 }

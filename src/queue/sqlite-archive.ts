@@ -8,6 +8,7 @@ import type {
   SeenRecord,
   TurnRecord,
 } from "../core/ports.ts";
+import { parseJson } from "./json-text.ts";
 import type { QueueFile } from "./turn-table.ts";
 
 /** Rows read per step. */
@@ -93,7 +94,7 @@ class SqliteQueueArchive implements QueueArchive {
 
   async deadPayload(id: string): Promise<Json | undefined> {
     const row = this.#sql.deadPayload.get(Number(id));
-    return row === undefined ? undefined : toJson(row["payload"]);
+    return row === undefined ? undefined : parseJson(String(row["payload"]));
   }
 
   #highest(): number {
@@ -187,7 +188,7 @@ function toTurnRecord(row: Row): TurnRecord {
     starts: Number(row["starts"]),
     tries: Number(row["tries"]),
     crashes: Number(row["crashes"]),
-    ...(row["state"] !== null && { state: toJson(row["state"]) }),
+    ...(row["state"] !== null && { state: parseJson(String(row["state"])) }),
   };
 }
 
@@ -207,12 +208,7 @@ function toFacts(row: Row): Omit<DeadRecord, "kind" | "error" | "at"> {
     id: Number(row["id"]),
     key: String(row["key"]),
     conversation: String(row["lane"]),
-    payload: toJson(row["payload"]),
+    payload: parseJson(String(row["payload"])),
     ...(merge !== undefined && { merge }),
   };
-}
-
-/** Only JSON is ever written there. */
-function toJson(text: unknown): Json {
-  return JSON.parse(String(text)) as Json;
 }

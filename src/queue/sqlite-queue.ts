@@ -12,9 +12,10 @@ import type {
   TurnQueue,
   WorkOptions,
 } from "../core/ports.ts";
+import { parseJson, toJsonText } from "./json-text.ts";
 import { describeError, type Outcome } from "./outcome.ts";
 import { SqliteConsumer } from "./sqlite-consumer.ts";
-import { SqliteRun, toJsonText } from "./sqlite-run.ts";
+import { SqliteRun } from "./sqlite-run.ts";
 import { type Claim, type QueueBounds, type QueueFile, TurnTable } from "./turn-table.ts";
 
 /** Platforms repeat an event for minutes, catch-up after a long outage sees a day (design: "Written while down"). */
@@ -164,7 +165,7 @@ class SqliteQueue implements TurnQueue {
     this.#demandOpen();
     return this.#commit(() => {
       const found = this.#table.waiting(toNumber(id));
-      const changed = found === undefined ? undefined : change(JSON.parse(found.payload) as Json);
+      const changed = found === undefined ? undefined : change(parseJson(found.payload));
       if (found === undefined || changed === undefined) return false;
       this.#table.setPayload(found.ord, toJsonText(changed, "turn"));
       if (key !== undefined) this.#table.addKey(toNumber(id), key, this.#now() + this.#dedupeMs);

@@ -1,10 +1,8 @@
 import { BridgeError } from "../core/errors.ts";
 import type { Json } from "../core/json.ts";
 import { type QueuedTurn, type Run, RunAborted } from "../core/ports.ts";
+import { parseJson, toJsonText } from "./json-text.ts";
 import type { Claim, QueueFile, TurnTable } from "./turn-table.ts";
-
-/** Longest payload or checkpoint, in characters of JSON: far above any message, far below what hurts. */
-const MAX_JSON_CHARACTERS = 1_000_000;
 
 /** A started run: what the handler sees, and how the queue takes it away again. */
 export class SqliteRun implements Run {
@@ -79,23 +77,4 @@ export class SqliteRun implements Run {
       });
     }
   }
-}
-
-/**
- * JSON as text, of a size the queue takes.
- *
- * @throws {BridgeError} `INTERNAL` when it is longer than a million characters.
- */
-export function toJsonText(value: Json, what: string): string {
-  const text = JSON.stringify(value);
-  if (text.length <= MAX_JSON_CHARACTERS) return text;
-  throw new BridgeError(
-    "INTERNAL",
-    `${what} of ${text.length} characters, the queue takes ${MAX_JSON_CHARACTERS}`,
-  );
-}
-
-function parseJson(text: string): Json {
-  // JSON.parse returns nothing else.
-  return JSON.parse(text) as Json;
 }
