@@ -7,6 +7,7 @@ import type { Locale } from "./core/turn.ts";
 import { parsePrivateKey } from "./coze/auth/jwt.ts";
 import type { FlavorName } from "./coze/flavor.ts";
 import { parseDuration } from "./duration.ts";
+import { DEDUPE_MS } from "./queue/limits.ts";
 import { parseStreamStyles, type StreamStyles } from "./stream-style.ts";
 import {
   isSafe,
@@ -448,13 +449,11 @@ function missing({ has }: { has: (name: VariableName) => boolean }): Words[] {
   return problems;
 }
 
-/** Platforms repeat an event for minutes; a catch-up must not answer twice what it sees twice. */
-const MIN_DEDUPE_MS = 24 * 60 * 60_000;
-
 function toStorageConfig(values: Values): StorageConfig {
   return {
     dataDir: values.DATA_DIR ?? "./data",
-    dedupeMs: Math.max(MIN_DEDUPE_MS, 2 * toCatchUpWindowMs(values)),
+    // A catch-up must not answer twice what it sees twice.
+    dedupeMs: Math.max(DEDUPE_MS, 2 * toCatchUpWindowMs(values)),
     ...(values.REDIS_URL !== undefined && { redisUrl: values.REDIS_URL }),
   };
 }

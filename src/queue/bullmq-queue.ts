@@ -25,14 +25,18 @@ import {
 import { BELL_QUEUE, type Bell, BullmqConsumer, NEVER } from "./bullmq-consumer.ts";
 import type { BullmqRun } from "./bullmq-run.ts";
 import { parseJson, toJsonText } from "./json-text.ts";
-import { type Delivered, Mailbox, type TurnLabel } from "./mailbox.ts";
+import {
+  type Accepted,
+  DEDUPE_MS,
+  DEFAULT_BOUNDS,
+  type QueueBounds,
+  queueFull,
+  toEnqueueResult,
+} from "./limits.ts";
+import { Mailbox, type TurnLabel } from "./mailbox.ts";
 import { judgeRedis, MEMORY_FULL_SHARE, memoryShare, parseInfo, readRedisFacts } from "./redis-health.ts";
-import type { QueueBounds } from "./turn-table.ts";
 import { type UnsettledTurn, UnsettledTurns } from "./unsettled-turns.ts";
 
-/** Platforms repeat an event for minutes, catch-up after a long outage sees a day (design.md §8). */
-export const DEDUPE_MS: number = 24 * 60 * 60 * 1_000;
-const DEFAULT_BOUNDS: QueueBounds = { perConversation: 100, total: 100_000 };
 /** With a stalled check every quarter of it: a takeover within 6.5 to 14 s (queue.md §1). */
 const LEASE_MS = 10_000;
 const CONNECT_WAIT_MS = 10_000;
@@ -186,7 +190,7 @@ class BullmqQueue implements TurnQueue {
       this.#delivering -= 1;
     });
     try {
-      const result = this.#accepted(await within(delivery, deadlineMs, this.#target), deadlineMs);
+      const result = this.#toResult(await within(delivery, deadlineMs, this.#target), deadlineMs);
       // What is known may have come to a process that died since, and took with it what it knew of its turns.
       if (!result.duplicate || !this.#unsettled.has(turn.key))
         this.#unsettled.accepted(result.id, turn, payload);
@@ -326,7 +330,7 @@ class BullmqQueue implements TurnQueue {
     return this.#redis.status !== "end";
   }
 
-  async #deliver(turn: NewTurn, payload: string, deadlineMs: number | undefined): Promise<Delivered> {
+  async #deliver(turn: NewTurn, payload: string, deadlineMs: number | undefined): Promise<Accepted> {
     const deadline = deadlineMs === undefined ? undefined : this.#now() + this.#aheadMs + deadlineMs;
     await this.#whenBack();
     return this.#bring(turn, payload, { deadline });
@@ -340,7 +344,7 @@ class BullmqQueue implements TurnQueue {
     label: TurnLabel,
     payload: string,
     options: { deadline?: number | undefined; again?: boolean },
-  ): Promise<Delivered> {
+  ): Promise<Accepted> {
     const delivered = this.#mailbox.enqueue(label, payload, options);
     const [answer] = await Promise.all([delivered, this.#ring(label.conversation)]);
     return answer;
@@ -383,7 +387,7 @@ class BullmqQueue implements TurnQueue {
   async #bringAgain({ label, payload }: UnsettledTurn): Promise<void> {
     const fields = { turnKey: label.key, conversationKey: label.conversation };
     try {
-      const { id, duplicate } = this.#accepted(await this.#bring(label, payload, { again: true }), undefined);
+      const { id, duplicate } = this.#toResult(await this.#bring(label, payload, { again: true }), undefined);
       this.#unsettled.confirmed(label.key, id);
       if (!duplicate)
         this.#log.warn(fields, "Redis had lost a turn that it had confirmed, it is queued again");
@@ -393,31 +397,20 @@ class BullmqQueue implements TurnQueue {
     }
   }
 
-  #accepted(answer: Delivered, deadlineMs: number | undefined): EnqueueResult {
-    switch (answer.kind) {
-      case "accepted":
-      case "duplicate":
-        return { id: answer.id, duplicate: answer.kind === "duplicate", ahead: answer.ahead };
-      case "late":
-        throw this.#unavailable(`nothing was written within ${deadlineMs} ms`);
-      case "full":
-        throw full(`${this.#bounds.total} turns are waiting, more are not taken`);
-      case "conversation-full":
-        throw full(
-          `${this.#bounds.perConversation} turns of one conversation are waiting, more are not taken`,
-        );
-    }
+  #toResult(answer: Accepted, deadlineMs: number | undefined): EnqueueResult {
+    const unavailable = (what: string): BridgeError => this.#unavailable(what);
+    return toEnqueueResult(answer, { bounds: this.#bounds, deadlineMs, unavailable });
   }
 
   /** A full Redis stops workers as well, so new turns must stop before (queue.md §7). */
   #demandRoom(): void {
     if (this.#memoryShare >= MEMORY_FULL_SHARE) {
-      throw full(
+      throw queueFull(
         `Redis at ${this.#target} is nearly full: raise maxmemory, new turns are not taken until then`,
       );
     }
     if (this.#delivering >= this.#bounds.total) {
-      throw full(`${this.#delivering} turns wait for Redis at ${this.#target}, more are not taken`);
+      throw queueFull(`${this.#delivering} turns wait for Redis at ${this.#target}, more are not taken`);
     }
   }
 
@@ -556,10 +549,6 @@ function demandPrefix(prefix: string): void {
     "CONFIG_INVALID",
     "the prefix of the queue's keys may hold letters, digits, dot, dash and underscore, 64 at most",
   );
-}
-
-function full(message: string): BridgeError {
-  return new BridgeError("QUEUE_FULL", message, { retryable: true });
 }
 
 /**

@@ -1,17 +1,11 @@
 import type { Redis } from "ioredis";
 import type { DeadTurn, NewTurn, QueueStats } from "../core/ports.ts";
+import { type Accepted, MAX_DEAD, type QueueBounds } from "./limits.ts";
 import { MAILBOX_SCRIPTS, type MailboxScript } from "./mailbox-scripts.ts";
 import { isSuspected, MAX_CRASHES } from "./outcome.ts";
-import type { QueueBounds } from "./turn-table.ts";
 
-/** Dead letters kept; the oldest go first. */
-const MAX_DEAD = 10_000;
 /** For what was taken already. */
 const UNBOUNDED: QueueBounds = { perConversation: Number.MAX_SAFE_INTEGER, total: Number.MAX_SAFE_INTEGER };
-
-export type Delivered =
-  | { readonly kind: "accepted" | "duplicate"; readonly id: string; readonly ahead: number }
-  | { readonly kind: "late" | "full" | "conversation-full" };
 
 /** A turn without what it says. */
 export type TurnLabel = Omit<NewTurn, "payload">;
@@ -96,7 +90,7 @@ export class Mailbox {
     turn: TurnLabel,
     payload: string,
     { deadline, again = false }: { deadline?: number | undefined; again?: boolean } = {},
-  ): Promise<Delivered> {
+  ): Promise<Accepted> {
     const { perConversation, total } = again ? UNBOUNDED : this.#bounds;
     const merge = turn.merge === undefined ? [] : [turn.merge.group, turn.merge.at];
     const until = deadline === undefined ? "" : Math.ceil(deadline);
@@ -117,11 +111,11 @@ export class Mailbox {
     switch (kind) {
       case "accepted":
       case "duplicate":
-        return { kind, id: String(id), ahead: Number(ahead) };
+        return { id: String(id), duplicate: kind === "duplicate", ahead: Number(ahead) };
       case "late":
       case "full":
       case "conversation-full":
-        return { kind };
+        return kind;
       default:
         throw new Error(`mailbox answers ${String(kind)}`);
     }

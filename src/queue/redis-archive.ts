@@ -9,8 +9,8 @@ import type {
   TurnRecord,
 } from "../core/ports.ts";
 import { scanKeys } from "../redis/scan-keys.ts";
-import { DEDUPE_MS } from "./bullmq-queue.ts";
 import { parseJson } from "./json-text.ts";
+import { DEDUPE_MS } from "./limits.ts";
 
 /** Turns looked at per step. */
 const PAGE = 200;

@@ -13,14 +13,12 @@ import type {
   WorkOptions,
 } from "../core/ports.ts";
 import { parseJson, toJsonText } from "./json-text.ts";
+import { DEDUPE_MS, DEFAULT_BOUNDS, type QueueBounds, toEnqueueResult } from "./limits.ts";
 import { describeError, type Outcome } from "./outcome.ts";
 import { SqliteConsumer } from "./sqlite-consumer.ts";
 import { SqliteRun } from "./sqlite-run.ts";
-import { type Claim, type QueueBounds, type QueueFile, TurnTable } from "./turn-table.ts";
+import { type Claim, type QueueFile, TurnTable } from "./turn-table.ts";
 
-/** Platforms repeat an event for minutes, catch-up after a long outage sees a day (design: "Written while down"). */
-const DEDUPE_MS = 24 * 60 * 60 * 1_000;
-const DEFAULT_BOUNDS: QueueBounds = { perConversation: 100, total: 100_000 };
 /** Turns started, and ends written, per transaction; a bigger one would hold up the loop. */
 const MAX_CLAIMS = 50;
 const MAX_ENDS = 200;
@@ -117,19 +115,13 @@ class SqliteQueue implements TurnQueue {
         bounds: this.#bounds,
       });
     });
-    switch (answer) {
-      case "late":
-        throw unavailable(this.#file, `nothing was written within ${deadlineMs} ms`, undefined);
-      case "full":
-        throw full(`${this.#bounds.total} turns are waiting, more are not taken`);
-      case "conversation-full":
-        throw full(
-          `${this.#bounds.perConversation} turns of one conversation are waiting, more are not taken`,
-        );
-      default:
-        this.#wakeAtOnce();
-        return answer;
-    }
+    const result = toEnqueueResult(answer, {
+      bounds: this.#bounds,
+      deadlineMs,
+      unavailable: (what) => unavailable(this.#file, what, undefined),
+    });
+    this.#wakeAtOnce();
+    return result;
   }
 
   async work(handler: TurnHandler, options: WorkOptions): Promise<Consumer> {
@@ -417,10 +409,6 @@ class SqliteQueue implements TurnQueue {
 
 function unavailable(file: QueueFile, what: string, cause: unknown): BridgeError {
   return new BridgeError("QUEUE_UNAVAILABLE", `${file.path}: ${what}`, { cause, retryable: true });
-}
-
-function full(message: string): BridgeError {
-  return new BridgeError("QUEUE_FULL", message, { retryable: true });
 }
 
 /** Our ids are whole numbers; anything else is simply unknown. */

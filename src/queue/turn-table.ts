@@ -1,5 +1,6 @@
 import type { StatementSync } from "node:sqlite";
 import type { DeadTurn, MergeMark, NewTurn } from "../core/ports.ts";
+import { type Accepted, MAX_DEAD, type QueueBounds } from "./limits.ts";
 import { batchSize, isSuspected, LONGEST_PARKED_MS, mayStartAgain, type Outcome } from "./outcome.ts";
 import { prepareTurnStatements, type TurnStatements } from "./turn-sql.ts";
 
@@ -16,23 +17,14 @@ export interface QueueFile {
   check(): Promise<{ ok: boolean; notes: readonly string[] }>;
 }
 
-/** Dead letters kept; the oldest go first. */
-const MAX_DEAD = 10_000;
 /** Expired keys removed per sweep. */
 const SWEEP_ROWS = 500;
-
-export interface QueueBounds {
-  readonly perConversation: number;
-  readonly total: number;
-}
 
 export interface ClaimOptions {
   readonly maxMerge: number;
   readonly mergeWithinMs: number;
   readonly token: () => string;
 }
-
-export type Accepted = { readonly id: string; readonly duplicate: boolean; readonly ahead: number };
 
 /** A started run as the tables know it: what is needed to end it. */
 export interface Claim {
@@ -127,7 +119,7 @@ export class TurnTable {
     turn: NewTurn,
     payload: string,
     when: { now: number; dedupeMs: number; bounds: QueueBounds },
-  ): Accepted | "full" | "conversation-full" {
+  ): Accepted {
     const known = this.#known(turn.key, when.now);
     if (known !== undefined) {
       return { id: String(known), duplicate: true, ahead: this.#aheadOf(known) };
