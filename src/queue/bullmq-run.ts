@@ -1,7 +1,8 @@
 import type { Json } from "../core/json.ts";
-import { type QueuedTurn, type Run, RunAborted } from "../core/ports.ts";
-import { parseJson, toJsonText } from "./json-text.ts";
-import { type Begun, headOf, type Mailbox, type Owned } from "./mailbox.ts";
+import { RunAborted } from "../core/ports.ts";
+import { ClaimedRun, headOf } from "./claim.ts";
+import { toJsonText } from "./json-text.ts";
+import type { Begun, Mailbox, Owned } from "./mailbox.ts";
 import type { Outcome } from "./outcome.ts";
 
 /** How long a handler that was told to leave its run may still take, in ms. */
@@ -13,19 +14,12 @@ export interface RunSettings {
   readonly toError: (cause: unknown) => Error | undefined;
 }
 
-/** A started run: what the handler sees, and how the queue takes it away again. */
-export class BullmqRun implements Run {
+/** A started run, whose checkpoints go to Redis, and whose handler is not waited for when it stays. */
+export class BullmqRun extends ClaimedRun {
   readonly begun: Begun;
   /** Id of its first turn, which a cancel names. */
   readonly head: string;
-  readonly turns: readonly QueuedTurn[];
-  readonly conversation: string;
-  readonly start: number;
-  readonly attempt: number;
-  readonly suspected: boolean;
-  readonly state: Json | undefined;
   readonly #settings: RunSettings;
-  readonly #abort = new AbortController();
   readonly #lost = Promise.withResolvers<Owned>();
   readonly #gaveUp = Promise.withResolvers<Outcome>();
   #patience: NodeJS.Timeout | undefined;
@@ -35,31 +29,11 @@ export class BullmqRun implements Run {
 
   /** @throws {SyntaxError} when what is stored is not JSON. */
   constructor(begun: Begun, settings: RunSettings) {
+    super(begun);
     this.begun = begun;
-    this.head = headOf(begun);
-    this.turns = begun.turns.map(({ id, key, payload, at }) => ({
-      id,
-      key,
-      payload: parseJson(payload),
-      at,
-    }));
-    this.conversation = begun.lane;
-    this.start = begun.start;
-    this.attempt = begun.attempt;
-    this.suspected = begun.suspected;
-    this.state = begun.state === undefined ? undefined : parseJson(begun.state);
+    this.head = headOf(begun).id;
     this.#settings = settings;
     this.#saved = begun.state;
-    if (begun.cancelled) this.abort("cancelled");
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal;
-  }
-
-  get aborted(): RunAborted | undefined {
-    const reason: unknown = this.signal.reason;
-    return reason instanceof RunAborted ? reason : undefined;
   }
 
   /** Settles when the handler had to leave and did not in time, so that nobody waits for it for ever. */
@@ -67,7 +41,7 @@ export class BullmqRun implements Run {
     return this.#gaveUp.promise;
   }
 
-  async save(state: Json): Promise<void> {
+  override async save(state: Json): Promise<void> {
     if (!this.#live) throw new RunAborted("lease-lost");
     this.#saved = toJsonText(state, "checkpoint");
     if ((await this.#write(this.#saved)) !== "lost") return;
@@ -80,9 +54,9 @@ export class BullmqRun implements Run {
     return !this.#live || (await this.#write(this.#saved)) !== "lost";
   }
 
-  /** Fires the signal; the first reason stays. */
-  abort(why: RunAborted["why"]): void {
-    this.#abort.abort(new RunAborted(why));
+  /** Fires the signal; unless it only was cancelled, the handler has to leave soon. */
+  override abort(why: RunAborted["why"]): void {
+    super.abort(why);
     if (why === "cancelled") return;
     this.#patience ??= setTimeout(() => this.giveUp(), PATIENCE_MS);
   }

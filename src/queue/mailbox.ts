@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import type { DeadTurn, NewTurn, QueueStats } from "../core/ports.ts";
+import { type Claim, type ClaimedTurn, headOf } from "./claim.ts";
 import { type Accepted, MAX_DEAD, type QueueBounds } from "./limits.ts";
 import { MAILBOX_SCRIPTS, type MailboxScript } from "./mailbox-scripts.ts";
 import { isSuspected, MAX_CRASHES } from "./outcome.ts";
@@ -11,27 +12,9 @@ const UNBOUNDED: QueueBounds = { perConversation: Number.MAX_SAFE_INTEGER, total
 export type TurnLabel = Omit<NewTurn, "payload">;
 
 /** A started run as Redis knows it. */
-export interface Begun {
-  readonly lane: string;
-  /** Proves that the run is still ours. */
-  readonly token: string;
-  /** Oldest first; never empty. */
-  readonly turns: readonly BegunTurn[];
-  readonly start: number;
-  readonly attempt: number;
-  /** As of {@link Run}. */
-  readonly suspected: boolean;
-  readonly state: string | undefined;
-  readonly cancelled: boolean;
+export interface Begun extends Claim {
   /** The run before this one was never ended. */
   readonly takenOver: boolean;
-}
-
-export interface BegunTurn {
-  readonly id: string;
-  readonly key: string;
-  readonly payload: string;
-  readonly at: number;
 }
 
 export interface BeginOptions {
@@ -133,7 +116,7 @@ export class Mailbox {
     const found: Begun = {
       lane,
       token,
-      turns: turns.map((turn) => toBegunTurn(toList(turn))),
+      turns: turns.map((turn) => toClaimedTurn(toList(turn))),
       start: Number(starts),
       attempt: Number(tries) + 1,
       suspected: isSuspected(Number(crashes)),
@@ -150,8 +133,8 @@ export class Mailbox {
   }
 
   /** Stores the checkpoint; without one it only asks. */
-  async save(run: Begun, state: string | undefined): Promise<Owned> {
-    const answer = Number(await this.#run("tqSave", headOf(run), run.token, state ?? ""));
+  async save(run: Claim, state: string | undefined): Promise<Owned> {
+    const answer = Number(await this.#run("tqSave", headOf(run).id, run.token, state ?? ""));
     return answer === 0 ? "lost" : answer === 2 ? "cancelled" : "ours";
   }
 
@@ -161,16 +144,16 @@ export class Mailbox {
    * @returns Turns left in the conversation; `undefined` when the run was not ours, or had been ended by this very
    * call, sent twice.
    */
-  async finish(run: Begun, problem: string | undefined): Promise<number | undefined> {
+  async finish(run: Claim, problem: string | undefined): Promise<number | undefined> {
     const words = problem === undefined ? "" : problem === "" ? "unknown" : problem;
-    const args = [run.lane, headOf(run), run.token, this.#dedupeMs, words, MAX_DEAD];
+    const args = [run.lane, headOf(run).id, run.token, this.#dedupeMs, words, MAX_DEAD];
     const left = Number(await this.#run("tqFinish", ...args));
     return left < 0 ? undefined : left;
   }
 
   /** Frees the run's turns for the next start. */
-  async release(run: Begun, { counts }: { counts: boolean }): Promise<Owned> {
-    const answer = Number(await this.#run("tqRelease", headOf(run), run.token, counts ? 1 : 0));
+  async release(run: Claim, { counts }: { counts: boolean }): Promise<Owned> {
+    const answer = Number(await this.#run("tqRelease", headOf(run).id, run.token, counts ? 1 : 0));
     return answer < 0 ? "lost" : answer === 2 ? "cancelled" : "ours";
   }
 
@@ -252,14 +235,7 @@ export class Mailbox {
   }
 }
 
-/** The first turn of a run, which carries its facts. */
-export function headOf(run: Begun): string {
-  const head = run.turns[0];
-  if (head === undefined) throw new Error("a run without a turn");
-  return head.id;
-}
-
-function toBegunTurn([id, key, payload, at]: readonly unknown[]): BegunTurn {
+function toClaimedTurn([id, key, payload, at]: readonly unknown[]): ClaimedTurn {
   return { id: String(id), key: String(key), payload: String(payload), at: Number(at) };
 }
 

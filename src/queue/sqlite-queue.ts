@@ -17,7 +17,7 @@ import { DEDUPE_MS, DEFAULT_BOUNDS, type QueueBounds, toEnqueueResult } from "./
 import { describeError, type Outcome } from "./outcome.ts";
 import { SqliteConsumer } from "./sqlite-consumer.ts";
 import { SqliteRun } from "./sqlite-run.ts";
-import { type Claim, type QueueFile, TurnTable } from "./turn-table.ts";
+import { type QueueFile, type TableClaim, TurnTable } from "./turn-table.ts";
 
 /** Turns started, and ends written, per transaction; a bigger one would hold up the loop. */
 const MAX_CLAIMS = 50;
@@ -292,7 +292,7 @@ class SqliteQueue implements TurnQueue {
   }
 
   #step(ended: readonly Ended[]): {
-    claims: readonly { consumer: SqliteConsumer; claim: Claim }[];
+    claims: readonly { consumer: SqliteConsumer; claim: TableClaim }[];
     nextDue: number | undefined;
   } {
     const now = this.#now();
@@ -312,7 +312,7 @@ class SqliteQueue implements TurnQueue {
       this.#log.warn({ ...fields, reason: outcome.error }, "turn is a dead letter");
   }
 
-  #claim(consumer: SqliteConsumer): readonly { consumer: SqliteConsumer; claim: Claim }[] {
+  #claim(consumer: SqliteConsumer): readonly { consumer: SqliteConsumer; claim: TableClaim }[] {
     const room = Math.min(MAX_CLAIMS, consumer.room);
     if (room === 0) return [];
     const token = (): string => `${this.#epoch}:${++this.#runCount}`;
@@ -321,7 +321,7 @@ class SqliteQueue implements TurnQueue {
       .map((claim) => ({ consumer, claim }));
   }
 
-  #start(consumer: SqliteConsumer, claim: Claim): void {
+  #start(consumer: SqliteConsumer, claim: TableClaim): void {
     try {
       consumer.start(new SqliteRun(claim, this.#file, this.#table));
     } catch (error) {

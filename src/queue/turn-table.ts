@@ -1,5 +1,6 @@
 import type { StatementSync } from "node:sqlite";
 import type { DeadTurn, MergeMark, NewTurn } from "../core/ports.ts";
+import { type Claim, type ClaimedTurn, headOf } from "./claim.ts";
 import { type Accepted, MAX_DEAD, type QueueBounds } from "./limits.ts";
 import { batchSize, isSuspected, LONGEST_PARKED_MS, mayStartAgain, type Outcome } from "./outcome.ts";
 import { prepareTurnStatements, type TurnStatements } from "./turn-sql.ts";
@@ -26,30 +27,15 @@ export interface ClaimOptions {
   readonly token: () => string;
 }
 
-/** A started run as the tables know it: what is needed to end it. */
-export interface Claim {
-  readonly lane: string;
-  /** Proves that the lane is still ours. */
-  readonly token: string;
-  /** Oldest first; never empty. */
-  readonly turns: readonly ClaimedTurn[];
-  readonly start: number;
-  readonly attempt: number;
-  /** As of {@link Run}. */
-  readonly suspected: boolean;
-  readonly state: string | undefined;
-  readonly cancelled: boolean;
-}
+/** A started run as the tables know it. */
+export type TableClaim = Claim<TableTurn>;
 
-interface ClaimedTurn {
+interface TableTurn extends ClaimedTurn {
+  /** Its place among all turns, by which the tables know it. */
   readonly ord: number;
-  readonly id: string;
-  readonly key: string;
-  readonly payload: string;
-  readonly at: number;
 }
 
-interface TurnRow extends ClaimedTurn {
+interface TurnRow extends TableTurn {
   readonly merge: MergeMark | undefined;
   readonly cancelled: boolean;
   readonly batch: number;
@@ -146,16 +132,15 @@ export class TurnTable {
   }
 
   /** Starts up to `room` conversations, longest waiting first. */
-  claim(room: number, how: ClaimOptions): readonly Claim[] {
+  claim(room: number, how: ClaimOptions): readonly TableClaim[] {
     const lanes = this.#sql.readyLanes.all(room).map((row) => String(fields(row)["name"]));
     return lanes.map((lane) => this.#claimLane(lane, how)).filter((claim) => claim !== undefined);
   }
 
   /** Ends a run. @returns False when it was no longer ours, and nothing was changed. */
-  end(claim: Claim, outcome: Outcome, now: number): boolean {
+  end(claim: TableClaim, outcome: Outcome, now: number): boolean {
     if (this.#sql.ownLane.get(claim.lane, claim.token) === undefined) return false;
-    const head = claim.turns[0];
-    if (head === undefined) throw new Error("a run without a turn");
+    const head = headOf(claim);
     switch (outcome.end) {
       case "done":
         for (const { ord } of claim.turns) this.#remove(ord);
@@ -177,9 +162,9 @@ export class TurnTable {
   }
 
   /** Stores the checkpoint. @returns False when the run is no longer ours. */
-  save(claim: Claim, state: string): boolean {
-    const head = claim.turns[0];
-    return head !== undefined && this.#sql.save.run(state, head.ord, claim.lane, claim.token).changes === 1;
+  save(claim: TableClaim, state: string): boolean {
+    const { ord } = headOf(claim);
+    return this.#sql.save.run(state, ord, claim.lane, claim.token).changes === 1;
   }
 
   /** Marks a turn as cancelled and lets it start now. @returns Its lane and order; `undefined` when unknown. */
@@ -309,7 +294,7 @@ export class TurnTable {
     return Number(fields(this.#sql.position.get(String(lane), Number(ord)))["ahead"]);
   }
 
-  #claimLane(lane: string, how: ClaimOptions): Claim | undefined {
+  #claimLane(lane: string, how: ClaimOptions): TableClaim | undefined {
     const head = this.#head(lane);
     if (head === undefined) {
       this.#sql.dropLane.run(lane);
