@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import type { Consumer, Log, TurnHandler, WorkOptions } from "../core/ports.ts";
 import { BullmqRun } from "./bullmq-run.ts";
 import type { Begun, Mailbox } from "./mailbox.ts";
-import { DEFAULT_MAX_ATTEMPTS, defaultBackoffMs, describeError, type Outcome, outcomeOf } from "./outcome.ts";
+import { describeError, type Outcome, runHandler } from "./outcome.ts";
 
 /** Name of BullMQ's queue of conversations. */
 export const BELL_QUEUE = "turns";
@@ -162,7 +162,7 @@ export class BullmqConsumer implements Consumer {
     held.run = run;
     if (this.#parts.wasCancelled(run.head)) run.abort("cancelled");
     if (this.#stopping && this.#handover !== undefined) run.abort("handover");
-    const outcome = await Promise.race([this.#outcome(run), run.gaveUp]);
+    const outcome = await Promise.race([runHandler(this.#handler, run, this.#options), run.gaveUp]);
     run.close();
     // It is over: whoever takes the conversation next, here or elsewhere, takes nothing from it.
     held.run = undefined;
@@ -178,22 +178,6 @@ export class BullmqConsumer implements Consumer {
       const fields = { err: error, conversationKey: begun.lane };
       this.#parts.log.error(fields, "stored turn is damaged: dead letter");
       return error;
-    }
-  }
-
-  /** Never rejects: whatever the handler throws is the turn's outcome. */
-  async #outcome(run: BullmqRun): Promise<Outcome> {
-    try {
-      await this.#handler(run);
-      return { end: "done" };
-    } catch (error) {
-      return outcomeOf(error, {
-        aborted: run.aborted,
-        start: run.start,
-        attempt: run.attempt,
-        maxAttempts: this.#options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
-        backoffMs: this.#options.backoffMs ?? defaultBackoffMs,
-      });
     }
   }
 

@@ -1,5 +1,13 @@
 import { BridgeError } from "../core/errors.ts";
-import { type MergeMark, RetryLater, type Run, type RunAborted } from "../core/ports.ts";
+import {
+  type MergeMark,
+  RetryLater,
+  type Run,
+  type RunAborted,
+  type TurnHandler,
+  type WorkOptions,
+} from "../core/ports.ts";
+import type { ClaimedRun } from "./claim.ts";
 
 /** What becomes of a turn after a run. */
 export type Outcome =
@@ -24,7 +32,7 @@ export interface RunFacts {
 /** Deaths of a process under a turn before the turn is suspected (queue.md §3, "Poison turns"). */
 export const MAX_CRASHES = 20;
 /** Attempts before a turn becomes a dead letter, when the caller names none. */
-export const DEFAULT_MAX_ATTEMPTS = 5;
+const DEFAULT_MAX_ATTEMPTS = 5;
 /** Longest text of a dead letter's error, in characters. */
 const MAX_ERROR_CHARACTERS = 2_000;
 const FIRST_BACKOFF_MS = 1_000;
@@ -53,6 +61,21 @@ export function isSuspected(crashes: number): boolean {
 /** Whether it is started again: suspected, it is once more, to tell its asker. Else it is buried. */
 export function mayStartAgain(crashes: number): boolean {
   return crashes <= MAX_CRASHES;
+}
+
+/** Lets the handler answer a run. Never rejects: whatever it throws is the turn's outcome. */
+export async function runHandler(
+  handler: TurnHandler,
+  run: ClaimedRun,
+  { maxAttempts = DEFAULT_MAX_ATTEMPTS, backoffMs = defaultBackoffMs }: WorkOptions,
+): Promise<Outcome> {
+  try {
+    await handler(run);
+    return { end: "done" };
+  } catch (error) {
+    const { aborted, start, attempt } = run;
+    return outcomeOf(error, { aborted, start, attempt, maxAttempts, backoffMs });
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Consumer, TurnHandler, WorkOptions } from "../core/ports.ts";
-import { DEFAULT_MAX_ATTEMPTS, defaultBackoffMs, type Outcome, outcomeOf } from "./outcome.ts";
+import { type Outcome, runHandler } from "./outcome.ts";
 import type { SqliteRun } from "./sqlite-run.ts";
 
 /** How long a hand-over waits for handlers that do not react to their signal, in ms. */
@@ -67,26 +67,10 @@ export class SqliteConsumer implements Consumer {
     await Promise.all([...this.#open].map(({ ended }) => ended));
   }
 
-  /** Never rejects: whatever the handler throws is the turn's outcome. */
   async #answer(run: SqliteRun): Promise<void> {
     this.#running += 1;
-    const outcome = await this.#outcome(run);
+    const outcome = await runHandler(this.#handler, run, this.#options);
     this.#running -= 1;
     await this.#onEnd(run, outcome);
-  }
-
-  async #outcome(run: SqliteRun): Promise<Outcome> {
-    try {
-      await this.#handler(run);
-      return { end: "done" };
-    } catch (error) {
-      return outcomeOf(error, {
-        aborted: run.aborted,
-        start: run.start,
-        attempt: run.attempt,
-        maxAttempts: this.#options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
-        backoffMs: this.#options.backoffMs ?? defaultBackoffMs,
-      });
-    }
   }
 }
