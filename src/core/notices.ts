@@ -8,7 +8,7 @@ type Sentences = Readonly<Record<Locale, string>>;
 const NOTICES: Readonly<Record<ErrorCode, Sentences>> = {
   CONFIG_INVALID: {
     en: "The bridge is not set up correctly. Please tell whoever runs it.",
-    zh: "桥接服务的配置有误，请联系管理员。",
+    zh: "桥接服务的配置有误，请联系这个机器人的维护者。",
   },
   INTERNAL: {
     en: "Something went wrong on our side. Please try again.",
@@ -16,19 +16,19 @@ const NOTICES: Readonly<Record<ErrorCode, Sentences>> = {
   },
   COZE_AUTH: {
     en: "The bridge can no longer sign in to Coze. Whoever runs it has to renew its token.",
-    zh: "桥接服务无法登录扣子，请管理员更新令牌。",
+    zh: "桥接服务无法登录扣子，请联系这个机器人的维护者更新令牌。",
   },
   COZE_PERMISSION: {
     en: "The bridge's Coze token lacks a permission. Please tell whoever runs it.",
-    zh: "桥接服务的扣子令牌缺少权限，请联系管理员。",
+    zh: "桥接服务的扣子令牌缺少权限，请联系这个机器人的维护者。",
   },
   COZE_BOT_UNPUBLISHED: {
     en: "This bot is not published as an API service yet. Please tell whoever runs it.",
-    zh: "这个智能体还没有发布为 API 服务，请联系管理员。",
+    zh: "这个智能体还没有发布为 API 服务，请联系这个机器人的维护者。",
   },
   COZE_NOT_FOUND: {
     en: "Coze does not know this bot. Please tell whoever runs the bridge.",
-    zh: "扣子找不到这个智能体，请联系管理员。",
+    zh: "扣子找不到这个智能体，请联系这个机器人的维护者。",
   },
   COZE_CONVERSATION_GONE: {
     en: "This conversation no longer exists at Coze. Please ask again to start a new one.",
@@ -40,11 +40,11 @@ const NOTICES: Readonly<Record<ErrorCode, Sentences>> = {
   },
   COZE_SENSITIVE: {
     en: "The bot is set up with words that Coze does not allow. Please tell whoever runs it.",
-    zh: "智能体的配置中含有扣子不允许的词语，请联系管理员。",
+    zh: "智能体的配置中含有扣子不允许的词语，请联系这个机器人的维护者。",
   },
   COZE_QUOTA: {
     en: "The bot's Coze quota is used up. Please tell whoever runs it.",
-    zh: "智能体的扣子额度已用完，请联系管理员。",
+    zh: "智能体的扣子额度已用完，请联系这个机器人的维护者。",
   },
   COZE_USER_QUOTA: {
     en: "You have used up this bot's allowance for today. Please try again tomorrow.",
@@ -98,10 +98,11 @@ const NOTICES: Readonly<Record<ErrorCode, Sentences>> = {
     en: "This answer was stopped.",
     zh: "这次回答已停止。",
   },
-  FILE_TOO_LARGE: { en: "is too large", zh: "太大" },
+  FILE_TOO_LARGE: { en: "is too large", zh: "文件太大" },
   FILE_TYPE: { en: "is of a kind the bot cannot read", zh: "是智能体读不了的格式" },
   FILE_EMPTY: { en: "is empty", zh: "是空文件" },
-  FILE_TOO_MANY: { en: "is one file too many for one question", zh: "超出了一次提问能带的文件数" },
+  // As many as bring-files.ts takes.
+  FILE_TOO_MANY: { en: "is beyond the 10 files that go with one question", zh: "一次提问最多带 10 个文件" },
   FILE_GONE: { en: "is no longer there", zh: "已经不存在" },
   FILE_FORBIDDEN_HOST: {
     en: "is stored where the bridge must not fetch from",
@@ -110,11 +111,11 @@ const NOTICES: Readonly<Record<ErrorCode, Sentences>> = {
   FILE_TIMEOUT: { en: "took too long to fetch", zh: "下载超时" },
   PLATFORM_AUTH: {
     en: "The bridge can no longer sign in here. Please tell whoever runs it.",
-    zh: "桥接服务无法登录这个平台，请联系管理员。",
+    zh: "桥接服务无法登录这个平台，请联系这个机器人的维护者。",
   },
   PLATFORM_PERMISSION: {
     en: "The bridge lacks a permission here. Please tell whoever runs it.",
-    zh: "桥接服务在这里缺少权限，请联系管理员。",
+    zh: "桥接服务在这里缺少权限，请联系这个机器人的维护者。",
   },
   PLATFORM_GONE: { en: "The message or channel is gone.", zh: "消息或频道已经不存在。" },
   PLATFORM_RATE_LIMITED: {
@@ -135,7 +136,7 @@ const NOTICES: Readonly<Record<ErrorCode, Sentences>> = {
   },
   QUEUE_OWNED: {
     en: "The bridge is not set up correctly. Please tell whoever runs it.",
-    zh: "桥接服务的配置有误，请联系管理员。",
+    zh: "桥接服务的配置有误，请联系这个机器人的维护者。",
   },
   QUEUE_UNAVAILABLE: {
     en: "The bridge cannot take questions right now. Please try again in a minute.",
@@ -151,7 +152,7 @@ const NOTICES: Readonly<Record<ErrorCode, Sentences>> = {
   },
   TURN_KILLS_PROCESS: {
     en: "This question stopped the bridge again and again, so it was given up. Please tell whoever runs it.",
-    zh: "这个问题一再导致桥接服务中断，已放弃回答，请联系管理员。",
+    zh: "这个问题一再导致桥接服务中断，已放弃回答，请联系这个机器人的维护者。",
   },
 };
 
@@ -197,7 +198,7 @@ export function catchUpNotice(count: number, locale: Locale): string {
   return `${left} asked here while the bridge was away and will not be answered. Please ask again.`;
 }
 
-/** Adds the turn's short reference, which finds its log lines. */
+/** Adds the turn's short reference, which finds its log lines. @param sentence - One of ours: its end tells its language. */
 export function withReference(sentence: string, reference: string): string {
-  return `${sentence} (${reference})`;
+  return sentence.endsWith("。") ? `${sentence}（反馈编号：${reference}）` : `${sentence} (${reference})`;
 }

@@ -285,7 +285,7 @@ describe("attachments", () => {
     const attachments = Array.from({ length: 11 }, (_, index) => attachment(`${index}.png`));
     await answer({ attachments, locale: "zh" });
     expect(source.asked[0]?.files).toHaveLength(10);
-    expect(adapter.notice).toBe("文件“10.png”没有发给智能体：超出了一次提问能带的文件数。");
+    expect(adapter.notice).toBe("文件“10.png”没有发给智能体：一次提问最多带 10 个文件。");
   });
 });
 
@@ -304,7 +304,9 @@ describe("a turn that fails", () => {
     const { adapter, source, answer } = aBridge(ANSWER);
     const told = answer({ locale: "zh" }, { start: 21, suspected: true });
     await expect(told).rejects.toMatchObject({ code: "TURN_KILLS_PROCESS" });
-    expect(adapter.notice).toBe("这个问题一再导致桥接服务中断，已放弃回答，请联系管理员。 (K7Q2FM)");
+    expect(adapter.notice).toBe(
+      "这个问题一再导致桥接服务中断，已放弃回答，请联系这个机器人的维护者。（反馈编号：K7Q2FM）",
+    );
     expect(source.asked).toEqual([]);
   });
 
@@ -315,7 +317,7 @@ describe("a turn that fails", () => {
     const told = answer({ locale: "zh" }, { attempt: 30 });
     await expect(told).rejects.toBe(broken);
     expect(adapter.final).toBe("Once upon");
-    expect(adapter.notice).toBe("回答还没写完连接就中断了，请再问一次。 (K7Q2FM)");
+    expect(adapter.notice).toBe("回答还没写完连接就中断了，请再问一次。（反馈编号：K7Q2FM）");
   });
 
   it("waits for a Coze that is away where it has the answer, as long as an answer may take", async () => {

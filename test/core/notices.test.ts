@@ -21,7 +21,7 @@ describe.each(SENTENCE_CODES)("the notice for %s", (code) => {
 describe.each(ERROR_CODES)("the notice about a file for %s", (code) => {
   it("names the file in a whole sentence in both languages", () => {
     expect(fileNotice("a.bin", code, "en")).toMatch(/^“a\.bin” was not sent to the bot: it [a-z].*[a-z]\.$/);
-    expect(fileNotice("a.bin", code, "zh")).toMatch(/^文件“a\.bin”没有发给智能体：\p{Script=Han}+。$/u);
+    expect(fileNotice("a.bin", code, "zh")).toMatch(/^文件“a\.bin”没有发给智能体：[\p{Script=Han} \d]+。$/u);
   });
 });
 
@@ -45,6 +45,7 @@ it("shows a file's name in one line of bearable length, whatever it is", () => {
   expect(fileNotice("", "FILE_EMPTY", "en")).toContain("“?”");
 });
 
-it("ends with the turn's reference", () => {
+it("ends with the turn's reference, as its language writes it", () => {
   expect(withReference("Something went wrong.", "K7Q2FM")).toBe("Something went wrong. (K7Q2FM)");
+  expect(withReference("出了点问题。", "K7Q2FM")).toBe("出了点问题。（反馈编号：K7Q2FM）");
 });

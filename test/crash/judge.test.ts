@@ -58,6 +58,12 @@ it.each([
   ["strays", "a notice", [...WELL, says("Try again (K7Q2FM).")], ["Try again (K7Q2FM)."]],
   [
     "strays",
+    "a notice in Chinese below an answer",
+    WELL.with(2, says("k1n2 k1n3\n回答超时，请再试一次。（反馈编号：K7Q2FM）")),
+    [expect.anything()],
+  ],
+  [
+    "strays",
     "a notice below an answer",
     WELL.with(2, says("k1n2 k1n3\nToo late (K7Q2FM).")),
     [expect.anything()],

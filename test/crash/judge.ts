@@ -269,7 +269,7 @@ function isLateBelowFull({ bot, text }: JudgedMessage, before: readonly JudgedMe
 
 /** What an answer that was stopped says. */
 const STOPPED = noticeFor("COZE_CANCELED", "en");
-const REFERENCE = /\([2-9A-HJKMNP-TV-Z]{6}\)/;
+const REFERENCE = /[(：][2-9A-HJKMNP-TV-Z]{6}[)）]/;
 
 /**
  * A reference stands only in sentences about failures, or below an answer that its asker stopped; a posted question of
