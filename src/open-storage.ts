@@ -1,8 +1,9 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { StorageConfig } from "./config.ts";
 import { openControlServer } from "./control/control-server.ts";
 import { type DeadLetters, deadLettersOf } from "./control/dead-letters.ts";
+import { BridgeError } from "./core/errors.ts";
 import type {
   Abortable,
   Archive,
@@ -53,9 +54,23 @@ export function controlSocketOf(dataDir: string): string {
   return join(dataDir, "control.sock");
 }
 
-/** Whether a bridge ever kept its queue in this folder. */
+/**
+ * Whether a bridge ever kept its queue in this folder.
+ *
+ * @throws {BridgeError} `CONFIG_INVALID` when this user may not look.
+ */
 export function hasStorage({ dataDir, redisUrl }: StorageConfig): boolean {
-  return redisUrl !== undefined || existsSync(join(dataDir, "bridge.sqlite"));
+  if (redisUrl !== undefined) return true;
+  try {
+    statSync(join(dataDir, "bridge.sqlite"));
+    return true;
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EACCES")) return false;
+    const todo = "run the command as the user who runs the bridge";
+    throw new BridgeError("CONFIG_INVALID", `DATA_DIR ${dataDir} may not be read by this user: ${todo}.`, {
+      cause: error,
+    });
+  }
 }
 
 /**
@@ -116,8 +131,8 @@ export async function leftBehind(
   { dataDir, redisUrl }: StorageConfig,
   options: StorageOptions,
 ): Promise<string | undefined> {
-  if (redisUrl === undefined || !hasStorage({ dataDir })) return undefined;
   const path = join(dataDir, "bridge.sqlite");
+  if (redisUrl === undefined || !existsSync(path)) return undefined;
   const todo =
     "Stop the bridge, run `REDIS_URL= coze-bridge export --to moved.jsonl`, then `coze-bridge import --from moved.jsonl` " +
     `with REDIS_URL set, and move ${path} away. To start empty, only move it away.`;

@@ -18,6 +18,7 @@ import type { ConversationsCommand } from "./conversations.ts";
 import type { CozeTools, Input } from "./coze-tools.ts";
 import { EXIT, type ExitCode, exitCodeFor } from "./exit-code.ts";
 import type { UploadCommand } from "./files-upload.ts";
+import { inWords } from "./in-words.ts";
 import type { Terminal } from "./terminal.ts";
 import type { WorkspacesCommand } from "./workspaces.ts";
 
@@ -115,11 +116,11 @@ async function dispatch(
 
 /** The operator's sentence, which names Coze's code and log id; as JSON for scripts. */
 function sayError(error: unknown, { json }: CozeCommand, terminal: Terminal): void {
-  const message = error instanceof Error ? error.message : String(error);
   if (!json) {
-    terminal.say(message);
+    terminal.say(inWords(error));
     return;
   }
+  const message = error instanceof Error ? error.message : String(error);
   const facts =
     error instanceof CozeError
       ? { code: error.code, cozeCode: error.cozeCode, logId: error.logId, retryable: error.retryable }

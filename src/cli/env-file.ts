@@ -18,8 +18,8 @@ function readText(path: string): string {
     return new TextDecoder(bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : "utf-8").decode(bytes);
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
-    throw new BridgeError("CONFIG_INVALID", `${path} can't be read; it must be a file of this user's`, {
-      cause: error,
-    });
+    const en = `${path} can't be read; it must be a file of this user's`;
+    const zh = `无法读取 ${path}；它必须是一个文件，并且当前用户有权读取`;
+    throw new BridgeError("CONFIG_INVALID", `${en}\n${zh}`, { cause: error });
   }
 }

@@ -7,6 +7,7 @@ import { BridgeError, type ErrorCode } from "../core/errors.ts";
 import type { Clock } from "../core/gate.ts";
 import { createLog } from "../log.ts";
 import { EXIT, type ExitCode, exitCodeFor } from "./exit-code.ts";
+import { inWords } from "./in-words.ts";
 
 export interface StartOptions {
   readonly env: Environment;
@@ -43,7 +44,7 @@ export async function start(options: StartOptions): Promise<ExitCode> {
   try {
     config = loadConfig(env, (path) => readFileSync(path, "utf8"));
   } catch (error) {
-    say(error instanceof Error ? error.message : String(error));
+    say(inWords(error));
     return exitCodeFor(error);
   }
   const log = createLog({ level: config.logLevel, secrets: secretsOf(config) });
@@ -73,12 +74,6 @@ export async function start(options: StartOptions): Promise<ExitCode> {
     say([inWords(error), ...wayOut(error, config)].join("\n"));
     return exitCodeFor(error);
   }
-}
-
-/** For the operator. What each code means, and what to do, stands in Chinese in the docs. */
-function inWords(error: unknown): string {
-  if (!(error instanceof BridgeError)) return error instanceof Error ? error.message : String(error);
-  return `${error.message}\n中文说明见 docs/errors.zh-CN.md 中的 ${error.code}`;
 }
 
 /** What to look at first where nobody answers: in many networks the way to the platforms leads through a proxy. */

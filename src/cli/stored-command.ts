@@ -4,6 +4,7 @@ import { createLog } from "../log.ts";
 import { CommandError } from "./command-error.ts";
 import type { CommandTools } from "./command-tools.ts";
 import { type ExitCode, exitCodeFor } from "./exit-code.ts";
+import { inWords } from "./in-words.ts";
 
 export interface StoredCommandOptions extends Omit<CommandTools, "log"> {
   readonly env: Environment;
@@ -19,7 +20,7 @@ export async function runStoredCommand(
     // What is worth a word is said; a command has no log that anybody reads.
     return await command(config, { ...tools, log: createLog({ level: "error", secrets: [] }) });
   } catch (error) {
-    tools.say(error instanceof Error ? error.message : String(error));
+    tools.say(inWords(error));
     return error instanceof CommandError ? error.exitCode : exitCodeFor(error);
   }
 }

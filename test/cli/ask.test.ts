@@ -118,6 +118,7 @@ describe("for scripts", () => {
     expect(JSON.parse(err)).toMatchObject({
       error: { code: "COZE_QUOTA", cozeCode: 4011, logId: matching(/^\d+$/), retryable: false },
     });
+    expect(err).not.toContain("中文说明");
   });
 });
 
@@ -180,6 +181,20 @@ describe("what can go wrong has an exit code and a sentence", () => {
     expect(code).toBe(78);
     expect(err).toContain("4100");
     expect(err).not.toContain(STAND_IN_TOKEN);
+  });
+
+  it("what Coze refuses, with the Chinese page that says what to do", async () => {
+    await using cli = await openCli();
+    const { code, err } = await cli.run(["ask", "fail 4011"]);
+    expect(code).toBe(69);
+    expect(err).toMatch(/4011.*\n中文说明见 docs\/errors\.zh-CN\.md 中的 COZE_QUOTA\n$/);
+  });
+
+  it("what says itself in Chinese, without another page", async () => {
+    await using cli = await openCli();
+    const { err } = await cli.run(["ask", "x"], { env: { COZE_BOT_ID: "mine" } });
+    expect(err).toContain("COZE_BOT_ID 填写有误");
+    expect(err).not.toContain("中文说明");
   });
 
   it("no bot, no token, no question", async () => {

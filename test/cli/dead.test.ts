@@ -1,4 +1,4 @@
-import { stat, writeFile } from "node:fs/promises";
+import { chmod, stat, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -100,6 +100,7 @@ it("tells that the queue is taken when the bridge that runs can't be asked", asy
   const { code, err } = await run(folder.path, LIST);
   expect(code).toBe(75);
   expect(err).toContain(`process ${process.pid}`);
+  expect(err).toMatch(/\n中文说明见 docs\/errors\.zh-CN\.md 中的 QUEUE_OWNED$/);
 });
 
 it("makes no queue where there was none", async () => {
@@ -108,6 +109,23 @@ it("makes no queue where there was none", async () => {
   expect(code).toBe(66);
   expect(err).toContain("There is no queue in");
   await expect(stat(join(folder.path, "nowhere"))).rejects.toThrow("ENOENT");
+});
+
+it("says who may look where this user may not", async () => {
+  await using folder = await makeTestFolder();
+  const nobody = 65_534;
+  if (process.geteuid?.() === 0) process.seteuid?.(nobody);
+  else await chmod(folder.path, 0);
+  try {
+    const { code, err } = await run(folder.path, LIST);
+    expect(code).toBe(78);
+    expect(err).toContain(
+      "run the command as the user who runs the bridge.\n中文说明见 docs/errors.zh-CN.md",
+    );
+  } finally {
+    if (process.getuid?.() === 0) process.seteuid?.(0);
+    else await chmod(folder.path, 0o700);
+  }
 });
 
 it.each([

@@ -62,7 +62,10 @@ it("says so when .env is no file", async () => {
   await using dir = await tempFolder();
   await mkdir(join(dir.path, ".env"));
   const { code, err } = await begin(dir.path, ["workspaces"]).ended;
-  expect({ code, err }).toEqual({ code: 78, err: ".env can't be read; it must be a file of this user's\n" });
+  expect({ code, err }).toEqual({
+    code: 78,
+    err: ".env can't be read; it must be a file of this user's\n无法读取 .env；它必须是一个文件，并且当前用户有权读取\n",
+  });
 });
 
 it("goes on when nobody reads what it says besides", async () => {
