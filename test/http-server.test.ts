@@ -131,7 +131,15 @@ it("says which port is taken", async () => {
   await using first = await open();
   await expect(open({ port: first.port })).rejects.toMatchObject({
     code: "CONFIG_INVALID",
-    message: `cannot listen on 127.0.0.1:${first.port}; set HOST and PORT`,
+    message: `cannot listen on 127.0.0.1:${first.port}: the port is taken by another program; stop that one, or set another PORT`,
+  });
+});
+
+it("says when the address is none of this machine's", async () => {
+  // For documentation only (RFC 5737): nobody has it.
+  await expect(open({ host: "192.0.2.1" })).rejects.toMatchObject({
+    code: "CONFIG_INVALID",
+    message: "cannot listen on 192.0.2.1:0: HOST is not an address of this machine; set another HOST",
   });
 });
 

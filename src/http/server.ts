@@ -60,9 +60,8 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
     await once(server, "listening");
   } catch (error) {
     const { host, port } = options;
-    throw new BridgeError("CONFIG_INVALID", `cannot listen on ${host}:${port}; set HOST and PORT`, {
-      cause: error,
-    });
+    const message = `cannot listen on ${host}:${port}${whyNot(error)}`;
+    throw new BridgeError("CONFIG_INVALID", message, { cause: error });
   }
   // Without a listener an error of a later connection would end the process.
   server.on("error", (error: Error) => log.warn({ err: error }, "http server error"));
@@ -77,6 +76,15 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
       await closed;
     },
   };
+}
+
+/** What to do about it. */
+function whyNot(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "EADDRINUSE")
+    return ": the port is taken by another program; stop that one, or set another PORT";
+  if (code === "EADDRNOTAVAIL") return ": HOST is not an address of this machine; set another HOST";
+  return `; set HOST and PORT${typeof code === "string" ? ` (${code})` : ""}`;
 }
 
 function createRoutes({ routes, health, metrics, log }: HttpServerOptions): Hono {

@@ -48,7 +48,7 @@ async function ownedError(folder: string): Promise<BridgeError> {
   return new BridgeError(
     "QUEUE_OWNED",
     `${who} owns ${join(folder, "bridge.sqlite")}. The built-in queue belongs to one process: stop the other one, ` +
-      "give this one its own DATA_DIR, or set REDIS_URL to run several.",
+      "or set REDIS_URL to run several. (Another DATA_DIR is only for a bot with tokens of its own.)",
   );
 }
 
