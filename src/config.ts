@@ -142,7 +142,7 @@ export function loadLoginConfig(
   if (values.COZE_FLAVOR === "studio") {
     problems.push({
       en: "COZE_FLAVOR is studio, and nobody signs in to a Coze Studio here: set COZE_API_TOKEN instead",
-      zh: "COZE_FLAVOR 是 studio，这里不能登录自建的 Coze Studio：请改填 COZE_API_TOKEN",
+      zh: "COZE_FLAVOR 是 studio，这里不能登录自行部署的 Coze Studio：请改填 COZE_API_TOKEN",
     });
   }
   demandNone(problems);
@@ -187,8 +187,12 @@ function orElse(name: VariableName): Words {
 
 /** @param spelling - The name that was used. */
 function doesNotFit(name: VariableName, spelling: string = name): Words {
-  const { en, zh } = VARIABLES[name].help;
-  return { en: `${spelling} does not fit: ${en}`, zh: `${spelling} 填写有误：${zh}` };
+  const { help, form } = VARIABLES[name];
+  const more = (locale: Locale, mark: string): string => (form === undefined ? "" : mark + form[locale]);
+  return {
+    en: `${spelling} does not fit: ${help.en}${more("en", "; ")}`,
+    zh: `${spelling} 填写有误：${help.zh}${more("zh", "；")}`,
+  };
 }
 
 /** Which of the three services have credentials; decides between bridge and sandbox. */

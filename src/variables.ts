@@ -18,6 +18,8 @@ interface Variable {
   readonly schema: z.ZodType<string>;
   /** Where the operator finds it, or what it may hold. */
   readonly help: Words;
+  /** What it looks like, for whoever filled in something else. */
+  readonly form?: Words;
 }
 
 /** Whatever its host, plain http too. */
@@ -45,8 +47,15 @@ function duration(maxMs: number): z.ZodType<string> {
 /** Shorter keys can be guessed. */
 const MIN_SECRET_KEY_CHARACTERS = 32;
 
-/** What can stand in a header: anything else, such as “quotes”, would fail at each call, in words about the connection. */
-const token = z.string().regex(/^[\x21-\x7e]+$/);
+/**
+ * What can stand in a header: anything else, such as “quotes”, would fail at each call, in words about the connection.
+ * Quotes around it, or a lone one, belong to the file that it stood in.
+ */
+const token = z.string().regex(/^(?!["'`]|.*["'`]$)[\x21-\x7e]+$/);
+const TOKEN_FORM: Words = {
+  en: "only ASCII letters, digits and signs, without quotes, spaces, Bearer or a comment",
+  zh: "只能含 ASCII 字母、数字和符号，不要带引号、空格、Bearer 或注释",
+};
 
 /** Every variable there is, in the order of `.env.example`. */
 export const VARIABLE_NAMES = [
@@ -96,6 +105,7 @@ export const VARIABLES: Readonly<Record<VariableName, Variable>> = {
       en: "Coze: API & SDK > Authorization > Personal access token, with the permissions for chat, conversations, messages and files",
       zh: "扣子：API 设置 > 授权 > 个人访问令牌，勾选对话、会话、消息和文件的权限",
     },
+    form: TOKEN_FORM,
   },
   COZE_API_TOKEN_EXPIRES: {
     schema: z.union([z.iso.date(), z.iso.datetime({ offset: true })]),
@@ -108,7 +118,7 @@ export const VARIABLES: Readonly<Record<VariableName, Variable>> = {
     schema: z.string(),
     help: {
       en: "Coze: API & SDK > Authorization > OAuth apps: the id of an app of the type service (JWT)",
-      zh: "扣子：API 设置 > 授权 > OAuth 应用：服务类应用（JWT）的客户端 ID",
+      zh: "扣子：API 设置 > 授权 > OAuth 应用：服务类应用（JWT）的应用 ID",
     },
   },
   COZE_OAUTH_PUBLIC_KEY_ID: {
@@ -130,7 +140,7 @@ export const VARIABLES: Readonly<Record<VariableName, Variable>> = {
     schema: z.string().regex(/^\d+$/),
     help: {
       en: "the number of the organisation, only for an app of an enterprise plan's organisation",
-      zh: "组织编号（数字），仅企业版组织的应用需要",
+      zh: "组织编号（数字），仅企业旗舰版组织的应用需要",
     },
   },
   COZE_OAUTH_SESSION_NAME: {
@@ -146,6 +156,7 @@ export const VARIABLES: Readonly<Record<VariableName, Variable>> = {
       en: "the long number at the end of the bot's address on coze.cn or coze.com: …/bot/<number>",
       zh: "智能体在 coze.cn 或 coze.com 的网址末尾那串数字：…/bot/<数字>",
     },
+    form: { en: "digits alone, not the whole address", zh: "只填数字，不要填整个网址" },
   },
   COZE_API_BASE: {
     aliases: ["COZE_BASE_URL", "COZE_CN_BASE_URL"],
@@ -160,7 +171,7 @@ export const VARIABLES: Readonly<Record<VariableName, Variable>> = {
     schema: z.enum(FLAVOR_NAMES),
     help: {
       en: "hosted (coze.cn and coze.com, the default) or studio (a Coze Studio of your own)",
-      zh: "hosted（coze.cn 和 coze.com，默认）或 studio（自建的 Coze Studio）",
+      zh: "hosted（coze.cn 和 coze.com，默认）或 studio（自行部署的 Coze Studio）",
     },
   },
   COZE_CHATS_PER_SECOND: {
@@ -178,6 +189,7 @@ export const VARIABLES: Readonly<Record<VariableName, Variable>> = {
       en: "Discord developer portal: your application > Bot > Reset Token",
       zh: "Discord 开发者后台：你的应用 > Bot > Reset Token",
     },
+    form: TOKEN_FORM,
   },
   DISCORD_API_URL: {
     schema: httpUrl,
@@ -193,6 +205,7 @@ export const VARIABLES: Readonly<Record<VariableName, Variable>> = {
       en: "Slack: your app > OAuth & Permissions > Bot User OAuth Token, begins with xoxb",
       zh: "Slack：你的应用 > OAuth & Permissions > Bot User OAuth Token，以 xoxb 开头",
     },
+    form: TOKEN_FORM,
   },
   SLACK_APP_TOKEN: {
     secret: true,
@@ -201,6 +214,7 @@ export const VARIABLES: Readonly<Record<VariableName, Variable>> = {
       en: "Slack: your app > Basic Information > App-Level Tokens (connections:write), begins with xapp; for Socket Mode",
       zh: "Slack：你的应用 > Basic Information > App-Level Tokens（connections:write），以 xapp 开头；用于 Socket Mode",
     },
+    form: TOKEN_FORM,
   },
   SLACK_SIGNING_SECRET: {
     secret: true,
@@ -209,6 +223,7 @@ export const VARIABLES: Readonly<Record<VariableName, Variable>> = {
       en: "Slack: your app > Basic Information > Signing Secret; for HTTP mode instead of SLACK_APP_TOKEN",
       zh: "Slack：你的应用 > Basic Information > Signing Secret；用 HTTP 方式时代替 SLACK_APP_TOKEN",
     },
+    form: TOKEN_FORM,
   },
   SLACK_API_URL: {
     schema: httpUrl,
@@ -263,8 +278,8 @@ export const VARIABLES: Readonly<Record<VariableName, Variable>> = {
     // Only a shell knows whose home that is; here it would be a folder of that name.
     schema: z.string().regex(/^[^~～]/),
     help: {
-      en: "a folder on a local disk, its path written out, without ~",
-      zh: "本地磁盘上的文件夹，写完整路径，不能用 ~",
+      en: "a folder on a local disk, e.g. ./data or /srv/coze; not beginning with ~",
+      zh: "本地磁盘上的文件夹，例如 ./data 或 /srv/coze；不能以 ~ 开头",
     },
   },
   REDIS_URL: {

@@ -114,10 +114,27 @@ describe("configuration", () => {
     ["SLACK_BOT_TOKEN", "“xoxb-1”"],
     ["SLACK_APP_TOKEN", "xapp 1"],
     ["SLACK_SIGNING_SECRET", "ｓｅｃｒｅｔ"],
+    ["COZE_API_TOKEN", '"pat_1'],
+    ["COZE_API_TOKEN", "'pat_1'"],
+    ["COZE_API_TOKEN", "pat_1`"],
+    ["COZE_API_TOKEN", "Bearer pat_1"],
+    ["COZE_BOT_ID", "https://www.coze.cn/space/1/bot/7380000000000000009"],
     ["DATA_DIR", "~/data"],
     ["DATA_DIR", "～/数据"],
   ])("finds what can't be meant in %s: %s", (name, value) => {
     expect(problemsOf({ ...COZE, ...DISCORD, [name]: value })).toContain(`${name} does not fit`);
+  });
+
+  it("says what a token and a bot's number look like to whoever filled in something else", () => {
+    const bad = problemsOf({ COZE_API_TOKEN: '"pat_1', COZE_BOT_ID: "…/bot/1", ...DISCORD });
+    expect(bad).toMatch(
+      /COZE_API_TOKEN does not fit: .*; only ASCII letters, digits and signs, without quotes/,
+    );
+    expect(bad).toMatch(/COZE_API_TOKEN 填写有误：.*；只能含 ASCII 字母、数字和符号/);
+    expect(bad).toMatch(/COZE_BOT_ID does not fit: .*; digits alone/);
+    expect(bad).toMatch(/COZE_BOT_ID 填写有误：.*；只填数字/);
+    expect(problemsOf({})).not.toMatch(/ASCII|digits alone/);
+    expect(loadConfig({ ...COZE, ...DISCORD, COZE_API_TOKEN: "a\"b'c`d" }, noFiles)).toBeDefined();
   });
 
   it("says that Slack needs a way to receive", () => {
