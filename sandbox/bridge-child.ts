@@ -34,7 +34,7 @@ export class BridgeEnded extends Error {
   readonly exitCode: number | null;
 
   constructor(exitCode: number | null) {
-    super(`the bridge ended with exit code ${exitCode}`);
+    super(`the bridge ended with exit code ${exitCode} · 桥接服务已退出，退出码 ${exitCode}`);
     this.exitCode = exitCode;
   }
 }

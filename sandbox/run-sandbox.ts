@@ -61,7 +61,8 @@ async function playAndConverse(options: SandboxOptions): Promise<number> {
       stderr: "inherit",
     }),
   );
-  say(`sandbox: stand-ins on loopback, the bridge is process ${bridge.pid}, health on port ${bridge.port}`);
+  say(`sandbox: stand-ins on loopback, the bridge is process ${bridge.pid}, health on port ${bridge.port}
+沙盒：替身都在本机，桥接服务的进程号是 ${bridge.pid}，健康检查在端口 ${bridge.port}`);
   const bridgeGone = new AbortController();
   const signal = AbortSignal.any([options.signal, bridgeGone.signal]);
   let over = false;
@@ -69,11 +70,12 @@ async function playAndConverse(options: SandboxOptions): Promise<number> {
     over = true;
   });
   void bridge.exited.then((code) => {
-    if (!over && !options.signal.aborted) say(`the bridge has ended with exit code ${code}`);
+    if (!over && !options.signal.aborted)
+      say(`the bridge has ended with exit code ${code} · 桥接服务已退出，退出码 ${code}`);
     bridgeGone.abort();
   });
   const stages = { discord: discordStage(services), slack: slackStage(services) };
-  const screen = new ChatScreen(options.stdout, { live: !once });
+  const screen = new ChatScreen(options.stdout, { live: !once, color: (env["NO_COLOR"] ?? "") === "" });
   let failed = 0;
   for (const scene of plays ? scenes(stages.discord, stages.slack) : []) {
     if (signal.aborted) break;

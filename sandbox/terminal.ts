@@ -18,6 +18,7 @@ const DEFAULT_ROWS = 40;
 export class ChatScreen {
   readonly #screen: Screen;
   readonly #live: boolean;
+  readonly #color: boolean;
   /** Lines of the live chat that can still be redrawn. */
   #drawn = 0;
   /** Lines of the live chat that have scrolled away for good. */
@@ -25,9 +26,11 @@ export class ChatScreen {
   #timer: NodeJS.Timeout | undefined;
   #next: (() => { title: string; view: ChatView }) | undefined;
 
-  constructor(screen: Screen, options: { live: boolean }) {
+  /** @param options - What is wanted; elsewhere than on a terminal there is neither. */
+  constructor(screen: Screen, options: { live: boolean; color: boolean }) {
     this.#screen = screen;
     this.#live = options.live && screen.isTTY === true;
+    this.#color = options.color && screen.isTTY === true;
   }
 
   /** The chat has changed; it is drawn with the next frame. */
@@ -68,7 +71,7 @@ export class ChatScreen {
 
   #lines(title: string, view: ChatView): readonly string[] {
     const width = Math.min(this.#screen.columns ?? DEFAULT_COLUMNS, DEFAULT_COLUMNS);
-    return toChatLines(title, view, { width, color: this.#screen.isTTY === true });
+    return toChatLines(title, view, { width, color: this.#color });
   }
 
   #draw(): void {

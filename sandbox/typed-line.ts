@@ -13,7 +13,8 @@ const TYPING_HELP = `Type what somebody would write · 直接输入要说的话�
   /coze what is the weather?      the slash command · 斜杠命令
   /dm my name is Ada              a direct message · 私信
   /file ./report.pdf sum it up    a direct message with a file · 带文件的私信`;
-const SCRIPTED_HELP = "The bot of the sandbox also knows: long 8000 · plugin · fail 4011 · break · empty.";
+const SCRIPTED_HELP = `The bot of the sandbox also knows · 沙盒里的智能体还认识：
+  long 8000 · plugin · fail 4011 · break · empty`;
 const END_HELP = "Ctrl-C ends it. · 按 Ctrl-C 结束。";
 
 /** What somebody may type. @param scripted - The bot is the sandbox's own, which knows more. */

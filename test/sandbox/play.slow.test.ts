@@ -35,8 +35,8 @@ it("plays four scenes, prints the final chats on stdout and exits 0", async () =
   for (const words of ["The Lighthouse at Grey Point", "天气插件说", "sunset.png"])
     expect(chats).toContain(words);
   expect(chats).not.toMatch(/[{]"level"|✗/);
-  // One line that says what runs, and nothing to worry about.
-  expect((await err).trim()).toMatch(/^sandbox: .*$/);
+  // What runs, in both languages, and nothing to worry about.
+  expect((await err).trim()).toMatch(/^sandbox: .*\n沙盒：.*$/);
 });
 
 it("exits with another code when the bridge dies before the answers are there", async () => {
@@ -120,7 +120,9 @@ it("takes a filled-in .env of Windows editors for what it is, and one that can't
   mkdirSync(join(other.path, ".env"));
   const unreadable = play([], {}, other.path);
   expect(await unreadable.ended).toBe(78);
-  expect(await unreadable.err).toBe(".env can't be read; it must be a file of this user's\n");
+  expect(await unreadable.err).toBe(
+    ".env can't be read; it must be a file of this user's\n无法读取 .env；它必须是一个文件，并且当前用户有权读取\n",
+  );
 });
 
 it("explains its options, and refuses others with 64", async () => {

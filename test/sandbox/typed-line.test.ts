@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { parseArguments } from "../../sandbox/arguments.ts";
-import { readTypedLine } from "../../sandbox/typed-line.ts";
+import { parseArguments, SANDBOX_HELP } from "../../sandbox/arguments.ts";
+import { readTypedLine, typingHelp } from "../../sandbox/typed-line.ts";
 
 it.each([
   ["hello", { do: "mention", platform: "discord", text: "hello" }],
@@ -25,4 +25,11 @@ it("stays where the last line went", () => {
 it("knows its two options and refuses others", () => {
   expect(parseArguments(["--once"])).toEqual({ once: true, help: false });
   expect(() => parseArguments(["--twice"])).toThrow(/--twice/);
+});
+
+it("explains itself in both languages", () => {
+  const help = typingHelp({ scripted: true });
+  for (const text of ["also knows", "还认识", "fail 4011", "Ctrl-C"]) expect(help).toContain(text);
+  expect(typingHelp({ scripted: false })).not.toContain("还认识");
+  expect(SANDBOX_HELP).toContain("真实的扣子");
 });
