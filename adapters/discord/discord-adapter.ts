@@ -2,7 +2,7 @@ import { setImmediate as nextLoop } from "node:timers/promises";
 import { BridgeError } from "../../src/core/errors.ts";
 import { GrowingReply, savedIds } from "../../src/core/growing-reply.ts";
 import type { Json } from "../../src/core/json.ts";
-import { noticeFor } from "../../src/core/notices.ts";
+import { noticeFor, withReference } from "../../src/core/notices.ts";
 import type {
   Abortable,
   Adapter,
@@ -174,8 +174,8 @@ export class DiscordAdapter implements Adapter {
       onFirst: () => typing?.stop(),
     });
     const sayRejected = async (): Promise<void> => {
-      const text = `-# ${noticeFor("PLATFORM_REJECTED", turn.locale)} (${turn.reference})`;
-      await writer.post(text, "rejected", { signal: options.signal });
+      const notice = withReference(noticeFor("PLATFORM_REJECTED", turn.locale), turn.reference);
+      await writer.post(`-# ${notice}`, "rejected", { signal: options.signal });
     };
     const cancelEnd = this.#endInTime(address, options);
     const onEnd = async (): Promise<void> => {
