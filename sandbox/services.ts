@@ -11,7 +11,7 @@ import { type DiscordOptions, type DiscordStandIn, startDiscord } from "./discor
 import { type SlackStandIn, type SlackStandInOptions, startSlack } from "./slack/slack-stand-in.ts";
 
 export interface ServicesOptions {
-  /** With a token of Coze in here its settings are passed on: then the stand-in of Coze is not used. */
+  /** With a token of Coze in here its settings are passed on, and its proxy: then the stand-in of Coze is not used. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** How fast the scripted bot writes; 1 is a usual model. */
   readonly speed?: number;
@@ -32,9 +32,10 @@ export interface Services extends AsyncDisposable {
   readonly fileOrigins: readonly string[];
 }
 
-const COZE_VARIABLES = VARIABLE_NAMES.filter((name) => /^COZE_(FLAVOR$|(API|OAUTH|BOT)_)/.test(name)).flatMap(
-  spellings,
-);
+/** The stand-ins speak plain HTTP, which goes through no proxy. */
+const COZE_VARIABLES = VARIABLE_NAMES.filter((name) =>
+  /^(COZE_(FLAVOR$|(API|OAUTH|BOT)_)|(HTTPS|NO)_PROXY$)/.test(name),
+).flatMap(spellings);
 
 /** Starts the three stand-ins on free loopback ports. */
 export async function startServices({ env, speed = 1, ...options }: ServicesOptions): Promise<Services> {

@@ -12,7 +12,9 @@ it("plays Coze for an untouched copy of the example, which names its address onl
 });
 
 it("leaves Coze to the settings that have a token", async () => {
-  const env = { ...EXAMPLE, COZE_API_TOKEN: "some-token", COZE_BOT_ID: "1" };
+  const proxy = { HTTPS_PROXY: "http://127.0.0.1:7890" };
+  const env = { ...EXAMPLE, COZE_API_TOKEN: "some-token", COZE_BOT_ID: "1", ...proxy };
   await using services = await startServices({ env });
-  expect(services.bridgeEnv).toMatchObject({ COZE_API_BASE: "https://api.coze.cn", COZE_BOT_ID: "1" });
+  const expected = { COZE_API_BASE: "https://api.coze.cn", COZE_BOT_ID: "1", ...proxy };
+  expect(services.bridgeEnv).toMatchObject(expected);
 });
