@@ -101,7 +101,7 @@ it("§14.49 waits for an upload that is not ready yet", async () => {
 });
 
 it("waits once for a file that stays empty or away: nobody has to try again", async () => {
-  await using bridge = await openBridge();
+  await using bridge = await openBridge({ speed: 100 });
   const empty = await upload(bridge, { ...PDF, bytes: Buffer.alloc(0) });
   await expect(empty()).rejects.toMatchObject({ retryable: false, cause: { code: "FILE_EMPTY" } });
   expect(bridge.fetched).toHaveLength(5);
