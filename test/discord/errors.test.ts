@@ -1,6 +1,6 @@
 import { DiscordAPIError, HTTPError, RateLimitError } from "discord.js";
 import { describe, expect, it } from "vitest";
-import { toLoginError, toPlatformError, withoutTokens } from "../../adapters/discord/errors.ts";
+import { isBan, toLoginError, toPlatformError, withoutTokens } from "../../adapters/discord/errors.ts";
 import { BridgeError } from "../../src/core/errors.ts";
 
 const URL_WITH_TOKEN = "https://discord.com/api/v10/webhooks/123/s3cret/messages/@original";
@@ -28,6 +28,13 @@ function rateLimit(retryAfter: number): RateLimitError {
     url: URL_WITH_TOKEN,
   });
 }
+
+it("knows a ban of the address by Discord's edge, and no limit for one, however long it lasts", () => {
+  expect(isBan(toPlatformError(refusal(undefined, 403), "edit"))).toBe(true);
+  expect(isBan(toPlatformError(refusal(40333, 403), "edit"))).toBe(true);
+  expect(isBan(toPlatformError(rateLimit(300_000), "edit"))).toBe(false);
+  expect(isBan(toPlatformError(refusal(50013, 403), "edit"))).toBe(false);
+});
 
 describe("what Discord says", () => {
   it.each([
