@@ -10,14 +10,14 @@ const RULES: readonly { from: RegExp; may: RegExp }[] = [
   { from: /^src\/markdown\//, may: /^(src\/markdown\/|src\/core\/|package|node:)/ },
   // What is kept on Redis, queue or values, is reached in the same way.
   { from: /^src\/(queue|store)\//, may: /^(src\/core\/|src\/redis\/|package|node:)/ },
-  { from: /^src\/(coze|redis|http)\//, may: /^(src\/core\/|src\/agent\.ts|package|node:)/ },
+  { from: /^src\/(coze|redis|http)\//, may: /^(src\/core\/|src\/connections\.ts|package|node:)/ },
   {
     from: /^adapters\/discord\//,
-    may: /^(adapters\/discord\/|src\/core\/|src\/markdown\/|src\/(wire|agent)\.ts|package|node:)/,
+    may: /^(adapters\/discord\/|src\/core\/|src\/markdown\/|src\/(wire|connections)\.ts|package|node:)/,
   },
   {
     from: /^adapters\/slack\//,
-    may: /^(adapters\/slack\/|src\/core\/|src\/markdown\/|src\/(wire|agent)\.ts|package|node:)/,
+    may: /^(adapters\/slack\/|src\/core\/|src\/markdown\/|src\/(wire|connections)\.ts|package|node:)/,
   },
   // The command line and the composition root know everybody, but never the sandbox: the image has none.
   { from: /^src\//, may: /^(src\/|adapters\/|package|node:)/ },

@@ -1,5 +1,5 @@
 import { DiscordAPIError, HTTPError, RateLimitError } from "discord.js";
-import { neverConnected } from "../../src/agent.ts";
+import { neverConnected } from "../../src/connections.ts";
 import { BridgeError, type ErrorCode, PlatformError } from "../../src/core/errors.ts";
 
 interface Reaction {

@@ -87,7 +87,7 @@ export class DiscordRest {
   #skewMs: number | undefined;
   #ownId: string | undefined;
   /** Under way. */
-  #learning: Promise<void> | undefined;
+  #learning: Promise<unknown> | undefined;
   /** Discord's edge turned this address away: until then nothing goes out, by our clock. */
   #bannedUntil = 0;
 
@@ -138,22 +138,14 @@ export class DiscordRest {
   }
 
   /** Asks Discord for the time, where ours may have been set meanwhile. Never rejects: then what was known stays. */
-  learnTime(options: Abortable): Promise<void> {
-    this.#learning ??= this.main({
-      method: "GET",
-      route: "/gateway",
-      name: "ask for the time",
-      auth: false,
-      ...options,
-    })
-      .then(
-        () => undefined,
-        () => undefined,
-      )
+  async learnTime({ signal }: Abortable): Promise<void> {
+    const call = { method: "GET", route: "/gateway", name: "ask for the time", auth: false, signal } as const;
+    this.#learning ??= this.main(call)
+      .catch(() => undefined)
       .finally(() => {
         this.#learning = undefined;
       });
-    return this.#learning;
+    await this.#learning;
   }
 
   /** Stops the timers of both. */

@@ -53,7 +53,7 @@ export class WaitingSign {
     adding?.stop.abort();
     if (adding !== undefined && !(await adding.done)) return;
     const take = (): Promise<void> => this.#send("DELETE", question, { signal, unwanted: signal });
-    const sleep = (ms: number): Promise<void> => this.#parts.sleep(ms, signal);
+    const { sleep } = this.#parts;
     await repeated(take, { pausesMs: PAUSES_MS, sleep, signal }).catch(() => undefined);
   }
 

@@ -4,7 +4,7 @@ import {
   WebAPIRateLimitedError,
   WebAPIRequestError,
 } from "@slack/web-api";
-import { neverConnected } from "../../src/agent.ts";
+import { neverConnected } from "../../src/connections.ts";
 import { type ErrorCode, PlatformError } from "../../src/core/errors.ts";
 
 /** What Slack, or the way to it, said to one call. */

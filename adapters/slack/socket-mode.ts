@@ -1,6 +1,6 @@
 import type { SocketModeOptions } from "@slack/socket-mode";
 import type { Dispatcher } from "undici";
-import { createAgent } from "../../src/agent.ts";
+import { createAgent } from "../../src/connections.ts";
 import { PlatformError } from "../../src/core/errors.ts";
 import type { AdapterHealth, HttpProxy, Log } from "../../src/core/ports.ts";
 import { untilAborted } from "../../src/core/until-aborted.ts";

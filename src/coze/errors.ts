@@ -1,4 +1,4 @@
-import { hasNoTunnel, neverConnected } from "../agent.ts";
+import { hasNoTunnel, neverConnected } from "../connections.ts";
 import { CozeError, type CozeErrorOptions } from "../core/errors.ts";
 import { toPlainLine } from "../core/plain-line.ts";
 import { regionHint } from "./auth/region.ts";

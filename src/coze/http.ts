@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { type Dispatcher, request } from "undici";
 import type { z } from "zod";
-import { createAgent, KEPT_OPEN_MS } from "../agent.ts";
+import { createAgent, KEPT_OPEN_MS } from "../connections.ts";
 import { CozeError } from "../core/errors.ts";
 import type { Abortable, HttpProxy } from "../core/ports.ts";
 import type { TokenSource } from "./auth/token-source.ts";

@@ -3,7 +3,7 @@ import { mkdtemp, open, rm } from "node:fs/promises";
 import type { LookupFunction } from "node:net";
 import { join } from "node:path";
 import { type Dispatcher, request } from "undici";
-import { createAgent } from "../agent.ts";
+import { createAgent } from "../connections.ts";
 import { BridgeError } from "../core/errors.ts";
 import type { Download, HttpProxy, LocalFile } from "../core/ports.ts";
 import { createAddressGuard } from "./private-addresses.ts";

@@ -51,6 +51,28 @@ it.each(["20.20.2", "24.14.0"])(
   },
 );
 
+it.each([
+  ["a proxy that is not there", "HTTPS_PROXY is 127.0.0.1:9:", { HTTPS_PROXY: "http://127.0.0.1:9" }],
+  [
+    "nobody",
+    "Where this network needs a proxy, set HTTPS_PROXY",
+    { DISCORD_API_URL: "http://127.0.0.1:9/api" },
+  ],
+])("says in both languages what to look at where %s answers", async (_, hint, env) => {
+  await using dir = await tempFolder();
+  const discord = { DISCORD_BOT_TOKEN: "a.b.c", DISCORD_API_URL: "https://discord.test/api", PORT: "0" };
+  const { code, err } = await begin(dir.path, ["start"], {
+    ...settings("http://127.0.0.1:9"),
+    ...discord,
+    ...env,
+  }).ended;
+  expect(code).toBe(75);
+  const said = err.split("\n").filter((line) => line !== "" && !line.startsWith("{"));
+  expect(said).toHaveLength(4);
+  expect(said[2]).toContain(hint);
+  expect(said[3]).toMatch(/^(如果本机要通过代理|HTTPS_PROXY 是 127\.0\.0\.1:9：)/);
+});
+
 it("what is set already stays, whatever .env says", async () => {
   await using coze = await startCoze();
   await using dir = await tempFolder();

@@ -1,6 +1,6 @@
 import { type Dispatcher, request } from "undici";
 import type { z } from "zod";
-import { createAgent } from "../../agent.ts";
+import { createAgent } from "../../connections.ts";
 import { CozeError } from "../../core/errors.ts";
 import type { Abortable, HttpProxy } from "../../core/ports.ts";
 import { Deadline } from "../deadline.ts";
@@ -20,8 +20,6 @@ export interface OAuthEndpointOptions {
   readonly baseUrl: string;
   readonly timeouts?: Partial<OAuthTimeouts>;
   readonly proxy?: HttpProxy | undefined;
-  /** Used instead of connections of our own; not closed by us. */
-  readonly dispatcher?: Dispatcher;
   /** Ms since the epoch, default the machine's clock. */
   readonly now?: () => number;
 }
@@ -65,18 +63,15 @@ const SECRET_FIELDS = ["refresh_token", "code", "code_verifier", "device_code"] 
 export class OAuthEndpoint implements AsyncDisposable {
   readonly baseUrl: string;
   readonly now: () => number;
-  readonly #options: OAuthEndpointOptions;
   readonly #timeouts: OAuthTimeouts;
-  readonly #agent: Dispatcher | undefined;
+  readonly #agent: Dispatcher;
 
   constructor(options: OAuthEndpointOptions) {
     this.baseUrl = options.baseUrl.replace(/\/+$/, "");
     this.now = options.now ?? Date.now;
-    this.#options = options;
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
     const { connectMs } = this.#timeouts;
-    this.#agent =
-      options.dispatcher === undefined ? createAgent({ connectMs, proxy: options.proxy }) : undefined;
+    this.#agent = createAgent({ connectMs, proxy: options.proxy });
   }
 
   /** Asks for tokens. @throws {CozeError} also when they are refused. */
@@ -115,14 +110,13 @@ export class OAuthEndpoint implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#agent?.destroy();
+    await this.#agent.destroy();
   }
 
   async #send(asked: OAuthRequest, deadline: Deadline): Promise<Dispatcher.ResponseData> {
-    const dispatcher = this.#options.dispatcher ?? this.#agent;
     return request(`${this.baseUrl}${asked.path}`, {
       method: "POST",
-      ...(dispatcher !== undefined && { dispatcher }),
+      dispatcher: this.#agent,
       headers: {
         "user-agent": USER_AGENT,
         "accept-encoding": "identity",

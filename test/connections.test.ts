@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
-import { request } from "undici";
+import { getGlobalDispatcher, request } from "undici";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { createAgent, hasNoTunnel, neverConnected } from "../src/agent.ts";
+import { createAgent, hasNoTunnel, neverConnected, shareAgent } from "../src/connections.ts";
 
 /** A proxy that asks everybody for a password, and an ordinary server in one. */
 async function startStubborn(): Promise<AsyncDisposable & { port: number; asked: string[] }> {
@@ -89,4 +89,14 @@ it("only what nobody can have got counts as never connected", () => {
   const endless = new Error("round");
   endless.cause = endless;
   expect(neverConnected(endless)).toBe(false);
+});
+
+it("shares connections with whoever has none of its own, until it is disposed of", async () => {
+  await using stubborn = await startStubborn();
+  const before = getGlobalDispatcher();
+  const shared = shareAgent({ url: `http://127.0.0.1:${stubborn.port}`, except: "" });
+  await expect(fetch("https://platform.test/api")).rejects.toThrow();
+  expect(stubborn.asked).toEqual(["platform.test:443"]);
+  await shared[Symbol.asyncDispose]();
+  expect(getGlobalDispatcher()).toBe(before);
 });
